@@ -1,0 +1,81 @@
+# Everything a developer runs. `make` alone lists the targets.
+#
+# PYTHON       the interpreter that makes .venv (3.11 or newer)
+# PYTEST_ARGS  more arguments for pytest: make test PYTEST_ARGS="-k cursor -x"
+# DAGSTER_HOME the Dagster instance of `make dev`: an absolute path; unset, .dagster_home here
+
+SHELL := /bin/sh
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test browser slow soak check format audit lock upgrade clean
+
+help:  ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Make .venv and install what requirements.lock pins, and this project
+
+# The venv is made anew when it is missing or cannot run pip (half made, or its Python is gone).
+# setuptools comes with the lock, so the last step has nothing to download.
+$(INSTALLED): requirements.lock pyproject.toml setup.py
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
+	|| { $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	     || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; \
+	     $(PYTHON) -m venv --clear $(VENV); }
+	$(PIP) install -qq --require-hashes -r requirements.lock
+	$(PIP) install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install  ## Sync the built-in sandbox account twice and show what came
+	$(BIN)/hotjar-assets demo
+
+dev: install  ## Open Dagster's UI on this project, with an instance kept in .dagster_home
+	@mkdir -p .dagster_home
+	@test -e .dagster_home/dagster.yaml || ln -sf ../dagster.yaml .dagster_home/dagster.yaml
+	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" exec $(BIN)/dagster dev
+
+test: install  ## Run the suite: all but the tests marked browser, slow or soak
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+browser: install  ## Run the tests that drive a real Chromium
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+slow: install  ## Run the tests that take long: kills, full disks, large accounts
+	$(BIN)/python -m pytest -m "slow and not soak" $(PYTEST_ARGS)
+
+soak: install  ## Run the long random tests, for as long as they are set to
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS)
+
+check: install  ## Check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install  ## Put files in the format `make check` asks for, and fix what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+audit: install  ## Look the locked versions up in the advisory database
+	$(BIN)/python scripts/audit.py requirements.lock
+
+# uv is pinned by the lock it writes. UPGRADE is set by `make upgrade`.
+lock:  ## Write requirements.lock from pyproject.toml, keeping versions that still fit
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(PIP) install --quiet uv; }
+	$(BIN)/uv pip compile pyproject.toml --quiet $(UPGRADE) \
+	  --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-strip-extras --no-annotate --no-emit-index-url \
+	  --no-emit-package hotjar-assets --custom-compile-command "make lock" \
+	  --output-file requirements.lock
+
+upgrade:  ## Write requirements.lock with the newest versions that pyproject.toml allows
+	@$(MAKE) lock UPGRADE=--upgrade
+
+clean:  ## Remove .venv and what tools left; the database and .dagster_home stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage
+	find hotjar_assets hotjar_assets_tests -name __pycache__ -type d -prune -exec rm -rf {} +

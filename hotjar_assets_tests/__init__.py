@@ -1,0 +1,1 @@
+"""Tests of hotjar_assets; the folders mirror it."""

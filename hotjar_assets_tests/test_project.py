@@ -1,0 +1,261 @@
+"""The promises that no single module keeps: what the files hold, import, declare and pin."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+
+import dagster as dg
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+# Written so that this file does not hold what it looks for.
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|work|home|Users|opt)/")
+REGISTRY_HOST = re.compile(r"pypi[.]org|pythonhosted[.]org|registry[.]npmjs|deb[.]debian[.]org")
+NOT_OURS = re.compile(
+    r"^(?:\.(?!ci$|github$).*|__pycache__|build|data|dist|dbt_packages|htmlcov|logs|target|.*\.egg-info)$"
+)
+
+
+def text_files(folder):
+    """Yield the text files below `folder` and what they hold, without what tools and users left."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not NOT_OURS.match(name)]
+        for name in files:
+            path = folder / here / name
+            if name == ".env" or path.suffix in {".duckdb", ".png", ".wal"}:
+                continue
+            yield path.relative_to(folder), path.read_text(encoding="utf-8")
+
+
+def python_files(project, *folders):
+    for folder in folders:
+        for path in (project / folder).rglob("*.py"):
+            yield path.relative_to(project), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree):
+    """Yield the full name of everything that a module imports, wherever it does so."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.fixture(scope="session")
+def pyproject(project):
+    return tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def declared(pyproject):
+    """Return the requirements of the package and of its extras, by extra; its own are under ""."""
+    extras = {"": pyproject["project"]["dependencies"]}
+    extras |= pyproject["project"]["optional-dependencies"]
+    return {extra: [Requirement(text) for text in texts] for extra, texts in extras.items()}
+
+
+@pytest.fixture(scope="session")
+def lock(project):
+    return (project / "requirements.lock").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def locked(lock):
+    """Return (requirement, hashes) of every entry of the lock file."""
+    entries = re.split(r"\n(?=\S)", re.sub(r"(?m)^#.*\n", "", lock).strip())
+    return [
+        (Requirement(first.removesuffix("\\").strip()), [line.strip(" \\") for line in rest])
+        for first, *rest in (entry.splitlines() for entry in entries)
+    ]
+
+
+# --- What the files hold -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY_HOST], ids=["path", "registry"])
+def test_no_file_speaks_of_one_machine(pattern, project):
+    found = [
+        f"{path}: {match.group()}"
+        for path, text in text_files(project)
+        if (match := pattern.search(text))
+    ]
+    assert not found
+
+
+def test_make_targets_that_the_pages_name_exist(project):
+    makefile = (project / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"(?m)^([a-z]+):", makefile))
+    named = {
+        target
+        for page in project.glob("*.md")
+        for target in re.findall(r"(?m)(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"))
+    }
+    assert named <= targets
+
+
+# --- What they import --------------------------------------------------------------------------
+
+
+def test_no_private_module_of_another_package_is_imported(project):
+    found = [
+        f"{path}: {name}"
+        for path, tree in python_files(project, "hotjar_assets", "hotjar_assets_tests", "scripts")
+        for name in imported(tree)
+        if not name.startswith(("hotjar_assets.", "hotjar_assets_tests."))
+        and any(re.match("_(?!_)", part) for part in name.split("."))
+    ]
+    assert not found
+
+
+def test_everything_imported_is_declared(project, declared):
+    names = {
+        canonicalize_name(requirement.name)
+        for extra in declared.keys() - {"test", "dev"}
+        for requirement in declared[extra]
+    }
+    distributions = importlib.metadata.packages_distributions()
+    missing = {
+        f"{path}: {top}"
+        for path, tree in python_files(project, "hotjar_assets")
+        for top in {name.partition(".")[0] for name in imported(tree)}
+        if top not in sys.stdlib_module_names
+        and top != "hotjar_assets"
+        and not names & {canonicalize_name(name) for name in distributions.get(top, [])}
+    }
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("hotjar_assets.errors", {"dagster", "duckdb", "pandas", "requests"}),
+        ("hotjar_assets.config", {"dagster", "duckdb", "pandas", "requests"}),
+        ("hotjar_assets.api", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.sync", {"dagster", "pandas"}),
+        ("hotjar_assets.warehouse", {"dagster"}),
+        ("hotjar_assets.sandbox", {"dagster", "duckdb", "pandas"}),
+    ],
+    ids=["errors", "config", "api", "sync", "warehouse", "sandbox"],
+)
+def test_room_loads_without_what_comes_after_it(room, forbidden):
+    program = f"""
+import importlib, pkgutil, sys
+room = importlib.import_module({room!r})
+for module in pkgutil.walk_packages(getattr(room, "__path__", []), {room!r} + "."):
+    importlib.import_module(module.name)
+print(*({forbidden!r} & set(sys.modules)))
+"""
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (outcome.returncode, outcome.stdout.split()) == (0, []), outcome.stderr
+
+
+# --- What they declare and pin -----------------------------------------------------------------
+
+
+def test_versions_agree(project, pyproject):
+    version = pyproject["project"]["version"]
+    changelog = (project / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest, *released = re.findall(r"(?m)^## \[(.+?)\]", changelog)
+    assert newest == "Unreleased"
+    assert not released or released[0] == version
+    assert importlib.metadata.version("hotjar-assets") == version
+
+
+def test_lock_covers_everything_declared(declared, locked):
+    pinned = {canonicalize_name(requirement.name): requirement for requirement, _ in locked}
+    for requirement in (item for extra in declared.values() for item in extra):
+        if requirement.name == "hotjar-assets":
+            continue
+        (pin,) = pinned[canonicalize_name(requirement.name)].specifier
+        assert requirement.specifier.contains(pin.version, prereleases=True), requirement
+
+
+def test_lock_pins_every_version_by_hash(locked):
+    assert locked
+    for requirement, hashes in locked:
+        assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
+        assert hashes, requirement
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", item) for item in hashes)
+
+
+def test_lock_names_no_source(lock):
+    assert not re.search(r"(?m)^\s*-(?:-index|-extra|-find|-trusted|i |f )|://|@ ", lock)
+
+
+def test_workspace_and_tools_open_the_same_definitions(project, pyproject):
+    workspace = yaml.safe_load((project / "workspace.yaml").read_text(encoding="utf-8"))
+    (location,) = workspace["load_from"]
+    tools = pyproject["tool"]["dg"]["project"]
+    assert location["python_module"] == {
+        "module_name": tools["code_location_target_module"],
+        "location_name": tools["code_location_name"],
+    }
+
+
+def test_dagster_accepts_the_instance(project, tmp_path, monkeypatch):
+    shutil.copy(project / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.telemetry_enabled
+        assert instance.run_retries_enabled
+        assert instance.get_settings("run_retries")["retry_on_asset_or_op_failure"] is False
+        assert instance.run_monitoring_enabled
+
+
+@pytest.mark.slow
+def test_wheel_holds_every_file_of_the_package(project, tmp_path):
+    source = tmp_path / "source"
+    leave_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(project / "hotjar_assets", source / "hotjar_assets", ignore=leave_out)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(project / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run(
+        [*command, "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)], check=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    expected = {
+        path.relative_to(project).as_posix()
+        for path in (project / "hotjar_assets").rglob("*")
+        if path.is_file() and not {"__pycache__", "target", "logs"} & set(path.parts)
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert packed == expected
+
+
+# --- The audit ---------------------------------------------------------------------------------
+
+CLEAN = {"name": "requests", "version": "1", "vulns": []}
+WEAK = {"name": "pandas", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]}
+UNASKED = {"name": "duckdb", "version": "2", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "status", "words"),
+    [
+        ([CLEAN], 0, "1 packages audited, 0 known weaknesses"),
+        ([CLEAN, WEAK], 1, "pandas 2: CVE-1, fixed in 3"),
+        ([CLEAN, UNASKED], 0, "not audited: duckdb"),
+        ([WEAK, UNASKED], 1, "not audited: duckdb"),
+        ([UNASKED], 0, "not audited: the advisory database answered for none of the packages"),
+    ],
+    ids=["clean", "weak", "partly-unasked", "weak-and-unasked", "offline"],
+)
+def test_audit_tells_clean_from_not_audited(dependencies, status, words, project):
+    verdict = runpy.run_path(str(project / "scripts" / "audit.py"))["verdict"]
+    found, lines = verdict({"dependencies": dependencies})
+    assert found == status
+    assert words in lines
