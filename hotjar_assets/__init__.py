@@ -1,0 +1,1 @@
+"""Hotjar survey responses as Dagster assets in DuckDB."""

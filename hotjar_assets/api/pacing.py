@@ -1,0 +1,48 @@
+"""When the next request may go: one even pace shared by every reader of an account."""
+
+import threading
+import time
+from collections.abc import Callable
+
+PACE_SHARE = 0.98
+"""Share of the allowed rate that is used; the rest absorbs the jitter of the network."""
+
+
+class Pacer:
+    """Hand out evenly spaced slots, without bursts: an unused slot is not made up for.
+
+    Token buckets, which the usual libraries offer, allow a burst of the whole minute's budget at
+    once, and a server that counts by the second answers that with 429.
+
+    Args:
+        requests_per_minute: What the account allows; `PACE_SHARE` of it is used.
+        sleep: Called with the seconds until the slot.
+        clock: Seconds on a clock that never goes backwards.
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: float,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._interval_seconds = 60 / (requests_per_minute * PACE_SHARE)
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next_slot = clock()
+
+    def wait(self) -> None:
+        """Take the next free slot and sleep until it comes."""
+        with self._lock:
+            now = self._clock()
+            slot = max(now, self._next_slot)
+            self._next_slot = slot + self._interval_seconds
+        if slot > now:
+            self._sleep(slot - now)
+
+    def hold(self, seconds: float) -> None:
+        """Give out no slot for so many seconds: the API asked everybody to wait."""
+        with self._lock:
+            self._next_slot = max(self._next_slot, self._clock() + seconds)

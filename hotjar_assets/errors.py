@@ -1,0 +1,173 @@
+"""Every error this package raises on purpose, split by what the caller should do about it.
+
+    HotjarError                        catch-all of this package
+      HotjarConfigError                a bad setting; names it; raised before any request
+      HotjarStoreError                 the database: locked past the deadline, full, of another account
+      HotjarUnknownSurveyError         a partition key that is no survey of any configured site
+      HotjarApiError                   carries method, URL without its query, page and request id
+        HotjarTransportError           no answer: timeout, reset, cut body             -> retried
+        HotjarBodyError                an answer that is not the JSON it should be     -> retried
+        HotjarStatusError              any other unexpected status                     -> final
+          HotjarAuthError              401 after one new token, 403, refused key       -> final
+          HotjarNotFoundError          404                                             -> final
+          HotjarRateLimitError         429                                             -> retried
+          HotjarServerError            408, 5xx                                        -> retried
+        HotjarPaginationError          a cursor that repeats, pages without end        -> final
+        HotjarSchemaError              a documented field is missing or unusable       -> final
+
+No message holds a secret, a token or anything a respondent wrote: a schema error shows the path of
+a field and never its value.
+"""
+
+from typing import Self
+
+
+class HotjarError(Exception):
+    """Catch-all of this package."""
+
+
+class HotjarConfigError(HotjarError):
+    """A setting is missing or malformed.
+
+    Args:
+        setting: The environment variable, for example `HOTJAR_SITE_ID`.
+        problem: What is wrong with it and how to mend it.
+    """
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+
+
+class HotjarStoreError(HotjarError):
+    """The database cannot be used; the message says why and what to do. Nothing was changed."""
+
+
+class HotjarUnknownSurveyError(HotjarError):
+    """No configured site has a survey of this id."""
+
+    def __init__(self, survey_id: str, site_ids: tuple[str, ...]) -> None:
+        super().__init__(
+            f"no such survey: {survey_id!r} is on none of the sites {', '.join(site_ids)}; "
+            "delete the partition if it was typed by mistake"
+        )
+
+
+class HotjarApiError(HotjarError):
+    """A request to the API failed.
+
+    The raiser knows what happened; the transport adds the request and the paginator the page, each
+    through `locate`.
+    """
+
+    retryable = False
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.method: str | None = None
+        self.url: str | None = None
+        self.request_id: str | None = None
+        self.page: int | None = None
+        self.tries = 1
+
+    def locate(  # noqa: PLR0913 - one keyword for each thing an outer room may know
+        self,
+        *,
+        method: str | None = None,
+        url: str | None = None,
+        request_id: str | None = None,
+        page: int | None = None,
+        tries: int | None = None,
+    ) -> Self:
+        """Add what an outer room knows about the place of the failure."""
+        self.method = method or self.method
+        self.url = url or self.url
+        self.request_id = request_id or self.request_id
+        self.page = page or self.page
+        self.tries = tries or self.tries
+        return self
+
+    def __str__(self) -> str:
+        """Return what happened, then where."""
+        where = [
+            f"{self.method} {self.url}" if self.url else "",
+            f"page {self.page}" if self.page else "",
+            f"after {self.tries} tries" if self.tries > 1 else "",
+            f"request id {self.request_id}" if self.request_id else "",
+        ]
+        place = ", ".join(part for part in where if part)
+        return f"{self.what} [{place}]" if place else self.what
+
+
+class HotjarTransportError(HotjarApiError):
+    """No complete answer arrived."""
+
+    retryable = True
+
+
+class HotjarBodyError(HotjarApiError):
+    """The answer is not the JSON it should be."""
+
+    retryable = True
+
+
+class HotjarStatusError(HotjarApiError):
+    """The API answered with a status that is not a success.
+
+    Args:
+        what: What it means and what to do.
+        status: The HTTP status.
+        body_excerpt: The `error` fields of the answer, shortened.
+        retry_after_seconds: What `Retry-After` asked for, if anything.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int,
+        body_excerpt: str = "",
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(f"{what} (HTTP {status}{f': {body_excerpt}' if body_excerpt else ''})")
+        self.status = status
+        self.body_excerpt = body_excerpt
+        self.retry_after_seconds = retry_after_seconds
+
+
+class HotjarAuthError(HotjarStatusError):
+    """The credentials, the key's age or the plan do not allow the request."""
+
+
+class HotjarNotFoundError(HotjarStatusError):
+    """The site or the survey does not exist."""
+
+
+class HotjarRateLimitError(HotjarStatusError):
+    """Too many requests; `retry_after_seconds` is set when the API said how long to wait."""
+
+    retryable = True
+
+
+class HotjarServerError(HotjarStatusError):
+    """The API failed on its side."""
+
+    retryable = True
+
+
+class HotjarPaginationError(HotjarApiError):
+    """Following the cursors would never end."""
+
+
+class HotjarSchemaError(HotjarApiError):
+    """A documented field is missing or of another type.
+
+    Args:
+        path: Where it is in the answer, for example `results[3].created_time`.
+        problem: What is wrong with it, without its value.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
