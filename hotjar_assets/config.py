@@ -150,7 +150,9 @@ class Settings(BaseModel):
     @property
     def start_at(self) -> datetime | None:
         """The first instant of `start_date`, UTC."""
-        return self.start_date and datetime.combine(self.start_date, time(), tzinfo=UTC)
+        if self.start_date is None:
+            return None
+        return datetime.combine(self.start_date, time(), tzinfo=UTC)
 
 
 def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -2,8 +2,8 @@
 
     HotjarError                        catch-all of this package
       HotjarConfigError                a bad setting; names it; raised before any request
-      HotjarStoreError                 the database: locked past the deadline, full, of another account
-      HotjarUnknownSurveyError         a partition key that is no survey of any configured site
+      HotjarStoreError                 the database: locked past the deadline, full, not ours
+      HotjarUnknownSurveyError         a partition key that is no survey of any site
       HotjarApiError                   carries method, URL without its query, page and request id
         HotjarTransportError           no answer: timeout, reset, cut body             -> retried
         HotjarBodyError                an answer that is not the JSON it should be     -> retried
@@ -71,7 +71,7 @@ class HotjarApiError(HotjarError):
         self.page: int | None = None
         self.tries = 1
 
-    def locate(  # noqa: PLR0913 - one keyword for each thing an outer room may know
+    def locate(
         self,
         *,
         method: str | None = None,

@@ -75,7 +75,7 @@ class ClientCredentials:
     def renew(self, rejected: str, send: Callable[[TokenRequest], dict[str, Any]]) -> str:
         """Return a token other than the rejected one."""
         with self._lock:
-            # Another reader may have been rejected first and have replaced it while this one waited.
+            # While this reader waited, another one may have been rejected and replaced it.
             if self._token is None or self._token == rejected:
                 self._token = self._new_token(send)
             return self._token

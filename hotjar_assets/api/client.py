@@ -44,7 +44,7 @@ class HotjarClient:
         sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
     """
 
-    def __init__(  # noqa: PLR0913 - the settings of an account
+    def __init__(
         self,
         api_url: str,
         *,
@@ -79,6 +79,15 @@ class HotjarClient:
         """`sandbox` once an answer carried the sandbox's header, else `real`."""
         return "sandbox" if self._seen_sandbox else "real"
 
+    def authenticate(self) -> None:
+        """Get a token, which every other call does by itself.
+
+        Raises:
+            HotjarAuthError: The key was refused.
+            HotjarApiError: As its subclasses say.
+        """
+        self._transport.authenticate()
+
     def iter_surveys(
         self, site_id: str, *, with_questions: bool = True, count: RequestCount | None = None
     ) -> Iterator[Survey]:
@@ -94,6 +103,14 @@ class HotjarClient:
         for page in pages:
             for survey in page.results:
                 yield _placed(survey, site_id)
+
+    def list_surveys(self) -> list[Survey]:
+        """List the surveys of all sites, without their questions; errors as in `iter_surveys`."""
+        return [
+            survey
+            for site_id in self.site_ids
+            for survey in self.iter_surveys(site_id, with_questions=False)
+        ]
 
     def get_survey(
         self, site_id: str, survey_id: str, *, count: RequestCount | None = None
@@ -159,12 +176,12 @@ class HotjarClient:
     def _iter_pages(
         self,
         path: str,
-        decode: Callable[[bytes], Page],
+        decode: Callable[[bytes], Page[RecordT]],
         params: Mapping[str, str | int],
         start_cursor: str | None,
         count: RequestCount | None,
-    ) -> Iterator[Page]:
-        def get_page(cursor: str | None) -> Page:
+    ) -> Iterator[Page[RecordT]]:
+        def get_page(cursor: str | None) -> Page[RecordT]:
             query = {"limit": PAGE_SIZE, **params, **({"cursor": cursor} if cursor else {})}
             return self._transport.get(path, decode=decode, params=query, count=count)
 
@@ -192,5 +209,7 @@ def _surveys(site_id: str) -> str:
 
 def _survey(site_id: str, survey_id: str) -> str:
     # A bare dot segment would be folded away on the way and name another resource.
-    folded = survey_id in {".", ".."}
-    return f"{_surveys(site_id)}/{survey_id.replace('.', '%2E') if folded else quote(survey_id, safe='')}"
+    segment = (
+        survey_id.replace(".", "%2E") if set(survey_id) == {"."} else quote(survey_id, safe="")
+    )
+    return f"{_surveys(site_id)}/{segment}"

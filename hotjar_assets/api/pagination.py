@@ -46,7 +46,7 @@ def iter_pages(
         try:
             page = get_page(cursor)
         except HotjarApiError as error:
-            raise error.locate(page=number) from error.__cause__
+            raise error.locate(page=number) from None
         yield page
         cursor = page.next_cursor
         if cursor is None:

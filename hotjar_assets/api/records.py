@@ -5,8 +5,8 @@ a tolerant decoder that coerces as declared and keeps the rest in `extra`, by it
 unknown field, a number where text is documented or a lone surrogate never costs a row. Only a row
 without an id or a usable `created_time` is refused: nothing could be keyed or ordered by it.
 
-Source: HOTJAR API v1, "Hotjar API Reference" (help.hotjar.com, read 2026-11-20). Which fields may be
-null is not documented; all but the keys may be here.
+Source: "Hotjar API Reference" (help.hotjar.com, read 2026-11-20). Which fields may be null is not
+documented; all but the keys may be here.
 """
 
 import json
@@ -218,8 +218,7 @@ def _decode_page(
             pass
     page = _loads(body)
     if not isinstance(page, dict) or not isinstance(page.get("results"), list):
-        problem = "a page needs a list `results`"
-        raise ValueError(problem)
+        raise ValueError("a page needs a list `results`")  # noqa: TRY004 - a malformed body
     rows = [tolerant(row, f"results[{n}]") for n, row in enumerate(page.pop("results"))]
     return Page(rows, _cursor(page.pop("next_cursor", None)), page)
 
@@ -233,8 +232,7 @@ def _cursor(value: object) -> str | None:
         return None
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
-    problem = "next_cursor is neither text nor null"
-    raise ValueError(problem)
+    raise ValueError("next_cursor is neither text nor null")
 
 
 class _Number(str):
@@ -264,8 +262,7 @@ def _loads(body: bytes) -> Any:
             parse_constant=_Number,
         )
     except json.JSONDecodeError as error:
-        problem = f"{error.msg} at character {error.pos} of {len(body)} bytes"
-        raise ValueError(problem) from None
+        raise ValueError(f"{error.msg} at {error.pos} of {len(body)} bytes") from None
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -282,7 +279,7 @@ def _clean(value: Any) -> Any:
     return value
 
 
-class _Unusable(Exception):
+class _UnusableError(Exception):
     """The value cannot become what is declared."""
 
 
@@ -298,7 +295,7 @@ class _Coercion:
         if kind in _FROM_SCALAR and isinstance(value, str | int | float):
             value = {_FROM_SCALAR[kind]: value}
         if not isinstance(value, dict):
-            raise _Unusable
+            raise _UnusableError
         known, fields = _fields(kind), {}
         for name, item in value.items():
             place = f"{path}.{name}" if path else name
@@ -310,7 +307,7 @@ class _Coercion:
                 continue
             try:
                 fields[field_name] = coerce(self, item, place)
-            except _Unusable:
+            except _UnusableError:
                 if required:
                     problem = f"is not the {required} it is documented to be"
                     raise HotjarSchemaError(f"{self._root}.{place}", problem) from None
@@ -327,7 +324,7 @@ class _Coercion:
             return "true" if value else "false"
         if isinstance(value, int | float):
             return json.dumps(value)
-        raise _Unusable
+        raise _UnusableError
 
     def integer(self, value: Any, _path: str) -> int:
         if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
@@ -336,36 +333,36 @@ class _Coercion:
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
             return value
-        raise _Unusable
+        raise _UnusableError
 
     def boolean(self, value: Any, _path: str) -> bool:
         known = {True: True, False: False, "true": True, "false": False}
         if isinstance(value, bool | int | str) and value in known:
             return known[value]
-        raise _Unusable
+        raise _UnusableError
 
     def instant(self, value: Any, _path: str) -> datetime:
         if isinstance(value, str) and len(value) >= len("2026-01-31T00:00"):
             try:
                 moment = datetime.fromisoformat(value.strip().upper())
             except ValueError:
-                raise _Unusable from None
+                raise _UnusableError from None
             # An instant without a zone is UTC: the API has no other.
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        raise _Unusable
+        raise _UnusableError
 
     def anything(self, value: Any, _path: str) -> Any:
         return _clean(value)
 
     def list_of(self, kind: type[Struct], value: Any, path: str) -> list[Any]:
         if not isinstance(value, list):
-            raise _Unusable
+            raise _UnusableError
         items = []
         for n, item in enumerate(value):
             place = f"{path}[{n}]"
             try:
                 items.append(self.struct(kind, item, place))
-            except _Unusable:
+            except _UnusableError:
                 if item is not None:
                     self.extra[place] = _clean(item)
                 # An item keeps its place, so that the paths in `extra` keep their meaning.
@@ -397,7 +394,11 @@ def _coercion(annotation: Any, *, required: bool) -> tuple[_Coerce, str]:
     """Derive the tolerant decoder of a field from its declared type."""
     members = set(getattr(annotation, "__args__", ())) - {type(None)}
     for leaf, (coerce, kind) in _LEAVES.items():
-        if annotation == leaf or members == set(getattr(leaf, "__args__", (leaf,))) or members == {leaf}:
+        if (
+            annotation == leaf
+            or members == set(getattr(leaf, "__args__", (leaf,)))
+            or members == {leaf}
+        ):
             return coerce, kind if required else ""
     member = next(iter(members), annotation)
     if getattr(member, "__origin__", None) is list:
@@ -441,5 +442,5 @@ def _tolerant(kind: type[RecordT], row: Any, path: str) -> tuple[RecordT, dict[s
     coercion = _Coercion(path)
     try:
         return coercion.struct(kind, row), coercion.extra
-    except _Unusable:
+    except _UnusableError:
         raise HotjarSchemaError(path, "is not an object") from None

@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
+from tenacity.stop import stop_base
 
 from hotjar_assets.api.auth import ClientCredentials, TokenRequest
 from hotjar_assets.api.pacing import Pacer
@@ -75,13 +76,13 @@ class Transport:
         on_answer: Called with the headers of every answer.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts it is made of, each replaceable in a test
+    def __init__(
         self,
         base_url: str,
         *,
         auth: ClientCredentials,
         pacer: Pacer,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep,
         use_environment: bool = True,
         on_answer: Callable[[Any], None] = lambda _: None,
     ) -> None:
@@ -131,6 +132,10 @@ class Transport:
 
         return self._retry(attempt)
 
+    def authenticate(self) -> None:
+        """Get a token if there is none; errors as in `get`."""
+        self._auth.token(self._send_token_request)
+
     def close(self) -> None:
         """Close the connections of all threads."""
         for session in self._sessions:
@@ -160,7 +165,7 @@ class Transport:
             wait=_wait_seconds,
             stop=tenacity.stop_any(
                 tenacity.stop_after_attempt(MAX_TRIES),
-                lambda state: state.idle_for + state.upcoming_sleep > MAX_WAIT_SECONDS,
+                _WaitsTooLong(),
                 tenacity.stop_after_delay(MAX_WAIT_SECONDS),
             ),
             before_sleep=self._hold_everybody,
@@ -171,7 +176,7 @@ class Transport:
             return retrying(attempt)
         except HotjarApiError as error:
             tries = retrying.statistics["attempt_number"]
-            raise error.locate(tries=tries) from error.__cause__
+            raise error.locate(tries=tries) from None
 
     def _hold_everybody(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome and state.outcome.exception()
@@ -229,6 +234,13 @@ class Transport:
         raise _status_error(response, self._auth.secrets())
 
 
+class _WaitsTooLong(stop_base):
+    """Stops before the wait that would exceed `MAX_WAIT_SECONDS` in all."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        return retry_state.idle_for + retry_state.upcoming_sleep > MAX_WAIT_SECONDS
+
+
 def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
@@ -236,18 +248,21 @@ def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 @contextmanager
 def _located(method: str, url: str, request_id: str | None = None) -> Iterator[None]:
     """Turn what requests and the decoders raise into our errors, and add the place to them."""
-    place = {"method": method, "url": url.partition("?")[0], "request_id": request_id}
+    located: HotjarApiError
     try:
         yield
     except HotjarApiError as error:
-        raise error.locate(**place) from error.__cause__
+        located = error
     except requests.RequestException as error:
-        what = f"no complete answer ({type(error).__name__})"
         # The text of a transport error may hold the query; its type says enough.
-        raise HotjarTransportError(what).locate(**place) from None
+        located = HotjarTransportError(f"no complete answer ({type(error).__name__})")
     except (ValueError, RecursionError) as error:
         what = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise HotjarBodyError(f"not the JSON it should be: {what}").locate(**place) from None
+        located = HotjarBodyError(f"not the JSON it should be: {what}")
+    else:
+        return
+    path = url.partition("?")[0]
+    raise located.locate(method=method, url=path, request_id=request_id) from None
 
 
 def _read(response: requests.Response, most_bytes: int) -> bytes:
@@ -293,14 +308,14 @@ def _status_error(response: requests.Response, secrets: tuple[str, ...]) -> Hotj
     )
 
 
+_NOT_ALLOWED = (
+    "not allowed: survey export needs the Ask Scale plan, and the API key must belong to the "
+    "organization of the site"
+)
 _STATUSES: dict[int, tuple[type[HotjarStatusError], str]] = {
     400: (HotjarStatusError, "the API did not understand the request"),
     401: (HotjarAuthError, "the API rejected two tokens in a row; check the API key in Hotjar"),
-    403: (
-        HotjarAuthError,
-        "not allowed: survey export needs the Ask Scale plan, and the API key must belong to the "
-        "organization of the site",
-    ),
+    403: (HotjarAuthError, _NOT_ALLOWED),
     404: (HotjarNotFoundError, "not found: Hotjar has no such site or survey"),
     408: (HotjarServerError, "the API timed out"),
     429: (HotjarRateLimitError, "too many requests; lower HOTJAR_REQUESTS_PER_MINUTE"),
@@ -351,6 +366,5 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
 def _decode_object(body: bytes) -> dict[str, Any]:
     answer = json.loads(body.decode("utf-8-sig"))
     if not isinstance(answer, dict):
-        problem = "an object was expected"
-        raise ValueError(problem)  # noqa: TRY004 - the kind that means a malformed body
+        raise ValueError("an object was expected")  # noqa: TRY004 - a malformed body
     return answer

@@ -1,0 +1,227 @@
+"""The command line, `hotjar-assets`: `sync`, `check`, `sandbox`, `demo`.
+
+Exit codes: 0 all good; 1 something failed, with a line for each on stderr; 2 bad settings or usage,
+and then no request was made. Dagster is imported only once the settings are good.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from dotenv import load_dotenv
+
+from hotjar_assets.config import (
+    SANDBOX_DATABASE,
+    Settings,
+    environment_variable,
+    make_database_folder,
+)
+from hotjar_assets.errors import HotjarConfigError, HotjarError
+
+FAILED, BAD_USAGE = 1, 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hotjar-assets")
+def main() -> None:
+    """Hotjar survey responses in your own DuckDB, through Dagster."""
+    load_dotenv(Path.cwd() / ".env")
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+
+
+@main.command()
+@click.option("--lookback", type=click.IntRange(1), metavar="DAYS", help="Read DAYS again.")
+@click.option("--full", is_flag=True, help="Read everything; mark what Hotjar no longer has.")
+@click.option("--purge", is_flag=True, help="With --full: delete what an earlier one marked.")
+@click.option("--survey", "survey_ids", multiple=True, metavar="ID", help="Only this; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
+def sync(
+    *, lookback: int | None, full: bool, purge: bool, survey_ids: tuple[str, ...], as_json: bool
+) -> None:
+    """Read what is new into the database, as a run of sync_job (--full: of reconcile_job)."""
+    if full and lookback:
+        raise click.UsageError("--full reads everything; leave out --lookback")
+    if purge and not full:
+        raise click.UsageError("--purge needs --full")
+    settings = _settings()
+    summary, problems = _sync(
+        settings, lookback=lookback, full=full, purge=purge, survey_ids=survey_ids
+    )
+    names = summary.pop("names")
+    for problem in problems:
+        click.echo(" ".join(problem.split()), err=True)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        _print_table(summary, names)
+        click.echo(f"database: {settings.database_path}")
+    sys.exit(FAILED if problems else 0)
+
+
+@main.command()
+def check() -> None:
+    """Test the settings, the credentials, each site, the plan and the database."""
+    settings = _settings()
+    from hotjar_assets.checks import check_account  # noqa: PLC0415 - DuckDB loads with it
+
+    failed = False
+    for what, problem in check_account(settings):
+        click.echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
+        failed |= problem is not None
+    sys.exit(FAILED if failed else 0)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address.")
+@click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the made-up data.")
+@click.option("--latency", default=0.0, metavar="SECONDS", help="Delay of every answer.")
+def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
+    """Run the sandbox, a local Hotjar with made-up data, until it is interrupted."""
+    from hotjar_assets.sandbox.server import run  # noqa: PLC0415 - a web server loads with it
+
+    run(host=host, port=port, seed=seed, latency_seconds=latency)
+
+
+@main.command()
+def demo() -> None:
+    """Sync the sandbox account twice, from nothing, and say how to open the UI."""
+    os.environ.update({environment_variable("sandbox"): "1"})
+    os.environ.pop(environment_variable("database"), None)
+    for leftover in (SANDBOX_DATABASE, f"{SANDBOX_DATABASE}.wal"):
+        Path(leftover).unlink(missing_ok=True)
+    settings = _settings()
+    for title in ("A first sync reads everything", "A second one, with nothing new"):
+        summary, problems = _sync(settings)
+        click.echo(f"\n{title}:")
+        _print_table(summary, summary.pop("names"))
+        if problems:
+            raise click.ClickException("; ".join(problems))
+    click.echo(
+        f"\nThe rows are in {settings.database_path}, tables hotjar.surveys and "
+        "hotjar.survey_responses.\nOpen the UI on them:  HOTJAR_SANDBOX=1 make dev"
+    )
+
+
+def _settings() -> Settings:
+    """Validate the settings, or exit with one line that names the bad one."""
+    try:
+        settings = Settings.from_environment()
+        make_database_folder(settings.database_path)
+    except HotjarConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(BAD_USAGE)
+    return settings
+
+
+def _sync(
+    settings: Settings,
+    *,
+    lookback: int | None = None,
+    full: bool = False,
+    purge: bool = False,
+    survey_ids: tuple[str, ...] = (),
+) -> tuple[dict[str, Any], list[str]]:
+    """Register new surveys and run the job; return the summary and a line for each problem."""
+    started = time.monotonic()
+    with warnings.catch_warnings():
+        # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
+        warnings.filterwarnings("ignore", message=".* is currently in beta")
+        from hotjar_assets.runs import Outcome, local_instance, run_sync  # noqa: PLC0415
+
+        outcome = Outcome()
+        with local_instance() as instance, _progress(len(survey_ids)) as total:
+            try:
+                outcome = run_sync(
+                    instance,
+                    settings,
+                    lookback_days=lookback,
+                    full=full,
+                    purge=purge,
+                    survey_ids=survey_ids,
+                    expect=total,
+                )
+            except HotjarError as error:
+                outcome.problems.append(str(error))
+    summary = {
+        "surveys": len(outcome.names),
+        "partitions": outcome.partitions,
+        "requests": outcome.requests,
+        "seconds": round(time.monotonic() - started, 3),
+        "names": outcome.names,
+    }
+    return summary, outcome.problems
+
+
+class _Advance(logging.Handler):
+    """Moves a progress bar with every survey that is stored."""
+
+    def __init__(self, advance: Callable[[], None]) -> None:
+        super().__init__(logging.INFO)
+        self._advance = advance
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a stored survey."""
+        if hasattr(record, "survey_id"):
+            self._advance()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar when there is a terminal; yield what sets its total."""
+    if not sys.stderr.isatty():
+        yield lambda _total: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import Progress  # noqa: PLC0415
+
+    stored = logging.getLogger("hotjar_assets.io_managers")
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("surveys", total=total or None)
+        handler = _Advance(lambda: progress.advance(task))
+        before = stored.level
+        stored.setLevel(logging.INFO)
+        stored.addHandler(handler)
+        try:
+            yield lambda expected: progress.update(task, total=expected)
+        finally:
+            stored.removeHandler(handler)
+            stored.setLevel(before)
+
+
+def _print_table(summary: dict[str, Any], names: dict[str, str]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - `--json` does without
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None)
+    table.add_column("survey", no_wrap=True, max_width=16)
+    table.add_column("name", no_wrap=True, ratio=1)
+    columns = ("rows", "new", "updated", "deleted", "requests")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    order = list(names)
+    partitions = sorted(
+        summary["partitions"].items(),
+        key=lambda item: order.index(item[0]) if item[0] in names else len(order),
+    )
+    for survey_id, figures in partitions:
+        is_failed = figures["status"] == "failed"
+        cells = ["-" if figures[name] is None else str(figures[name]) for name in columns]
+        title = f"{'FAILED ' if is_failed else ''}{names.get(survey_id, '')}"
+        table.add_row(Text(survey_id), Text(title), *cells)
+    Console().print(table)
+    done = [figures for figures in summary["partitions"].values() if figures["rows"] is not None]
+    click.echo(
+        f"{summary['surveys']} surveys, {sum(figures['rows'] for figures in done)} responses, "
+        f"{sum(figures['new'] for figures in done)} new, {summary['requests']} requests, "
+        f"{summary['seconds']:.1f} s"
+    )

@@ -1,0 +1,55 @@
+"""What `dagster dev` loads: the assets, jobs, schedules and the sensor, bound to one account.
+
+Nothing is read or requested at import; of settings only the names of the environment variables are
+taken, and Dagster reads their values when a run or a tick starts.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from hotjar_assets.config import default_database, environment_variable, is_sandbox, set_names
+from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.jobs import (
+    lookback_schedule,
+    reconcile_job,
+    reconcile_schedule,
+    sync_job,
+    sync_schedule,
+)
+from hotjar_assets.defs.sensors import new_surveys_sensor
+from hotjar_assets.io_managers import HotjarDuckDBIOManager
+from hotjar_assets.resources import HotjarResource
+
+
+def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Build the definitions, for this project or to merge into another one.
+
+    Args:
+        overrides: Resources to use instead of those that the environment gives: `hotjar` (a
+            `HotjarResource`) and `io_manager` (a `HotjarDuckDBIOManager`).
+    """
+    return dg.Definitions(
+        assets=[surveys, survey_responses],
+        jobs=[sync_job, reconcile_job],
+        schedules=[sync_schedule, lookback_schedule, reconcile_schedule],
+        sensors=[new_surveys_sensor],
+        resources={
+            "hotjar": HotjarResource.from_environment(),
+            "io_manager": _io_manager(),
+            **(overrides or {}),
+        },
+    )
+
+
+def _io_manager() -> HotjarDuckDBIOManager:
+    present = set_names()
+    database = (
+        dg.EnvVar(environment_variable("database"))
+        if "database" in present
+        else default_database(sandbox=is_sandbox())
+    )
+    return HotjarDuckDBIOManager(database=database)
+
+
+defs = build_defs()

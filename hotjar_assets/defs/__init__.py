@@ -1,0 +1,1 @@
+"""Dagster's objects, thin: what is stored is in `io_managers`, what is read in `sync`."""

@@ -1,0 +1,89 @@
+"""The two assets."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from hotjar_assets.defs.partitions import survey_partitions
+from hotjar_assets.resources import HotjarResource, as_failure
+from hotjar_assets.schema import SCHEMA, SURVEY_RESPONSES, SURVEYS, Table
+from hotjar_assets.sync import Depth, ResponseSync, SurveySync
+
+
+def _metadata(table: Table) -> dict[str, Any]:
+    columns = [
+        dg.TableColumn(column.name, column.type, description=column.description)
+        for column in table.columns
+    ]
+    return {
+        "dagster/table_name": f"{SCHEMA}.{table.name}",
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+    }
+
+
+class ResponsesConfig(dg.Config):
+    """How a run reads the responses."""
+
+    depth: Literal["new", "lookback", "all"] = Field(
+        default="new", description="How far back: what is new, the last days again, or everything."
+    )
+    lookback_days: int | None = Field(
+        default=None, description="Days that `lookback` reads; default HOTJAR_LOOKBACK_DAYS."
+    )
+    purge: bool = Field(
+        default=False, description="With `all`: delete what an earlier full sync had marked."
+    )
+
+
+@dg.asset(
+    key=[SCHEMA, SURVEYS.name],
+    group_name=SCHEMA,
+    kinds={"python", "duckdb"},
+    metadata=_metadata(SURVEYS),
+)
+def surveys(hotjar: HotjarResource) -> SurveySync:
+    """The surveys of every configured site, with their questions.
+
+    One row is a survey; the key is `survey_id`. Refreshed by every sync. A survey that a complete
+    listing no longer has keeps its row, with `deleted_at` set.
+    """
+    with as_failure():
+        return SurveySync(hotjar.client())
+
+
+@dg.asset(
+    key=[SCHEMA, SURVEY_RESPONSES.name],
+    deps=[surveys],
+    group_name=SCHEMA,
+    kinds={"python", "duckdb"},
+    partitions_def=survey_partitions,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata={**_metadata(SURVEY_RESPONSES), "partition_expr": "survey_id"},
+)
+def survey_responses(
+    context: dg.AssetExecutionContext, config: ResponsesConfig, hotjar: HotjarResource
+) -> ResponseSync:
+    """What people answered, one partition for each survey.
+
+    One row is a response; the key is `(survey_id, response_id)`. Refreshed by every sync, from the
+    newest response in the table on; the daily lookback sees what was completed, tagged or scored
+    later, and the weekly reconcile run marks what Hotjar no longer has (`deleted_at`).
+    """
+
+    def report(survey_id: str, figures: Mapping[str, Any]) -> None:
+        context.add_asset_metadata(figures, partition_key=survey_id)
+
+    with as_failure():
+        settings = hotjar.settings
+        return ResponseSync(
+            hotjar.client(),
+            survey_ids=context.partition_keys,
+            depth=Depth(config.depth),
+            lookback_days=config.lookback_days or settings.lookback_days,
+            start_at=settings.start_at,
+            concurrency=settings.concurrency,
+            purge=config.purge,
+            report=report,
+        )

@@ -1,0 +1,95 @@
+"""Jobs and schedules: the same two assets, read to different depths."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from hotjar_assets.api.client import HotjarClient
+from hotjar_assets.api.records import Survey
+from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.partitions import add_surveys, known_surveys, range_tags
+from hotjar_assets.resources import HotjarResource, as_failure
+from hotjar_assets.sync import Depth
+
+_ASSETS = dg.AssetSelection.assets(surveys, survey_responses)
+
+
+def run_config(
+    depth: Depth, *, lookback_days: int | None = None, purge: bool = False
+) -> dict[str, Any]:
+    """Configure how deep a run of `sync_job` reads."""
+    config = {"depth": depth.value, "lookback_days": lookback_days, "purge": purge}
+    return {"ops": {survey_responses.op.name: {"config": config}}}
+
+
+sync_job = dg.define_asset_job(
+    "sync_job",
+    selection=_ASSETS,
+    executor_def=dg.in_process_executor,
+    description="The surveys, then what is new in every survey. Deeper by run configuration.",
+)
+reconcile_job = dg.define_asset_job(
+    "reconcile_job",
+    selection=_ASSETS,
+    config=run_config(Depth.ALL),
+    executor_def=dg.in_process_executor,
+    description="The surveys, then every response, marking those that Hotjar no longer has.",
+)
+
+
+def register_surveys(instance: dg.DagsterInstance, client: HotjarClient) -> list[Survey]:
+    """List the surveys of every site and add a partition for each that has none.
+
+    Keys added inside a run are invisible to that run, so whoever requests one comes here first.
+
+    Raises:
+        HotjarApiError: A listing failed; no partition was added.
+    """
+    listed = client.list_surveys()
+    add_surveys(instance, (str(survey.id) for survey in listed))
+    return listed
+
+
+def sync_request(instance: dg.DagsterInstance, config: Mapping[str, Any]) -> dg.RunRequest:
+    """Request one run over every partition; over the surveys alone while there is none."""
+    known = known_surveys(instance)
+    if not known:
+        return dg.RunRequest(asset_selection=[surveys.key])
+    (tags,) = range_tags(known, known)
+    return dg.RunRequest(tags=tags, run_config=config)
+
+
+def _schedule(
+    name: str, cron_schedule: str, *, job_name: str, depth: Depth, description: str
+) -> dg.ScheduleDefinition:
+    @dg.schedule(name=name, cron_schedule=cron_schedule, job_name=job_name, description=description)
+    def evaluate(context: dg.ScheduleEvaluationContext, hotjar: HotjarResource) -> dg.RunRequest:
+        with as_failure():
+            register_surveys(context.instance, hotjar.client())
+            return sync_request(context.instance, run_config(depth))
+
+    return evaluate
+
+
+sync_schedule = _schedule(
+    "sync_schedule",
+    "0 * * * *",
+    job_name=sync_job.name,
+    depth=Depth.NEW,
+    description="Hourly: what is new in every survey.",
+)
+lookback_schedule = _schedule(
+    "lookback_schedule",
+    "30 3 * * *",
+    job_name=sync_job.name,
+    depth=Depth.LOOKBACK,
+    description="Daily: the last HOTJAR_LOOKBACK_DAYS again, for what changed after it came.",
+)
+reconcile_schedule = _schedule(
+    "reconcile_schedule",
+    "30 4 * * 0",
+    job_name=reconcile_job.name,
+    depth=Depth.ALL,
+    description="Weekly: everything, marking the responses that Hotjar no longer has.",
+)

@@ -1,0 +1,168 @@
+"""`HotjarResource`: from settings to a client, and from our errors to Dagster's.
+
+No request is made when it is constructed, and no other room builds a client.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from hotjar_assets.api.client import HotjarClient
+from hotjar_assets.config import Settings, environment_variable, is_sandbox, set_names
+from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
+
+logger = logging.getLogger(__name__)
+
+
+def _setting(name: str) -> Any:
+    field = Settings.model_fields[name]
+    return Field(default=field.default, description=field.description)
+
+
+class HotjarResource(dg.ConfigurableResource[None]):
+    """A Hotjar account: authentication, pacing and paging behind one client.
+
+    Secrets are given as `dg.EnvVar`, so that only the variable's name reaches Dagster's storage.
+
+    Example:
+        HotjarResource(
+            client_id=dg.EnvVar("HOTJAR_CLIENT_ID"),
+            client_secret=dg.EnvVar("HOTJAR_CLIENT_SECRET"),
+            site_id="1234567",
+        )
+    """
+
+    client_id: str | None = _setting("client_id")
+    client_secret: str | None = _setting("client_secret")
+    site_id: str = Field(default="", description=Settings.model_fields["site_id"].description)
+    api_url: str = _setting("api_url")
+    requests_per_minute: int = _setting("requests_per_minute")
+    concurrency: int = _setting("concurrency")
+    lookback_days: int = _setting("lookback_days")
+    start_date: str | None = _setting("start_date")
+    sandbox: bool = _setting("sandbox")
+
+    _client: HotjarClient | None = PrivateAttr(default=None)
+    _opened: ExitStack = PrivateAttr(default_factory=ExitStack)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "HotjarResource":
+        """Name the environment variables that are set, and those that must be.
+
+        Only names are kept: Dagster reads the values when a run or a tick starts.
+        """
+        sandbox = is_sandbox(environ)
+        required = () if sandbox else ("client_id", "client_secret", "site_id")
+        names = {*required, *set_names(environ)} & cls.model_fields.keys() - {"sandbox"}
+        return cls(sandbox=sandbox, **{name: _env_var(name) for name in sorted(names)})
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "HotjarResource":
+        """Hold the values themselves, for use outside of Dagster's storage."""
+        given = settings.model_dump(include=set(cls.model_fields), mode="json")
+        return cls(**{**given, "site_id": ",".join(settings.site_id)})
+
+    @property
+    def settings(self) -> Settings:
+        """The validated settings.
+
+        Raises:
+            HotjarConfigError: Names the setting that is missing or malformed.
+        """
+        given = {name: getattr(self, name) for name in HotjarResource.model_fields}
+        return Settings.parse(
+            {name: value for name, value in given.items() if value not in {None, ""}}
+        )
+
+    def client(self) -> HotjarClient:
+        """Return the client of this resource, made at the first call.
+
+        Raises:
+            HotjarConfigError: Names the setting that is missing or malformed.
+        """
+        if self._client is None:
+            self._client = self._opened.enter_context(open_client(self.settings))
+        return self._client
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Close the connections, and the sandbox if one was started."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections, and the sandbox if one was started."""
+        self._client = None
+        self._opened.close()
+
+
+@contextmanager
+def open_client(settings: Settings) -> Iterator[HotjarClient]:
+    """Give a client of the account, and close it afterwards; nothing is requested.
+
+    With `sandbox` set, the sandbox runs in this process meanwhile.
+    """
+    with ExitStack() as opened:
+        if settings.sandbox:
+            settings = opened.enter_context(_sandbox(settings))
+            logger.warning("using the built-in sandbox account at %s", settings.api_url)
+        client = HotjarClient(
+            settings.api_url,
+            client_id=str(settings.client_id),
+            client_secret=str(settings.client_secret),
+            site_ids=settings.site_id,
+            requests_per_minute=settings.requests_per_minute,
+            use_environment=not settings.sandbox,
+        )
+        opened.callback(client.close)
+        yield client
+
+
+@contextmanager
+def _sandbox(settings: Settings) -> Iterator[Settings]:
+    """Start the sandbox and yield the settings that reach it."""
+    # Nobody with a real account should pay for importing a web server.
+    from hotjar_assets.sandbox.constants import (  # noqa: PLC0415
+        SANDBOX_CLIENT_ID,
+        SANDBOX_CLIENT_SECRET,
+        SANDBOX_SITE_ID,
+    )
+    from hotjar_assets.sandbox.server import SandboxServer  # noqa: PLC0415
+
+    with SandboxServer() as server:
+        account = {
+            "api_url": server.url,
+            "client_id": SANDBOX_CLIENT_ID,
+            "client_secret": SANDBOX_CLIENT_SECRET,
+            "site_id": (SANDBOX_SITE_ID,),
+        }
+        yield settings.model_copy(update=account)
+
+
+def _env_var(name: str) -> Any:
+    variable = environment_variable(name)
+    is_integer = HotjarResource.model_fields[name].annotation is int
+    return dg.EnvVar.int(variable) if is_integer else dg.EnvVar(variable)
+
+
+@contextmanager
+def as_failure() -> Iterator[None]:
+    """Turn an error of ours into a `dagster.Failure` that says whether a retry can help."""
+    try:
+        yield
+    except HotjarError as error:
+        raise failure(error) from error
+
+
+def failure(error: HotjarError) -> dg.Failure:
+    """Describe an error to Dagster: what happened, where, and whether a retry can help."""
+    metadata: dict[str, Any] = {"error": type(error).__name__}
+    if isinstance(error, HotjarApiError) and error.url:
+        metadata["url"] = error.url
+    if isinstance(error, HotjarStatusError):
+        metadata["status"] = error.status
+    retryable = isinstance(error, HotjarApiError) and error.retryable
+    return dg.Failure(str(error), metadata=metadata, allow_retries=retryable)

@@ -1,0 +1,172 @@
+"""Runs of the jobs in this process, and their outcome read back from Dagster.
+
+The command line works through here. What it reports is what Dagster recorded, so that it cannot say
+anything the UI does not show.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from hotjar_assets.config import Settings
+from hotjar_assets.definitions import build_defs
+from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
+from hotjar_assets.defs.partitions import known_surveys, range_tags
+from hotjar_assets.io_managers import FAILED_SURVEYS, PARTITION_ROW_COUNT
+from hotjar_assets.resources import HotjarResource
+from hotjar_assets.sync import Depth
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_EVENTS_AT_ONCE = 1000
+
+
+@dataclass
+class Outcome:
+    """What one or several runs did.
+
+    Attributes:
+        partitions: Figures by survey id: status, rows, new, updated, deleted, requests.
+        problems: One line for each thing that failed.
+        names: The surveys listed, by id.
+        requests: Requests sent, with token and listing.
+    """
+
+    partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    requests: int = 0
+
+    def fail(self, survey_id: str, problem: str) -> None:
+        """Note a survey that failed."""
+        figures = {"new": 0, "updated": 0, "deleted": 0, "rows": None, "requests": None}
+        self.partitions[survey_id] = {"status": "failed", **figures}
+        self.problems.append(f"survey {survey_id}: {problem}")
+
+
+def local_instance() -> dg.DagsterInstance:
+    """Return the instance of `DAGSTER_HOME`, by default `.dagster_home` here, as `make dev` uses.
+
+    It is made if it is missing, with the settings of a `dagster.yaml` that lies here.
+    """
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path.cwd() / ".dagster_home")))
+    home.mkdir(parents=True, exist_ok=True)
+    here, settings = Path.cwd() / "dagster.yaml", home / "dagster.yaml"
+    if not settings.exists():
+        if here.exists():
+            settings.symlink_to(os.path.relpath(here, home))
+        else:
+            settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    return dg.DagsterInstance.get()
+
+
+def run_sync(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    *,
+    lookback_days: int | None = None,
+    full: bool = False,
+    purge: bool = False,
+    survey_ids: Sequence[str] = (),
+    expect: Callable[[int], None] = lambda _surveys: None,
+) -> Outcome:
+    """Register new surveys, then run `sync_job` or `reconcile_job` over some or all of them.
+
+    Args:
+        instance: Where the runs are recorded.
+        settings: The account.
+        lookback_days: Days to read again.
+        full: Whether to read everything.
+        purge: Whether a full sync deletes what an earlier one marked.
+        survey_ids: The surveys; empty for all.
+        expect: Called with the number of surveys that will be read.
+
+    Raises:
+        HotjarError: The surveys could not be listed; there was no run.
+    """
+    depth = Depth.ALL if full else Depth.LOOKBACK if lookback_days else Depth.NEW
+    config = run_config(depth, lookback_days=lookback_days, purge=purge)
+    hotjar = HotjarResource.from_settings(settings)
+    outcome = Outcome()
+    try:
+        client = hotjar.client()
+        listed = register_surveys(instance, client)
+        outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}
+        known = known_surveys(instance)
+        wanted = list(survey_ids or known)
+        for survey_id in set(wanted) - set(known):
+            outcome.fail(survey_id, "no such survey: Hotjar lists none of this id")
+        expect(len(wanted))
+        runs: list[dict[str, str] | None] = [*range_tags(known, wanted)]
+        if runs or not survey_ids:
+            job = _job(reconcile_job.name if full else sync_job.name, hotjar)
+            for tags in runs or [None]:
+                _run(job, instance, tags, config, outcome)
+        for survey_id in wanted:
+            if survey_id not in outcome.partitions:
+                outcome.fail(survey_id, "was not read, because the run failed before it")
+        outcome.requests = client.requests_sent
+    finally:
+        hotjar.close()
+    return outcome
+
+
+def _job(name: str, hotjar: HotjarResource) -> dg.JobDefinition:
+    # As an object, the resource and its plain secrets are no part of what Dagster records; and the
+    # run shares its client, so that there is one token and one pace.
+    account = dg.ResourceDefinition.hardcoded_resource(hotjar)
+    return build_defs(overrides={"hotjar": account}).resolve_job_def(name)
+
+
+def _run(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str] | None,
+    config: Mapping[str, Any],
+    outcome: Outcome,
+) -> None:
+    """Run over a range of partitions; over the surveys alone while there is none."""
+    result = job.execute_in_process(
+        instance=instance,
+        tags=tags,
+        asset_selection=None if tags else [surveys.key],
+        run_config={**(config if tags else {}), **_QUIET},
+        raise_on_error=False,
+    )
+    _collect(outcome, instance, result.run_id)
+
+
+def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> None:
+    for event in _events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION):
+        materialization = event.step_materialization_data.materialization
+        figures = {name: value.value for name, value in materialization.metadata.items()}
+        if materialization.asset_key == survey_responses.key:
+            outcome.partitions[str(materialization.partition)] = {
+                "status": "materialized",
+                "rows": figures[PARTITION_ROW_COUNT],
+                **{name: figures[name] for name in ("new", "updated", "deleted", "requests")},
+            }
+    for event in _events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
+        failure = event.step_failure_data
+        cause = failure.user_failure_data
+        failed = cause.metadata.get(FAILED_SURVEYS) if cause else None
+        if failed:
+            for survey_id, problem in failed.value.items():
+                outcome.fail(survey_id, problem)
+        else:
+            text = cause.description if cause else failure.error.message.strip()
+            outcome.problems.append(f"{event.step_key}: {text}")
+
+
+def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[Any]:
+    cursor, has_more = None, True
+    while has_more:
+        page = instance.get_records_for_run(
+            run_id, cursor=cursor, of_type=kind, limit=_EVENTS_AT_ONCE
+        )
+        yield from (record.event_log_entry.dagster_event for record in page.records)
+        cursor, has_more = page.cursor, page.has_more

@@ -1,0 +1,115 @@
+"""Where the rows of a walk wait on disk until they are committed.
+
+Spooled rows are people's answers, so nothing may stay behind: a spool folder is locked while its
+process lives, and whoever opens the next one deletes those whose owner was killed.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from hotjar_assets.api.records import Response, encode_lines
+
+SEGMENT_ROWS = 20_000
+"""Rows in one file: what a merge handles at a time, whatever the size of the survey."""
+
+
+@contextmanager
+def spool_folder(database: Path) -> Iterator[Path]:
+    """Make a folder beside the database, and delete it (and what killed runs left) at the end.
+
+    Beside the database, because that disk has room for the rows; a temporary folder may be memory.
+    """
+    root = database.with_name(f".{database.name}.spool")
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for lock_file in root.glob("*.lock"):
+        _delete(lock_file.with_suffix(""))
+    folder = root / uuid4().hex
+    with FileLock(f"{folder}.lock"):
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    lock_file = Path(f"{folder}.lock")
+    try:
+        with FileLock(lock_file, timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+            lock_file.unlink(missing_ok=True)
+    except Timeout:
+        return
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A file of responses as JSON lines, in the order read.
+
+    Attributes:
+        path: The file.
+        rows: Its lines.
+        longest: No line is longer than this, in bytes.
+        has_duplicates: Whether a response stands in it twice; the one with the higher ordinal is
+            the later one.
+    """
+
+    path: Path
+    rows: int
+    longest: int
+    has_duplicates: bool
+
+
+class SpoolWriter:
+    """Writes the rows of one walk, a file for every `SEGMENT_ROWS`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: BinaryIO | None = None
+        self._ordinal = 0
+        self._ids: set[str] = set()
+        self._rows = self._longest = 0
+        self.segments: list[Segment] = []
+
+    def write(self, rows: list[Response]) -> None:
+        """Append one page."""
+        if not rows:
+            return
+        for row in rows:
+            row.ordinal = self._ordinal
+            self._ordinal += 1
+            self._ids.add(str(row.id))
+        lines = encode_lines(rows)
+        self._rows += len(rows)
+        self._longest = max(self._longest, len(lines))
+        if self._file is None:
+            self._file = (self._folder / f"{uuid4().hex}.jsonl").open("wb")
+        self._file.write(lines)
+        if self._rows >= SEGMENT_ROWS:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the segment that is being written."""
+        if self._file is None:
+            return
+        with self._file as file:
+            path = Path(file.name)
+        has_duplicates = len(self._ids) < self._rows
+        self.segments.append(Segment(path, self._rows, self._longest, has_duplicates))
+        self._file, self._ids = None, set()
+        self._rows = self._longest = 0
+
+    def discard(self) -> None:
+        """Delete what was written: a part of a walk must never be stored."""
+        self.close()
+        for segment in self.segments:
+            segment.path.unlink(missing_ok=True)
+        self.segments = []

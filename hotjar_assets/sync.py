@@ -1,0 +1,316 @@
+"""Which pages to read, and when to stop: a sync without Dagster and without a database.
+
+Two syncs live here. `SurveySync` lists the surveys of every site; `ResponseSync` reads the
+responses of many surveys at once and hands each over only when its walk is complete, so that
+whoever stores them can commit a survey whole or not at all. Both are told by the store what it
+already holds.
+
+What makes a survey's incremental walk right: the watermark is the newest `created_at` in the table,
+pages come newest first, and the walk ends with the first page whose oldest row is strictly older
+than the cutoff. If a page breaks that order the walk goes to the end.
+"""
+
+import logging
+import queue
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from hotjar_assets.api.client import HotjarClient
+from hotjar_assets.api.records import Survey
+from hotjar_assets.api.transport import RequestCount
+from hotjar_assets.errors import HotjarError, HotjarStoreError
+from hotjar_assets.spool import Segment, SpoolWriter
+
+logger = logging.getLogger(__name__)
+FinishedT = TypeVar("FinishedT")
+
+GROUP_ROWS = 40_000
+GROUP_SECONDS = 0.5
+"""Finished surveys are handed over after so many rows or so long, whichever comes first."""
+WAITING_PER_READER = 8
+"""Surveys that may be begun or wait for the store, for each reader: bounds the spool."""
+
+
+class Depth(Enum):
+    """How far back a sync reads."""
+
+    NEW = "new"
+    LOOKBACK = "lookback"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class SurveyState:
+    """What the store holds of one survey.
+
+    Attributes:
+        survey_id: The survey.
+        site_id: Its site; None when the survey is not known.
+        removed: Whether a complete listing no longer had it.
+        watermark: Newest `created_at` among the rows the API is believed to have, not later than
+            now; None when there is none, and then the survey is read whole.
+    """
+
+    survey_id: str
+    site_id: str | None = None
+    removed: bool = False
+    watermark: datetime | None = None
+
+
+@dataclass
+class SurveyRead:
+    """One finished walk through a survey's responses.
+
+    Attributes:
+        survey_id: The survey.
+        site_id: Its site.
+        account: `real` or `sandbox`: who answered; None when nobody was asked.
+        segments: The rows, to be merged in this order.
+        started_at: When the walk began: only rows stored before can have vanished from the API.
+        pages: Pages read.
+        requests: Requests sent, retries included.
+        newest_at: Newest `created_at` seen.
+        stopped_early: Whether the walk ended at the cutoff and not at the end.
+        out_of_order: Whether a page broke the newest-first order.
+        is_full: Whether this was a full sync's walk, which tells what the API no longer has.
+        floor: Nothing created before was read.
+        is_removed: The survey is gone from Hotjar.
+        skipped: Why nothing was requested.
+        error: Why the walk failed; then there is nothing to store.
+    """
+
+    survey_id: str
+    started_at: datetime
+    site_id: str | None = None
+    account: str | None = None
+    segments: list[Segment] = field(default_factory=list)
+    pages: int = 0
+    requests: int = 0
+    newest_at: datetime | None = None
+    stopped_early: bool = False
+    out_of_order: bool = False
+    is_full: bool = False
+    floor: datetime | None = None
+    is_removed: bool = False
+    skipped: str | None = None
+    error: HotjarError | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows read, repeated ones included."""
+        return sum(segment.rows for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class SurveyListing:
+    """The complete listing of every site.
+
+    Attributes:
+        surveys: The surveys, with questions.
+        site_ids: The sites that were listed.
+        account: `real` or `sandbox`.
+        requests: Requests sent.
+    """
+
+    surveys: list[Survey]
+    site_ids: tuple[str, ...]
+    account: str
+    requests: int
+
+
+@dataclass(frozen=True)
+class SurveySync:
+    """List the surveys of every site of an account."""
+
+    client: HotjarClient
+
+    def read(self, known: Mapping[str, Collection[str]]) -> SurveyListing:
+        """List every site completely.
+
+        A listing that is empty, or that lost more than half of the surveys known of its site, is
+        believed only after a second one: a survey that either of them has is not gone.
+
+        Args:
+            known: Ids of the surveys the store believes to exist, by site.
+
+        Raises:
+            HotjarApiError: A listing failed; a failed listing never looks like an empty one.
+        """
+        count = RequestCount()
+        surveys: dict[str, Survey] = {}
+        for site_id in self.client.site_ids:
+            listed = self._list(site_id, count)
+            before = set(known.get(site_id, ()))
+            if len(before - listed.keys()) * 2 > len(before):
+                logger.warning(
+                    "site %s lists %d of the %d surveys known; listing it again to be sure",
+                    site_id,
+                    len(before & listed.keys()),
+                    len(before),
+                )
+                listed |= self._list(site_id, count)
+            surveys |= listed
+        return SurveyListing(
+            list(surveys.values()), self.client.site_ids, self.client.account, count.sent
+        )
+
+    def _list(self, site_id: str, count: RequestCount) -> dict[str, Survey]:
+        return {str(survey.id): survey for survey in self.client.iter_surveys(site_id, count=count)}
+
+
+@dataclass(frozen=True)
+class ResponseSync:
+    """Read the responses of some surveys.
+
+    Attributes:
+        client: The account.
+        survey_ids: The surveys to read.
+        depth: How far back.
+        lookback_days: Days a `LOOKBACK` reads again.
+        start_at: Nothing older is read or marked as deleted.
+        concurrency: Surveys read at once.
+        purge: Whether rows that an earlier full sync marked as deleted are removed.
+        report: Called with each survey's figures when all surveys are stored.
+    """
+
+    client: HotjarClient
+    survey_ids: Sequence[str]
+    depth: Depth = Depth.NEW
+    lookback_days: int = 7
+    start_at: datetime | None = None
+    concurrency: int = 8
+    purge: bool = False
+    report: Callable[[str, Mapping[str, Any]], None] = lambda _survey_id, _figures: None
+
+    def read(
+        self, states: Mapping[str, SurveyState], spool_folder: Path
+    ) -> Iterator[list[SurveyRead]]:
+        """Read the surveys concurrently.
+
+        Args:
+            states: What the store holds, by survey id.
+            spool_folder: Where the rows of finished walks wait; the caller deletes it.
+
+        Yields:
+            Groups of finished walks, each survey exactly once, failed ones with their error.
+            Reading goes on while the caller handles a group; it may delete the group's segments.
+        """
+        waiting = iter(self.survey_ids)
+        finished: queue.SimpleQueue[SurveyRead | BaseException] = queue.SimpleQueue()
+        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="hotjar-reader")
+        under_way = 0
+
+        def walk(survey_id: str) -> None:
+            try:
+                state = states.get(survey_id, SurveyState(survey_id))
+                finished.put(self._walk(state, spool_folder))
+            except OSError as error:
+                finished.put(
+                    HotjarStoreError(
+                        f"cannot spool to {spool_folder}: {error.strerror}; free some disk space"
+                    )
+                )
+            except BaseException as error:  # noqa: BLE001 - raised again by the consuming thread
+                finished.put(error)
+
+        def begin(most: int) -> int:
+            return sum(bool(pool.submit(walk, survey_id)) for survey_id in islice(waiting, most))
+
+        try:
+            under_way = begin(self.concurrency * WAITING_PER_READER)
+            while under_way:
+                group: list[SurveyRead] = []
+                for read in _closely_following(finished):
+                    if isinstance(read, BaseException):
+                        raise read
+                    group.append(read)
+                    under_way += begin(1) - 1
+                    if not under_way or sum(read.rows for read in group) >= GROUP_ROWS:
+                        break
+                yield group
+        finally:
+            if under_way:
+                self.client.cancel()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _cutoff(self, state: SurveyState) -> datetime | None:
+        """Return the instant from which on everything is read again; None reads all."""
+        if self.depth is Depth.ALL or state.watermark is None:
+            return None
+        if self.depth is Depth.LOOKBACK:
+            return min(state.watermark, datetime.now(UTC) - timedelta(days=self.lookback_days))
+        return state.watermark
+
+    def _walk(self, state: SurveyState, spool_folder: Path) -> SurveyRead:
+        read = SurveyRead(
+            state.survey_id,
+            started_at=datetime.now(UTC),
+            site_id=state.site_id,
+            is_removed=state.removed,
+            skipped=self._reason_to_skip(state),
+        )
+        if read.skipped:
+            return read
+        count, spool = RequestCount(), SpoolWriter(spool_folder)
+        try:
+            if not read.site_id:
+                read.site_id = self.client.find_site(state.survey_id, count=count)
+            self._read_pages(read, self._cutoff(state), spool, count)
+        except HotjarError as error:
+            read.error = error
+            spool.discard()
+        finally:
+            spool.close()
+        read.segments = spool.segments
+        read.requests = count.sent
+        read.account = self.client.account
+        return read
+
+    def _reason_to_skip(self, state: SurveyState) -> str | None:
+        if state.removed:
+            return "removed in Hotjar"
+        if state.site_id and state.site_id not in self.client.site_ids:
+            return f"site {state.site_id} is not in HOTJAR_SITE_ID"
+        return None
+
+    def _read_pages(
+        self, read: SurveyRead, cutoff: datetime | None, spool: SpoolWriter, count: RequestCount
+    ) -> None:
+        floor = read.floor = self.start_at
+        stops = [instant for instant in (cutoff, floor) if instant]
+        stop_below = max(stops, default=None)
+        last: datetime | None = None
+        for page in self.client.iter_response_pages(str(read.site_id), read.survey_id, count=count):
+            read.pages += 1
+            for response in page.results:
+                if last and response.created_time > last and not read.out_of_order:
+                    read.out_of_order = True
+                    logger.warning(
+                        "survey %s: page %d is not newest first; reading to the end",
+                        read.survey_id,
+                        read.pages,
+                    )
+                last = response.created_time
+                read.newest_at = max(read.newest_at or last, last)
+            spool.write([row for row in page.results if not floor or row.created_time >= floor])
+            if stop_below and last and last < stop_below and not read.out_of_order:
+                read.stopped_early = page.next_cursor is not None
+                break
+        read.is_full = self.depth is Depth.ALL
+
+
+def _closely_following(finished: "queue.SimpleQueue[FinishedT]") -> Iterator["FinishedT"]:
+    """Wait for one, then yield what comes within `GROUP_SECONDS`."""
+    yield finished.get()
+    deadline = monotonic() + GROUP_SECONDS
+    with suppress(queue.Empty):
+        while True:
+            yield finished.get(timeout=max(0.0, deadline - monotonic()))
