@@ -67,7 +67,9 @@ class _HotjarIOManager(dg.IOManager):
             elif isinstance(obj, ResponseSync):
                 self._store_responses(context, obj)
             elif isinstance(obj, pd.DataFrame):
-                rows = self._warehouse.replace(self._slice(context), obj)
+                rows = self._warehouse.replace(
+                    self._slice(context, context.definition_metadata or {}), obj
+                )
                 name = PARTITION_ROW_COUNT if context.has_asset_partitions else ROW_COUNT
                 context.add_output_metadata({name: rows})
             else:
@@ -83,8 +85,9 @@ class _HotjarIOManager(dg.IOManager):
             problem = "only a pandas DataFrame can be loaded; annotate the input with it"
             raise HotjarStoreError(problem)
         with as_failure():
-            metadata = context.definition_metadata or {}
-            return self._warehouse.load(self._slice(context), metadata.get("columns"))
+            stored = context.upstream_output
+            part = self._slice(context, (stored and stored.definition_metadata) or {})
+            return self._warehouse.load(part, (context.definition_metadata or {}).get("columns"))
 
     def _store_surveys(self, context: dg.OutputContext, sync: SurveySync) -> None:
         listing = sync.read(self._warehouse.known_surveys())
@@ -189,9 +192,15 @@ class _HotjarIOManager(dg.IOManager):
             ),
         )
 
-    def _slice(self, context: dg.OutputContext | dg.InputContext) -> TableSlice:
-        """Name the table, and the part of it that the partitions are."""
-        metadata = context.definition_metadata or {}
+    def _slice(
+        self, context: dg.OutputContext | dg.InputContext, metadata: Mapping[str, Any]
+    ) -> TableSlice:
+        """Name the table, and the part of it that the partitions are.
+
+        Args:
+            context: The output or input.
+            metadata: That of the asset that is stored in the table.
+        """
         path = context.asset_key.path if context.has_asset_key else [str(context.name)]
         schema = (
             metadata.get("schema")
