@@ -1,0 +1,326 @@
+"""The sandbox's HTTP interface: the Hotjar API v1, with faults.
+
+Here is decided what a request is answered with. The data is in `account`, what faults do in
+`spoiling`, the socket and the thread in `server`, and the endpoints that change the sandbox in
+`control`.
+
+Source: https://help.hotjar.com/hc/en-us/articles/36820005914001-Hotjar-API-Reference (read on
+2026-11-20). Where it is silent, the sandbox chooses: the default `limit` is 20, a 429 carries
+Retry-After, and a user lookup is answered with an empty object.
+"""
+
+import asyncio
+import math
+import secrets
+import threading
+from collections import deque
+from dataclasses import replace
+from urllib.parse import unquote
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.types import Message, Receive, Scope, Send
+
+from hotjar_assets.sandbox.account import PageSlice, SandboxAccount, decode
+from hotjar_assets.sandbox.constants import SANDBOX_HEADER
+from hotjar_assets.sandbox.control import control_routes
+from hotjar_assets.sandbox.faults import Fault, Faults, Target
+from hotjar_assets.sandbox.settings import ServerSettings
+from hotjar_assets.sandbox.spoiling import answer_instead, spoil_answer, spoil_page
+from hotjar_assets.sandbox.wire import (
+    Answer,
+    BadRequestError,
+    PageRequest,
+    ReceivedRequest,
+    RequestLog,
+    envelope,
+    error_answer,
+    json_answer,
+    oauth_error,
+    parse_page_request,
+    parse_request,
+    parse_target,
+)
+
+_MARK = (SANDBOX_HEADER.lower().encode(), b"1")
+_WINDOW_SECONDS = 60.0
+_POSTED = frozenset({"token", "user_lookup"})
+_LISTED = frozenset({"surveys", "responses"})
+
+
+class SandboxApp:
+    """The ASGI application: the API under /v1, and /_sandbox to change what it answers."""
+
+    def __init__(
+        self,
+        account: SandboxAccount,
+        *,
+        faults: Faults,
+        requests: RequestLog,
+        settings: ServerSettings,
+    ) -> None:
+        """Serve `account`, going wrong as `faults` says and noting what comes in."""
+        self.account = account
+        self.faults = faults
+        self.requests = requests
+        self._settings = settings
+        self._tokens = _Tokens(settings)
+        self._rate_limit = _RateLimit(settings)
+        self._second_cursors: dict[str, str] = {}
+        control = control_routes(
+            account, faults=faults, requests=requests, expire_tokens=self.expire_tokens
+        )
+        self._starlette = Starlette(
+            routes=[Mount("/_sandbox", routes=control), Mount("/", app=self._serve_api)]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every answer says that it comes from the sandbox."""
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], _MARK]
+            await send(message)
+
+        await self._starlette(scope, receive, send_marked)
+
+    def expire_tokens(self) -> None:
+        """Make every token issued so far invalid."""
+        self._tokens.expire()
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = parse_request(scope, await _read_body(receive))
+        self.requests.append(request)
+        if self._settings.latency_seconds:
+            await asyncio.sleep(self._settings.latency_seconds)
+        answer = await self._answer(request)
+        if answer.is_cut:
+            await _send_half(answer, send)
+        if answer.is_cut or answer.is_dropped:
+            await _hang_up(scope, receive)
+            return
+        response = Response(
+            answer.body,
+            status_code=answer.status,
+            headers=dict(answer.headers),
+            media_type=answer.content_type,
+        )
+        await response(scope, receive, send)
+
+    async def _answer(self, request: ReceivedRequest) -> Answer:
+        target = parse_target(request)
+        page_request, page, bad_request = None, None, None
+        if target.path in _LISTED:
+            try:
+                page_request = parse_page_request(request, target)
+            except BadRequestError as error:
+                bad_request = error_answer(400, message=str(error))
+            else:
+                page = self._page(page_request)
+                target = replace(
+                    target,
+                    page=page_request.cursor.page,
+                    is_last=page is not None and page.next_position is None,
+                )
+        fault: Fault | None = None
+        for struck in self.faults.strike(target):
+            if struck.kind == "slow":
+                await asyncio.sleep(struck.delay_seconds)
+            else:
+                fault = struck
+        if fault is not None:
+            instead = answer_instead(fault, request)
+            if instead is not None:
+                return instead
+        answer = self._refusal(request, target) or bad_request
+        if answer is None and page_request is not None and page is not None:
+            answer = Answer(200, self._page_body(page_request, page, fault))
+        elif answer is None:
+            answer = self._api_answer(request, target)
+        return answer if fault is None else spoil_answer(fault, answer)
+
+    def _refusal(  # noqa: PLR0911 - one line a reason, in the order the API checks them
+        self, request: ReceivedRequest, target: Target
+    ) -> Answer | None:
+        """Return the error that the API answers with, or None when it does what is asked."""
+        retry_after_seconds = self._rate_limit.retry_after_seconds()
+        if retry_after_seconds is not None:
+            return error_answer(429, retry_after=retry_after_seconds)
+        if target.path == "any":
+            return error_answer(404)
+        if request.method != ("POST" if target.path in _POSTED else "GET"):
+            return error_answer(405)
+        if target.path == "token":
+            return None
+        if not self._tokens.is_good(request.headers.get("authorization")):
+            return error_answer(401)
+        if target.path == "user_lookup":
+            return None if self.account.plan_allows_user_lookup else error_answer(403)
+        if not self.account.plan_allows_export:
+            return error_answer(403)
+        return None if self._is_known(target.site_id, target.survey_id) else error_answer(404)
+
+    def _is_known(self, site_id: str | None, survey_id: str | None) -> bool:
+        if survey_id is None:
+            return self.account.has_site(site_id or "")
+        return self.account.has_survey(site_id or "", survey_id)
+
+    def _api_answer(self, request: ReceivedRequest, target: Target) -> Answer:
+        if target.path == "token":
+            return self._token(request)
+        if target.path == "user_lookup":
+            return self._user_lookup(request)
+        return Answer(200, self.account.survey_body(target.survey_id or ""))
+
+    def _token(self, request: ReceivedRequest) -> Answer:
+        if request.media_type != "application/x-www-form-urlencoded":
+            return oauth_error(400, "invalid_request", "The body must be form-encoded.")
+        if request.form.get("grant_type") != "client_credentials":
+            return oauth_error(400, "unsupported_grant_type", "Use client_credentials.")
+        credentials = (request.form.get("client_id"), request.form.get("client_secret"))
+        if credentials != (self._settings.client_id, self._settings.client_secret):
+            return oauth_error(401, "invalid_client", "Unknown client, or wrong secret.")
+        return json_answer(
+            {
+                "access_token": self._tokens.issue(),
+                "token_type": "Bearer",
+                "expires_in": int(self._settings.token_lifetime_seconds),
+            }
+        )
+
+    def _user_lookup(self, request: ReceivedRequest) -> Answer:
+        if unquote(request.path.split("/")[3]) != self.account.organization_id:
+            return error_answer(404)
+        try:
+            lookup = msgspec.json.decode(request.body, type=_UserLookup)
+        except (ValueError, msgspec.MsgspecError) as error:
+            return error_answer(400, message=str(error))
+        if not lookup.data_subject_email and not lookup.data_subject_site_id_to_user_id_map:
+            return error_answer(400, message="Give an e-mail address or user ids.")
+        self.account.user_lookups.append(decode(request.body))
+        self.account.look_up_user(
+            email=lookup.data_subject_email,
+            user_ids=lookup.data_subject_site_id_to_user_id_map or {},
+            delete=lookup.delete_all_hits,
+        )
+        return json_answer({})
+
+    def _page(self, request: PageRequest, *, step_back: int = 0) -> PageSlice | None:
+        """Read the page, or return None when the site or survey is not there."""
+        if not self._is_known(request.site_id, request.survey_id):
+            return None
+        try:
+            if request.survey_id is not None:
+                return self.account.response_page(
+                    request.survey_id,
+                    request.cursor.position,
+                    request.limit,
+                    paging=self._settings.paging,
+                    step_back=step_back,
+                )
+            return self.account.survey_page(
+                request.site_id,
+                request.cursor.position,
+                request.limit,
+                with_questions=request.with_questions,
+                paging=self._settings.paging,
+                step_back=step_back,
+            )
+        except KeyError:
+            # The survey was removed by another thread since the question was asked.
+            return None
+
+    def _page_body(self, request: PageRequest, page: PageSlice, fault: Fault | None) -> bytes:
+        if fault is not None and fault.kind == "overlap":
+            page = self._page(request, step_back=fault.rows) or page
+        next_cursor = None
+        if page.next_position is not None:
+            next_cursor = request.cursor_after(page.next_position)
+            if request.cursor.page == 1:
+                self._second_cursors[request.cursor.listing] = next_cursor
+        if fault is None:
+            return envelope(page.rows, next_cursor)
+        second_cursor = self._second_cursors.get(request.cursor.listing)
+        return spoil_page(fault, request, page.rows, next_cursor, second_cursor=second_cursor)
+
+
+class _UserLookup(msgspec.Struct):
+    data_subject_email: str | None = None
+    data_subject_site_id_to_user_id_map: dict[str, str] | None = None
+    delete_all_hits: bool = False
+
+
+class _Tokens:
+    """The tokens issued, and until when each is good."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._good_until: dict[str, float] = {}
+
+    def issue(self) -> str:
+        token = f"sandbox-token-{secrets.token_hex(16)}"
+        good_until = self._settings.monotonic() + self._settings.token_lifetime_seconds
+        with self._lock:
+            self._good_until[token] = good_until
+        return token
+
+    def is_good(self, authorization: str | None) -> bool:
+        scheme, _, token = (authorization or "").partition(" ")
+        with self._lock:
+            good_until = self._good_until.get(token, -math.inf)
+        return scheme.lower() == "bearer" and self._settings.monotonic() < good_until
+
+    def expire(self) -> None:
+        with self._lock:
+            self._good_until.clear()
+
+
+class _RateLimit:
+    """A sliding window of one minute; a request that is refused does not count."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._accepted: deque[float] = deque()
+
+    def retry_after_seconds(self) -> int | None:
+        """Count a request; return how long to wait if it is one too many."""
+        if self._settings.requests_per_minute is None:
+            return None
+        now = self._settings.monotonic()
+        while self._accepted and self._accepted[0] <= now - _WINDOW_SECONDS:
+            self._accepted.popleft()
+        if len(self._accepted) < self._settings.requests_per_minute:
+            self._accepted.append(now)
+            return None
+        oldest = self._accepted[0] if self._accepted else now
+        return max(1, math.ceil(oldest + _WINDOW_SECONDS - now))
+
+
+async def _read_body(receive: Receive) -> bytes:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def _send_half(answer: Answer, send: Send) -> None:
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    half = answer.body[: len(answer.body) // 2]
+    await send({"type": "http.response.body", "body": half, "more_body": True})
+
+
+async def _hang_up(scope: Scope, receive: Receive) -> None:
+    """Close the connection under an unfinished answer; see `serving` for the transport."""
+    scope["state"]["transport"].close()
+    while (await receive())["type"] != "http.disconnect":
+        pass

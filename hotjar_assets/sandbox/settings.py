@@ -1,0 +1,21 @@
+"""How the server behaves; the meaning of each setting is told at `SandboxServer`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hotjar_assets.sandbox.account import Paging
+from hotjar_assets.sandbox.constants import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The settings that the application reads."""
+
+    client_id: str = SANDBOX_CLIENT_ID
+    client_secret: str = SANDBOX_CLIENT_SECRET
+    latency_seconds: float = 0.0
+    requests_per_minute: int | None = None
+    paging: Paging = "keyset"
+    token_lifetime_seconds: float = 3600
+    monotonic: Callable[[], float] = time.monotonic

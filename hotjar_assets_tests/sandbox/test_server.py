@@ -1,0 +1,134 @@
+"""The server: where it listens, how it starts and stops, and the foreground command."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import requests
+
+from hotjar_assets.sandbox import Fault, SandboxAccount, SandboxServer
+from hotjar_assets.sandbox.server import run
+from hotjar_assets_tests.sandbox.conftest import SURVEYS, PlainClient
+
+
+@pytest.fixture
+def server():
+    with SandboxServer(SandboxAccount.empty()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.com", ""])  # noqa: S104 - refused
+def test_address_that_others_reach_is_refused(host):
+    with pytest.raises(ValueError, match="only listens on this machine"):
+        SandboxServer(host=host)
+
+
+def test_address_that_others_reach_is_taken_when_asked_for():
+    SandboxServer(host="0.0.0.0", allow_remote=True)  # noqa: S104 - asked for, never bound
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_address_of_this_machine_is_fine(host):
+    SandboxServer(host=host)
+
+
+def test_address_is_unknown_before_the_start():
+    with pytest.raises(RuntimeError, match="before it was started"):
+        _ = SandboxServer().url
+
+
+def test_servers_have_addresses_of_their_own(server):
+    with SandboxServer(SandboxAccount.empty()) as other:
+        assert server.url != other.url
+        assert server.url.startswith("http://127.0.0.1:")
+
+
+def test_port_that_is_taken_is_an_error(server):
+    port = int(server.url.rpartition(":")[2])
+    with pytest.raises(OSError, match="in use"):
+        SandboxServer(SandboxAccount.empty(), port=port).start()
+
+
+def test_stop_is_quick_and_leaves_no_thread():
+    before = set(threading.enumerate())
+    server = SandboxServer(SandboxAccount.empty())
+    server.start()
+    with PlainClient(server).authorize().session:
+        started = time.monotonic()
+        server.stop()
+        assert time.monotonic() - started < 0.2
+    assert set(threading.enumerate()) == before
+
+
+def test_stop_does_not_wait_for_a_slow_answer(server):
+    server.faults.add(Fault("slow", delay_seconds=60))
+    errors = []
+
+    def ask():
+        try:
+            requests.get(server.url + SURVEYS, timeout=30)
+        except requests.exceptions.ConnectionError as error:
+            errors.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not server.requests:
+        time.sleep(0.001)
+    server.stop()
+    asking.join(timeout=5)
+    assert errors
+
+
+def test_stopped_server_refuses_and_starts_again_at_the_same_address(server):
+    with (client := PlainClient(server).authorize()).session:
+        url = server.url
+        server.stop()
+        with pytest.raises(requests.exceptions.ConnectionError):
+            client.get(SURVEYS)
+        server.start()
+        assert server.url == url
+        assert client.get(SURVEYS).status_code == 200
+
+
+def test_start_and_stop_twice_do_no_harm(server):
+    server.start()
+    assert requests.get(server.url, timeout=5).status_code == 404
+    server.stop()
+    server.stop()
+
+
+def test_constants_come_without_the_web_framework():
+    program = (
+        "import sys, hotjar_assets.sandbox as s; s.SandboxServer(s.SandboxAccount.empty());"
+        "print({'starlette', 'uvicorn', 'dagster', 'duckdb', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_foreground_server_says_where_it_is_and_ends_with_a_signal(number):
+    lines = []
+    handlers = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+
+    def echo(line):
+        lines.append(line)
+        url = line.split()[2]
+        assert requests.get(url, timeout=5).status_code == 404
+        os.kill(os.getpid(), number)
+
+    run(port=0, echo=echo)
+    (line,) = lines
+    assert "sandbox-secret" in line
+    assert "1001" in line
+    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == handlers
