@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -28,6 +29,14 @@ from hotjar_assets.errors import HotjarConfigError
 ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
 SANDBOX_DATABASE = "data/sandbox.duckdb"
+
+
+class PiiMode(Enum):
+    """What is stored of personal values."""
+
+    KEEP = "keep"
+    HASH = "hash"
+    DROP = "drop"
 
 
 def environment_variable(name: str) -> str:
@@ -100,6 +109,22 @@ class Settings(BaseModel):
     start_date: date | None = Field(
         default=None, description="Read no response older than this day (YYYY-MM-DD, UTC)."
     )
+    pii: PiiMode = Field(
+        default=PiiMode.KEEP,
+        description="What is stored of personal values: keep, hash (needs the key) or drop.",
+    )
+    pii_key: str | None = Field(
+        default=None,
+        repr=False,
+        min_length=16,
+        description="Key of the hash, 16 characters or more; the same for ever, so that rows join.",
+    )
+    key_created_on: date | None = Field(
+        default=None, description="Day the API key was made (YYYY-MM-DD); it dies a year later."
+    )
+    organization_id: str | None = Field(
+        default=None, description="Organization id, which only `forget --at-hotjar` needs."
+    )
     lock_timeout_seconds: float = Field(
         default=60, ge=0, description="Seconds to wait for a database that another process holds."
     )
@@ -117,6 +142,15 @@ class Settings(BaseModel):
                         "is not set; put it into the environment or .env "
                         "(or set HOTJAR_SANDBOX=1 to try the sandbox)",
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _require_pii_key(self) -> Self:
+        if self.pii is PiiMode.HASH and not self.pii_key:
+            raise HotjarConfigError(
+                environment_variable("pii_key"),
+                "is not set; HOTJAR_PII=hash needs it (16 characters or more, kept safe)",
+            )
         return self
 
     @classmethod

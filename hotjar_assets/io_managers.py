@@ -19,7 +19,7 @@ from pydantic import Field
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStoreError
 from hotjar_assets.resources import as_failure
-from hotjar_assets.sync import ResponseSync, SurveyRead, SurveySync
+from hotjar_assets.sync import Depth, ResponseSync, SurveyRead, SurveySync
 from hotjar_assets.warehouse import LOCK_TIMEOUT_SECONDS, Figures, TableSlice, Warehouse
 
 logger = logging.getLogger(__name__)
@@ -108,6 +108,7 @@ class _HotjarIOManager(dg.IOManager):
         """Commit surveys as they arrive; record each; fail at the end if one failed."""
         committed: dict[str, Mapping[str, Any]] = {}
         failed: dict[str, HotjarError] = {}
+        self._warehouse.adopt(sync.privacy, rewrite=sync.depth is Depth.ALL)
         states = self._warehouse.survey_states(sync.survey_ids)
         try:
             with self._warehouse.spool() as folder:

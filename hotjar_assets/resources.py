@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.config import Settings, environment_variable, is_sandbox, set_names
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
+from hotjar_assets.privacy import Privacy
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,9 @@ class HotjarResource(dg.ConfigurableResource[None]):
     concurrency: int = _setting("concurrency")
     lookback_days: int = _setting("lookback_days")
     start_date: str | None = _setting("start_date")
+    pii: str = Field(default="keep", description=Settings.model_fields["pii"].description)
+    pii_key: str | None = _setting("pii_key")
+    organization_id: str | None = _setting("organization_id")
     sandbox: bool = _setting("sandbox")
 
     _client: HotjarClient | None = PrivateAttr(default=None)
@@ -78,6 +82,12 @@ class HotjarResource(dg.ConfigurableResource[None]):
         return Settings.parse(
             {name: value for name, value in given.items() if value not in {None, ""}}
         )
+
+    @property
+    def privacy(self) -> Privacy:
+        """What personal values become."""
+        settings = self.settings
+        return Privacy(settings.pii, (settings.pii_key or "").encode())
 
     def client(self) -> HotjarClient:
         """Return the client of this resource, made at the first call.

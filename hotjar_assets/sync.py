@@ -27,6 +27,7 @@ from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Survey
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import HotjarError, HotjarStoreError
+from hotjar_assets.privacy import Privacy
 from hotjar_assets.spool import Segment, SpoolWriter
 
 logger = logging.getLogger(__name__)
@@ -57,12 +58,14 @@ class SurveyState:
         removed: Whether a complete listing no longer had it.
         watermark: Newest `created_at` among the rows the API is believed to have, not later than
             now; None when there is none, and then the survey is read whole.
+        email_questions: Ids of its questions that ask for an e-mail address.
     """
 
     survey_id: str
     site_id: str | None = None
     removed: bool = False
     watermark: datetime | None = None
+    email_questions: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -178,6 +181,7 @@ class ResponseSync:
         start_at: Nothing older is read or marked as deleted.
         concurrency: Surveys read at once.
         purge: Whether rows that an earlier full sync marked as deleted are removed.
+        privacy: What personal values become before they are spooled.
         report: Called with each survey's figures when all surveys are stored.
     """
 
@@ -188,6 +192,7 @@ class ResponseSync:
     start_at: datetime | None = None
     concurrency: int = 8
     purge: bool = False
+    privacy: Privacy = field(default_factory=Privacy)
     report: Callable[[str, Mapping[str, Any]], None] = lambda _survey_id, _figures: None
 
     def read(
@@ -263,7 +268,7 @@ class ResponseSync:
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)
-            self._read_pages(read, self._cutoff(state), spool, count)
+            self._read_pages(read, state, spool, count)
         except HotjarError as error:
             read.error = error
             spool.discard()
@@ -282,10 +287,10 @@ class ResponseSync:
         return None
 
     def _read_pages(
-        self, read: SurveyRead, cutoff: datetime | None, spool: SpoolWriter, count: RequestCount
+        self, read: SurveyRead, state: SurveyState, spool: SpoolWriter, count: RequestCount
     ) -> None:
         floor = read.floor = self.start_at
-        stops = [instant for instant in (cutoff, floor) if instant]
+        stops = [instant for instant in (self._cutoff(state), floor) if instant]
         stop_below = max(stops, default=None)
         last: datetime | None = None
         for page in self.client.iter_response_pages(str(read.site_id), read.survey_id, count=count):
@@ -300,6 +305,7 @@ class ResponseSync:
                     )
                 last = response.created_time
                 read.newest_at = max(read.newest_at or last, last)
+                self.privacy.apply(response, state.email_questions)
             spool.write([row for row in page.results if not floor or row.created_time >= floor])
             if stop_below and last and last < stop_below and not read.out_of_order:
                 read.stopped_early = page.next_cursor is not None

@@ -5,13 +5,15 @@ leaves the old rows, and readers wait for moments. Waiting for another process t
 is logged, jittered and bounded.
 """
 
+import json
 import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,9 @@ import duckdb
 import tenacity
 
 from hotjar_assets.api.records import encode_lines
-from hotjar_assets.config import make_database_folder
+from hotjar_assets.config import PiiMode, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.privacy import Privacy
 from hotjar_assets.schema import SCHEMA, SCHEMA_VERSION, SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets.spool import Segment, spool_folder
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
@@ -136,13 +139,42 @@ class Warehouse:
         with self._writing(account):
             pass
 
+    def adopt(self, privacy: Privacy, *, rewrite: bool) -> None:
+        """Make sure that the file is of this privacy mode and key.
+
+        Args:
+            privacy: What personal values become from now on.
+            rewrite: Whether a file of another mode is rewritten. What the old mode removed only
+                comes back with the rows that Hotjar still has.
+
+        Raises:
+            HotjarStoreError: It is of another mode or key, and `rewrite` is not wanted.
+        """
+        wanted = {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
+        with self._writing(None) as connection:
+            meta = _name(connection, "meta")
+            facts = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
+            if facts.items() >= wanted.items():
+                return
+            is_new = "pii" not in facts and not _has_rows(connection)
+            if not is_new and not rewrite:
+                raise HotjarStoreError(
+                    f"{self.path} was written with HOTJAR_PII={facts.get('pii', 'keep')} and the "
+                    f"settings say {privacy.mode.value}, or its key is another; rewrite the file "
+                    "with reconcile_job (hotjar-assets sync --full), or restore the settings"
+                )
+            _rewrite_personal(connection, privacy)
+            connection.execute(f"DELETE FROM {meta} WHERE name LIKE 'pii%'")
+            connection.executemany(f"INSERT INTO {meta} VALUES (?, ?)", list(wanted.items()))
+
     def survey_states(self, survey_ids: Sequence[str]) -> dict[str, SurveyState]:
         """Tell what the file holds of each survey, for `ResponseSync.read`."""
         with self._reading() as connection:
             surveys = _rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT survey_id, site_id, deleted_at IS NOT NULL FROM {table} "
+                "SELECT survey_id, site_id, deleted_at IS NOT NULL, list_transform(list_filter("
+                "questions, lambda q: q.type = 'email'), lambda q: q.question_id) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
                 ids=list(survey_ids),
             )
@@ -155,14 +187,18 @@ class Warehouse:
                 ids=list(survey_ids),
                 now=datetime.now(UTC),
             )
-        listed = {survey_id: (site_id, removed) for survey_id, site_id, removed in surveys}
-        newest = {key: _EPOCH + timedelta(microseconds=value) for key, value in watermarks}
-        return {
-            survey_id: SurveyState(
-                survey_id, *listed.get(survey_id, (None, False)), newest.get(survey_id)
+        states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
+        for survey_id, site_id, removed, email_questions in surveys:
+            states[survey_id] = SurveyState(
+                survey_id,
+                site_id=site_id,
+                removed=removed,
+                email_questions=frozenset(email_questions or ()),
             )
-            for survey_id in survey_ids
-        }
+        for survey_id, microseconds in watermarks:
+            watermark = _EPOCH + timedelta(microseconds=microseconds)
+            states[survey_id] = replace(states[survey_id], watermark=watermark)
+        return states
 
     def known_surveys(self) -> dict[str, set[str]]:
         """Map each site to the ids of its surveys that are not marked as deleted."""
@@ -468,6 +504,64 @@ def _prepare(connection: duckdb.DuckDBPyConnection, path: Path, account: str | N
     for table in (SURVEYS, SURVEY_RESPONSES):
         types = {column.name: column.type for column in table.columns}
         _add_columns(connection, SCHEMA, table.name, types)
+
+
+def _has_rows(connection: duckdb.DuckDBPyConnection) -> bool:
+    table = _name(connection, SURVEY_RESPONSES.name)
+    return connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None
+
+
+def _rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) -> None:
+    """Replace the personal values of the stored rows, those that Hotjar no longer has included."""
+    if privacy.mode is PiiMode.KEEP:
+        return
+
+    def attributes(text: str | None) -> str | None:
+        items = json.loads(text or "null")
+        return items and json.dumps(
+            [{**item, "value": privacy.value(item["value"])} for item in items]
+        )
+
+    def answers(text: str | None, email_questions: str | None) -> str | None:
+        items, asked = json.loads(text or "null"), json.loads(email_questions or "[]")
+        return items and json.dumps(
+            [
+                {**item, "answer": privacy.answer(item["answer"], item["question_id"], asked)}
+                for item in items
+            ]
+        )
+
+    def extra(text: str | None) -> str | None:
+        return text and json.dumps(privacy.unknown(json.loads(text)))
+
+    functions: dict[str, Callable[..., str | None]] = {
+        "personal_value": privacy.value,
+        "personal_url": privacy.url,
+        "personal_attributes": attributes,
+        "personal_answers": answers,
+        "personal_extra": extra,
+    }
+    for name, function in functions.items():
+        text = duckdb.sqltype("VARCHAR")
+        parameters = [text] * len(signature(function).parameters)
+        # Nulls are passed in and may come out.
+        connection.create_function(name, function, parameters, text, null_handling="special")  # type: ignore[call-overload]
+    types = {column.name: column.type for column in SURVEY_RESPONSES.columns}
+    connection.execute(
+        f"""UPDATE {_name(connection, SURVEY_RESPONSES.name)} t SET
+              hotjar_user_id = personal_value(hotjar_user_id),
+              response_origin_url = personal_url(response_origin_url),
+              user_attributes = CAST(CAST(personal_attributes(CAST(to_json(user_attributes)
+                AS VARCHAR)) AS JSON) AS {types["user_attributes"]}),
+              answers = CAST(CAST(personal_answers(CAST(to_json(answers) AS VARCHAR), (
+                SELECT CAST(to_json(list_transform(list_filter(s.questions,
+                  lambda q: q.type = 'email'), lambda q: q.question_id)) AS VARCHAR)
+                FROM {_name(connection, SURVEYS.name)} s WHERE s.survey_id = t.survey_id
+                )) AS JSON) AS {types["answers"]}),
+              extra = CAST(personal_extra(CAST(extra AS VARCHAR)) AS JSON),
+              synced_at = $now""",
+        {"now": datetime.now(UTC)},
+    )
 
 
 def _create_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:

@@ -75,15 +75,19 @@ def survey_responses(
     def report(survey_id: str, figures: Mapping[str, Any]) -> None:
         context.add_asset_metadata(figures, partition_key=survey_id)
 
+    has_partitions = context.has_partition_key or context.has_partition_key_range
+    if not has_partitions:
+        context.log.warning("this run is over no partition: no survey was read")
     with as_failure():
         settings = hotjar.settings
         return ResponseSync(
             hotjar.client(),
-            survey_ids=context.partition_keys,
+            survey_ids=context.partition_keys if has_partitions else (),
             depth=Depth(config.depth),
             lookback_days=config.lookback_days or settings.lookback_days,
             start_at=settings.start_at,
             concurrency=settings.concurrency,
             purge=config.purge,
+            privacy=hotjar.privacy,
             report=report,
         )

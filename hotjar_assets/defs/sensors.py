@@ -138,8 +138,8 @@ def new_surveys_sensor(
     tick = plan_tick(
         remote, known, _settled(context.instance, known), cursor, now=datetime.now(UTC)
     )
-    context.update_cursor(tick.next_cursor.to_json())
     if not tick.request:
+        context.update_cursor(tick.next_cursor.to_json())
         return dg.SkipReason(
             f"{len(remote)} surveys listed, {len(known)} known, none new, {tick.waiting} waiting"
         )

@@ -1,0 +1,98 @@
+"""What personal data becomes before it touches the disk: `HOTJAR_PII=keep|hash|drop`.
+
+Personal are `hotjar_user_id`, the values of `user_attributes`, answers that are e-mail addresses,
+the query and fragment of `response_origin_url`, and any field we do not know (`extra`), since
+nobody can say what it holds. Answers in people's own words are what surveys are for, and are kept.
+
+`hash` is HMAC-SHA-256 under `HOTJAR_PII_KEY`: stable, so that rows of one person still join, and of
+no use to whoever has the table but not the key.
+"""
+
+import hmac
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotjar_assets.api.records import Response
+from hotjar_assets.config import PiiMode
+
+_HASH_PREFIX = "hmac:"
+_HASHED = re.compile(re.escape(_HASH_PREFIX) + "[0-9a-f]{64}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Applies one mode to responses.
+
+    Attributes:
+        mode: What is stored of personal values.
+        key: Key of the hash; only needed for `HASH`.
+    """
+
+    mode: PiiMode = PiiMode.KEEP
+    key: bytes = field(default=b"", repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """What a database notes of the key, to recognize another one without revealing it."""
+        return self.hash("hotjar_assets key fingerprint") if self.mode is PiiMode.HASH else ""
+
+    def hash(self, text: str) -> str:
+        """Hash one value; an e-mail address regardless of case and surrounding blanks."""
+        text = text.strip().lower() if is_email(text) else text
+        digest = hmac.new(self.key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
+        return _HASH_PREFIX + digest
+
+    def apply(self, response: Response, email_questions: Collection[str] = ()) -> None:
+        """Replace the personal values of a response, in place.
+
+        Args:
+            response: The response.
+            email_questions: Ids of the questions that ask for an e-mail address; an answer that is
+                one counts whatever its question.
+        """
+        if self.mode is PiiMode.KEEP:
+            return
+        response.hotjar_user_id = self.value(response.hotjar_user_id)
+        response.response_origin_url = self.url(response.response_origin_url)
+        for attribute in response.user_attributes or ():
+            attribute.value = self.value(attribute.value)
+        for answer in response.answers or ():
+            answer.answer = self.answer(answer.answer, answer.question_id, email_questions)
+        if response.extra:
+            response.extra = self.unknown(response.extra)
+
+    def value(self, value: Any) -> str | None:
+        """Replace one personal value; nothing is made of a null, nor twice of the same."""
+        if value is None or self.mode is PiiMode.DROP:
+            return None
+        if isinstance(value, str):
+            return value if _HASHED.fullmatch(value) else self.hash(value)
+        return self.hash(json.dumps(value, sort_keys=True))
+
+    def answer(self, answer: Any, question_id: Any, email_questions: Collection[str]) -> Any:
+        """Replace an answer if it is an e-mail address, or was asked to be one."""
+        is_personal = str(question_id) in email_questions or is_email(answer)
+        return self.value(answer) if is_personal else answer
+
+    def url(self, url: Any) -> str | None:
+        """Replace the query and fragment of a URL."""
+        if url is None:
+            return None
+        page = re.split(r"[?#]", str(url), maxsplit=1)[0]
+        personal = str(url).removeprefix(page)
+        if len(personal) <= 1 or self.mode is PiiMode.DROP:
+            return page
+        return f"{page}?{self.value(personal.removeprefix('?'))}"
+
+    def unknown(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Replace every value; the paths stay, so that a change of the API is still seen."""
+        return {path: self.value(value) for path, value in fields.items()}
+
+
+def is_email(value: object) -> bool:
+    """Tell whether a text is an e-mail address and nothing else."""
+    return isinstance(value, str) and _EMAIL.fullmatch(value.strip()) is not None
