@@ -65,6 +65,11 @@ def _is_loopback(host: str) -> bool:
 
 def _check_url(value: str) -> str:
     url = urlsplit(value)
+    try:
+        url.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        problem = "has a port that is none; it must look like https://api.hotjar.io"
+        raise ValueError(problem) from None
     if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
         problem = "must look like https://api.hotjar.io"
         raise ValueError(problem)
@@ -125,7 +130,7 @@ class Settings(BaseModel):
     organization_id: str | None = Field(
         default=None, description="Organization id, which only `forget --at-hotjar` needs."
     )
-    lock_timeout_seconds: float = Field(
+    lock_timeout_seconds: int = Field(
         default=60, ge=0, description="Seconds to wait for a database that another process holds."
     )
     sandbox: bool = Field(
@@ -201,7 +206,7 @@ def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether the environment asks for the sandbox, before anything is validated."""
     value = environ.get(environment_variable("sandbox"), "")
-    return value.strip().lower() in {"1", "true", "yes", "on"}
+    return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
 
 
 def default_database(*, sandbox: bool) -> str:

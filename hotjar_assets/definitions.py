@@ -5,6 +5,7 @@ taken, and Dagster reads their values when a run or a tick starts.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -44,12 +45,13 @@ def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitio
 
 def _io_manager() -> HotjarDuckDBIOManager:
     present = set_names()
-    database = (
-        dg.EnvVar(environment_variable("database"))
-        if "database" in present
-        else default_database(sandbox=is_sandbox())
-    )
-    return HotjarDuckDBIOManager(database=database)
+    given: dict[str, Any] = {"database": default_database(sandbox=is_sandbox())}
+    if "database" in present:
+        given["database"] = dg.EnvVar(environment_variable("database"))
+    if "lock_timeout_seconds" in present:
+        variable = environment_variable("lock_timeout_seconds")
+        given["lock_timeout_seconds"] = dg.EnvVar.int(variable)
+    return HotjarDuckDBIOManager(**given)
 
 
 defs = build_defs()

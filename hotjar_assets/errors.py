@@ -69,7 +69,7 @@ class HotjarApiError(HotjarError):
         self.url: str | None = None
         self.request_id: str | None = None
         self.page: int | None = None
-        self.tries = 1
+        self.tries = 0
 
     def locate(
         self,

@@ -7,6 +7,7 @@ and by column name. The asset key names the table: its last part, in the schema 
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStoreError
 from hotjar_assets.resources import as_failure
 from hotjar_assets.sync import Depth, ResponseSync, SurveyRead, SurveySync
-from hotjar_assets.warehouse import LOCK_TIMEOUT_SECONDS, Figures, TableSlice, Warehouse
+from hotjar_assets.warehouse import Figures, TableSlice, Warehouse
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class HotjarDuckDBIOManager(DuckDBPandasIOManager):
     and named, and the outputs of this package stream through it.
     """
 
-    lock_timeout_seconds: float = Field(
-        default=LOCK_TIMEOUT_SECONDS,
+    lock_timeout_seconds: int = Field(
+        default=Settings.model_fields["lock_timeout_seconds"].default,
         description=Settings.model_fields["lock_timeout_seconds"].description,
     )
 
@@ -106,38 +107,53 @@ class _HotjarIOManager(dg.IOManager):
 
     def _store_responses(self, context: dg.OutputContext, sync: ResponseSync) -> None:
         """Commit surveys as they arrive; record each; fail at the end if one failed."""
-        committed: dict[str, Mapping[str, Any]] = {}
+        stored: dict[str, tuple[SurveyRead, Figures]] = {}
         failed: dict[str, HotjarError] = {}
         self._warehouse.adopt(sync.privacy, rewrite=sync.depth is Depth.ALL)
-        states = self._warehouse.survey_states(sync.survey_ids)
         try:
-            with self._warehouse.spool() as folder:
-                for group in sync.read(states, folder):
-                    reads = {read.survey_id: read for read in group if not read.error}
-                    failed |= {read.survey_id: read.error for read in group if read.error}
-                    results = self._warehouse.commit_responses(
-                        list(reads.values()), purge=sync.purge
-                    )
-                    for survey_id, result in results.items():
-                        if isinstance(result, HotjarError):
-                            failed[survey_id] = result
-                        else:
-                            read = reads[survey_id]
-                            committed[survey_id] = self._metadata(read, result, sync)
-                            logger.info(
-                                "survey %s: %d rows, %d new",
-                                survey_id,
-                                result.rows,
-                                result.new,
-                                extra={"survey_id": survey_id},
-                            )
-                    for read in group:
-                        for segment in read.segments:
-                            segment.path.unlink(missing_ok=True)
+            self._read_and_commit(sync, stored, failed)
+            # Where rows vanished, pages may have shifted under an earlier walk and hidden others.
+            shifted = [key for key, (_, figures) in stored.items() if figures.vanished]
+            if shifted:
+                logger.warning("responses vanished from %s; reading it whole", ", ".join(shifted))
+                whole = replace(sync, survey_ids=shifted, depth=Depth.ALL)
+                self._read_and_commit(whole, stored, failed)
         except HotjarError as error:
-            done = committed.keys() | failed.keys()
+            done = stored.keys() | failed.keys()
             failed |= {key: error for key in sync.survey_ids if key not in done}
+        committed = {
+            survey_id: self._metadata(read, figures, sync)
+            for survey_id, (read, figures) in stored.items()
+            if survey_id not in failed
+        }
         self._report(context, sync, committed, failed)
+
+    def _read_and_commit(
+        self,
+        sync: ResponseSync,
+        stored: dict[str, tuple[SurveyRead, Figures]],
+        failed: dict[str, HotjarError],
+    ) -> None:
+        states = self._warehouse.survey_states(sync.survey_ids)
+        with self._warehouse.spool() as folder:
+            for group in sync.read(states, folder):
+                reads = {read.survey_id: read for read in group if not read.error}
+                failed |= {read.survey_id: read.error for read in group if read.error}
+                results = self._warehouse.commit_responses(list(reads.values()), purge=sync.purge)
+                for survey_id, result in results.items():
+                    if isinstance(result, HotjarError):
+                        failed[survey_id] = result
+                        continue
+                    stored[survey_id] = _sum(stored.get(survey_id), reads[survey_id], result)
+                    logger.info(
+                        "survey %s: %d rows, %d new",
+                        survey_id,
+                        result.rows,
+                        result.new,
+                        extra={"survey_id": survey_id},
+                    )
+                for segment in (segment for read in group for segment in read.segments):
+                    segment.path.unlink(missing_ok=True)
 
     def _metadata(
         self, read: SurveyRead, figures: Figures, sync: ResponseSync
@@ -221,3 +237,15 @@ class _HotjarIOManager(dg.IOManager):
             window = context.asset_partitions_time_window
             return TableSlice(schema, path[-1], expression, window=(window.start, window.end))
         return TableSlice(schema, path[-1], expression, keys=tuple(context.asset_partition_keys))
+
+
+def _sum(
+    earlier: tuple[SurveyRead, Figures] | None, read: SurveyRead, figures: Figures
+) -> tuple[SurveyRead, Figures]:
+    """Add an earlier walk through the same survey to a later one."""
+    if earlier is None:
+        return read, figures
+    walk = replace(
+        read, requests=earlier[0].requests + read.requests, pages=earlier[0].pages + read.pages
+    )
+    return walk, earlier[1] + figures

@@ -17,7 +17,11 @@ from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
 from hotjar_assets.defs.partitions import known_surveys, range_tags
-from hotjar_assets.io_managers import FAILED_SURVEYS, PARTITION_ROW_COUNT
+from hotjar_assets.io_managers import (
+    FAILED_SURVEYS,
+    PARTITION_ROW_COUNT,
+    HotjarDuckDBIOManager,
+)
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.sync import Depth
 
@@ -68,6 +72,7 @@ def run_sync(
     instance: dg.DagsterInstance,
     settings: Settings,
     *,
+    hotjar: HotjarResource | None = None,
     lookback_days: int | None = None,
     full: bool = False,
     purge: bool = False,
@@ -78,7 +83,8 @@ def run_sync(
 
     Args:
         instance: Where the runs are recorded.
-        settings: The account.
+        settings: The account and the database.
+        hotjar: The account, if it is not the one that the settings give.
         lookback_days: Days to read again.
         full: Whether to read everything.
         purge: Whether a full sync deletes what an earlier one marked.
@@ -90,7 +96,7 @@ def run_sync(
     """
     depth = Depth.ALL if full else Depth.LOOKBACK if lookback_days else Depth.NEW
     config = run_config(depth, lookback_days=lookback_days, purge=purge)
-    hotjar = HotjarResource.from_settings(settings)
+    hotjar = hotjar or HotjarResource.from_settings(settings)
     outcome = Outcome()
     try:
         client = hotjar.client()
@@ -98,12 +104,12 @@ def run_sync(
         outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}
         known = known_surveys(instance)
         wanted = list(survey_ids or known)
-        for survey_id in set(wanted) - set(known):
+        for survey_id in sorted(set(wanted) - set(known)):
             outcome.fail(survey_id, "no such survey: Hotjar lists none of this id")
         expect(len(wanted))
         runs: list[dict[str, str] | None] = [*range_tags(known, wanted)]
         if runs or not survey_ids:
-            job = _job(reconcile_job.name if full else sync_job.name, hotjar)
+            job = _job(reconcile_job.name if full else sync_job.name, hotjar, settings)
             for tags in runs or [None]:
                 _run(job, instance, tags, config, outcome)
         for survey_id in wanted:
@@ -115,11 +121,15 @@ def run_sync(
     return outcome
 
 
-def _job(name: str, hotjar: HotjarResource) -> dg.JobDefinition:
+def _job(name: str, hotjar: HotjarResource, settings: Settings) -> dg.JobDefinition:
     # As an object, the resource and its plain secrets are no part of what Dagster records; and the
     # run shares its client, so that there is one token and one pace.
     account = dg.ResourceDefinition.hardcoded_resource(hotjar)
-    return build_defs(overrides={"hotjar": account}).resolve_job_def(name)
+    tables = HotjarDuckDBIOManager(
+        database=str(settings.database_path), lock_timeout_seconds=settings.lock_timeout_seconds
+    )
+    overrides = {"hotjar": account, "io_manager": tables}
+    return build_defs(overrides=overrides).resolve_job_def(name)
 
 
 def _run(
@@ -158,8 +168,15 @@ def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> Non
             for survey_id, problem in failed.value.items():
                 outcome.fail(survey_id, problem)
         else:
-            text = cause.description if cause else failure.error.message.strip()
+            text = cause.description if cause else _root_message(failure.error)
             outcome.problems.append(f"{event.step_key}: {text}")
+
+
+def _root_message(error: Any) -> str:
+    """Return what was raised first; what Dagster wraps around it only says where."""
+    while error.cause:
+        error = error.cause
+    return str(error.message).strip()
 
 
 def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[Any]:

@@ -81,6 +81,7 @@ class SurveyRead:
         pages: Pages read.
         requests: Requests sent, retries included.
         newest_at: Newest `created_at` seen.
+        oldest_at: Every response created after it was seen; None: every one there is.
         stopped_early: Whether the walk ended at the cutoff and not at the end.
         out_of_order: Whether a page broke the newest-first order.
         is_full: Whether this was a full sync's walk, which tells what the API no longer has.
@@ -98,6 +99,7 @@ class SurveyRead:
     pages: int = 0
     requests: int = 0
     newest_at: datetime | None = None
+    oldest_at: datetime | None = None
     stopped_early: bool = False
     out_of_order: bool = False
     is_full: bool = False
@@ -309,6 +311,7 @@ class ResponseSync:
             spool.write([row for row in page.results if not floor or row.created_time >= floor])
             if stop_below and last and last < stop_below and not read.out_of_order:
                 read.stopped_early = page.next_cursor is not None
+                read.oldest_at = last
                 break
         read.is_full = self.depth is Depth.ALL
 

@@ -49,6 +49,7 @@ class Figures:
         updated: Rows that changed.
         deleted: Rows newly marked as deleted.
         purged: Rows removed that an earlier full sync had marked.
+        vanished: Unmarked rows that a walk should have met and did not: some are gone from Hotjar.
     """
 
     rows: int = 0
@@ -56,6 +57,18 @@ class Figures:
     updated: int = 0
     deleted: int = 0
     purged: int = 0
+    vanished: int = 0
+
+    def __add__(self, later: "Figures") -> "Figures":
+        """Sum up two commits of the same survey."""
+        return Figures(
+            rows=later.rows,
+            new=self.new + later.new,
+            updated=self.updated + later.updated,
+            deleted=self.deleted + later.deleted,
+            purged=self.purged + later.purged,
+            vanished=later.vanished,
+        )
 
 
 @dataclass(frozen=True)
@@ -153,13 +166,15 @@ class Warehouse:
         wanted = {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
         with self._writing(None) as connection:
             meta = _name(connection, "meta")
-            facts = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
-            if facts.items() >= wanted.items():
+            noted = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
+            if noted.items() >= wanted.items():
                 return
-            is_new = "pii" not in facts and not _has_rows(connection)
-            if not is_new and not rewrite:
+            facts = {"pii": PiiMode.KEEP.value, "pii_key_fingerprint": "", **noted}
+            is_same = facts.items() >= wanted.items()
+            is_new = "pii" not in noted and not _has_rows(connection)
+            if not (is_same or is_new or rewrite):
                 raise HotjarStoreError(
-                    f"{self.path} was written with HOTJAR_PII={facts.get('pii', 'keep')} and the "
+                    f"{self.path} was written with HOTJAR_PII={facts['pii']} and the "
                     f"settings say {privacy.mode.value}, or its key is another; rewrite the file "
                     "with reconcile_job (hotjar-assets sync --full), or restore the settings"
                 )
@@ -323,15 +338,14 @@ class Warehouse:
             merge = _Merge(connection, SURVEY_RESPONSES)
             survey_ids = [read.survey_id for read in reads]
             before = merge.counts(survey_ids)
-            full = [read for read in reads if read.is_full or read.is_removed]
-            merge.begin_full(full)
+            merge.begin([read for read in reads if read.pages or read.is_removed])
             for chunk in _chunks(segment for read in reads for segment in read.segments):
                 merge.rows(chunk)
             purged = merge.purge() if purge else {}
-            if full:
-                merge.mark_unseen()
+            merge.mark_unseen()
             after = merge.counts(survey_ids)
             deleted = merge.counts(survey_ids, "deleted_at = $now")
+            vanished = merge.vanished()
             return {
                 key: Figures(
                     rows=after.get(key, 0),
@@ -339,6 +353,7 @@ class Warehouse:
                     updated=merge.updated.get(key, 0),
                     deleted=deleted.get(key, 0),
                     purged=purged.get(key, 0),
+                    vanished=vanished.get(key, 0),
                 )
                 for key in survey_ids
             }
@@ -638,7 +653,6 @@ class _Merge:
         # The instant of the commit, after any wait for the lock: a full walk that began before it
         # must not take these rows for ones it should have seen.
         self._now = datetime.now(UTC)
-        self._full = False
         self.updated: dict[str, int] = {}
 
     def execute(self, sql: str, **parameters: object) -> duckdb.DuckDBPyConnection:
@@ -689,7 +703,7 @@ class _Merge:
             f"format = 'newline_delimited', columns = {{{{{record}}}}}, "
             f"maximum_object_size = {longest}) {latest}"
         )
-        if self._full:
+        if table is SURVEY_RESPONSES:
             self.execute("INSERT INTO seen SELECT {keys} FROM incoming")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE existing AS SELECT * FROM {table} t "
@@ -719,31 +733,47 @@ class _Merge:
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
-    def begin_full(self, reads: Sequence[SurveyRead]) -> None:
-        """Note which walks are full, so that what they see is remembered."""
-        self._full = any(read.is_full for read in reads)
+    def begin(self, reads: Sequence[SurveyRead]) -> None:
+        """Note what each walk covers, and from then on remember what it saw."""
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
-            "unnest($starts::TIMESTAMPTZ[]) AS started_at, unnest($floors::TIMESTAMPTZ[]) AS floor",
+            "unnest($full::BOOLEAN[]) AS is_full, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
+            "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
             ids=[read.survey_id for read in reads],
+            full=[read.is_full or read.is_removed for read in reads],
             starts=[read.started_at for read in reads],
             floors=[read.floor for read in reads],
+            oldest=[read.oldest_at for read in reads],
         )
 
     def purge(self) -> dict[str, int]:
         """Delete what an earlier full sync marked, and count it by survey."""
-        condition = "t.survey_id = i.survey_id AND t.deleted_at < i.started_at"
+        condition = "t.survey_id = i.survey_id AND i.is_full AND t.deleted_at < i.started_at"
         marked = f"FROM {{table}} t JOIN walks i ON {condition} GROUP BY t.survey_id"
         counts = dict(self.execute(f"SELECT t.survey_id, count(*) {marked}").fetchall())
         self.execute(f"DELETE FROM {{table}} t USING walks i WHERE {condition}")
         return counts
 
     def mark_unseen(self) -> None:
-        """Mark the rows that were there when a full walk began and that it did not see."""
+        """Mark the rows that a full walk did not see."""
         self.execute(
-            """UPDATE {table} t SET deleted_at = $now, synced_at = $now FROM walks w
-               WHERE t.survey_id = w.survey_id AND t.deleted_at IS NULL
-                 AND t.synced_at < w.started_at AND (w.floor IS NULL OR t.created_at >= w.floor)
-                 AND NOT EXISTS (FROM seen i WHERE {same_key})"""
+            f"UPDATE {{table}} t SET deleted_at = $now, synced_at = $now FROM walks w "
+            f"WHERE w.is_full AND {self._unseen}"
+        )
+
+    def vanished(self) -> dict[str, int]:
+        """Count by survey the rows that a walk did not see although it passed their place."""
+        unseen = f"FROM {{table}} t, walks w WHERE NOT w.is_full AND {self._unseen}"
+        counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
+        return dict(self.execute(counts).fetchall())
+
+    @property
+    def _unseen(self) -> str:
+        """SQL for a row `t` that was there when the walk `w` began, in its range, and not met."""
+        return (
+            "t.survey_id = w.survey_id AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
+            "AND (w.floor IS NULL OR t.created_at >= w.floor) "
+            "AND (w.oldest_at IS NULL OR t.created_at > w.oldest_at) "
+            f"AND NOT EXISTS (FROM seen i WHERE {self._names['same_key']})"
         )

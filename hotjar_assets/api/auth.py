@@ -82,7 +82,8 @@ class ClientCredentials:
 
     def _new_token(self, send: Callable[[TokenRequest], dict[str, Any]]) -> str:
         if self._refusal is not None:
-            raise self._refusal
+            # Without its traceback, which would grow with every reader that meets the refusal.
+            raise self._refusal.with_traceback(None)
         try:
             answer = send(self._request)
         except HotjarAuthError as error:
@@ -93,7 +94,7 @@ class ClientCredentials:
             raise HotjarSchemaError("access_token", "missing from the answer of the token endpoint")
         try:
             lifetime = float(answer.get("expires_in", DEFAULT_LIFETIME_SECONDS))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             lifetime = DEFAULT_LIFETIME_SECONDS
         margin = min(REFRESH_MARGIN_SECONDS, lifetime / 10)
         self._refresh_at = self._clock() + lifetime - margin

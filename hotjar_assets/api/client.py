@@ -42,6 +42,7 @@ class HotjarClient:
         requests_per_minute: What the account allows.
         use_environment: Whether proxies and certificates come from the environment.
         sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
+        clock: Seconds on a clock that never goes backwards.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class HotjarClient:
             auth=ClientCredentials(client_id, client_secret, clock=clock),
             pacer=Pacer(requests_per_minute, sleep=self._sleep, clock=clock),
             sleep=self._sleep,
+            clock=clock,
             use_environment=use_environment,
             on_answer=self._note_account,
         )

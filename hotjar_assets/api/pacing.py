@@ -32,17 +32,26 @@ class Pacer:
         self._clock = clock
         self._lock = threading.Lock()
         self._next_slot = clock()
+        self._held_until = self._next_slot
 
     def wait(self) -> None:
         """Take the next free slot and sleep until it comes."""
+        slot = self._take_slot()
+        # A hold that began meanwhile voids the slots it covers.
+        while slot < self._held_until:
+            slot = self._take_slot()
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody go for so many seconds: the API asked everybody to wait."""
+        with self._lock:
+            self._held_until = max(self._held_until, self._clock() + seconds)
+            self._next_slot = max(self._next_slot, self._held_until)
+
+    def _take_slot(self) -> float:
         with self._lock:
             now = self._clock()
             slot = max(now, self._next_slot)
             self._next_slot = slot + self._interval_seconds
         if slot > now:
             self._sleep(slot - now)
-
-    def hold(self, seconds: float) -> None:
-        """Give out no slot for so many seconds: the API asked everybody to wait."""
-        with self._lock:
-            self._next_slot = max(self._next_slot, self._clock() + seconds)
+        return slot

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,6 +27,7 @@ Instant = Annotated[datetime, Meta(tz=True)]
 _Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Text = str | _Integer
 """Text, which some sources send as a number."""
+Id = Annotated[str, Meta(min_length=1)] | _Integer
 Scalar = str | _Integer | float | bool
 
 
@@ -75,7 +76,7 @@ class Response(Struct, forbid_unknown_fields=True, omit_defaults=True):
     `site_id`, `survey_id`, `platform`, `ordinal` (its place in the walk) and `extra` are ours.
     """
 
-    id: Text
+    id: Id
     created_time: Instant
     is_complete: bool | None = None
     device: Text | None = None
@@ -136,7 +137,7 @@ class Survey(Struct, omit_defaults=True):
     `responses_url` repeats the ids and is not kept.
     """
 
-    id: Text
+    id: Id
     name: Text | None = None
     type: Text | None = None
     language: Text | None = None
@@ -200,6 +201,10 @@ _ENVELOPE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RESPONSES = msgspec.json.Decoder(list[Response])
 _BOM = b"\xef\xbb\xbf"
 _ESCAPED_NUL = b"\\u0000"
+_LONG_NUMBER = re.compile(
+    rb":\s*-?(?:(?=[\d.]{17})\d+\.|\d[\d.]*[eE][-+]?\d{3}|[\d.]{16,}[eE])"
+)
+"""A number whose digits or exponent may be more than a double holds; msgspec would round it."""
 
 
 def _decode_page(
@@ -207,7 +212,7 @@ def _decode_page(
     strict: Callable[[msgspec.Raw], list[RecordT]] | None,
     tolerant: Callable[[Any, str], RecordT],
 ) -> Page[RecordT]:
-    if strict is not None and _ESCAPED_NUL not in body:
+    if strict is not None and _is_plain(body):
         try:
             envelope = _ENVELOPE.decode(body.removeprefix(_BOM))
             rows = strict(envelope.pop("results"))
@@ -221,6 +226,10 @@ def _decode_page(
         raise ValueError("a page needs a list `results`")  # noqa: TRY004 - a malformed body
     rows = [tolerant(row, f"results[{n}]") for n, row in enumerate(page.pop("results"))]
     return Page(rows, _cursor(page.pop("next_cursor", None)), page)
+
+
+def _is_plain(body: bytes) -> bool:
+    return _ESCAPED_NUL not in body and not _LONG_NUMBER.search(body)
 
 
 def _decode_values(envelope: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
@@ -248,7 +257,11 @@ def _parse_int(text: str) -> int | _Number:
 
 def _parse_float(text: str) -> float | _Number:
     value = float(text)
-    exact = abs(value) != float("inf") and Decimal(repr(value)) == Decimal(text)
+    try:
+        exact = abs(value) != float("inf") and Decimal(repr(value)) == Decimal(text)
+    except InvalidOperation:
+        # The exponent is beyond what even a Decimal holds.
+        exact = False
     return value if exact else _Number(text)
 
 
@@ -326,6 +339,9 @@ class _Coercion:
             return json.dumps(value)
         raise _UnusableError
 
+    def identifier(self, value: Any, path: str) -> str:
+        return self.text(value, path) or _unusable()
+
     def integer(self, value: Any, _path: str) -> int:
         if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
             value = int(value)
@@ -344,9 +360,10 @@ class _Coercion:
     def instant(self, value: Any, _path: str) -> datetime:
         if isinstance(value, str) and len(value) >= len("2026-01-31T00:00"):
             try:
-                moment = datetime.fromisoformat(value.strip().upper())
+                # Rounds to microseconds as the fast decoder does.
+                moment = msgspec.convert(value, datetime)
             except ValueError:
-                raise _UnusableError from None
+                moment = _lenient_instant(value)
             # An instant without a zone is UTC: the API has no other.
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         raise _UnusableError
@@ -370,10 +387,22 @@ class _Coercion:
         return items
 
 
+def _unusable() -> NoReturn:
+    raise _UnusableError
+
+
+def _lenient_instant(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        raise _UnusableError from None
+
+
 _Coerce = Callable[[_Coercion, Any, str], Any]
 _FROM_SCALAR: dict[type[Struct], str] = {Choice: "text", Tag: "name"}
 _LEAVES: dict[Any, tuple[_Coerce, str]] = {
     Text: (_Coercion.text, "text"),
+    Id: (_Coercion.identifier, "id"),
     Scalar: (_Coercion.anything, "value"),
     bool: (_Coercion.boolean, "boolean"),
     Instant: (_Coercion.instant, "instant"),

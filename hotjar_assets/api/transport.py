@@ -11,14 +11,15 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
 import requests
 import tenacity
+from requests.exceptions import BaseHTTPError  # type: ignore[attr-defined]  # urllib3's base
 from tenacity.stop import stop_base
 
 from hotjar_assets.api.auth import ClientCredentials, TokenRequest
@@ -27,6 +28,7 @@ from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
     HotjarBodyError,
+    HotjarConfigError,
     HotjarNotFoundError,
     HotjarRateLimitError,
     HotjarSchemaError,
@@ -39,7 +41,7 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
 MAX_TRIES = 6
 MAX_WAIT_SECONDS = 60.0
-"""Waiting between the tries of one request, in all."""
+"""From the first try of a request, no further one begins later than this."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_BODY_SECONDS = 120.0
 MAX_REDIRECTS = 5
@@ -71,6 +73,7 @@ class Transport:
         auth: Gives and renews the token.
         pacer: Says when a request may go.
         sleep: Called with the seconds to wait between tries; may raise to stop waiting.
+        clock: Seconds on a clock that never goes backwards.
         use_environment: Whether proxies and certificates come from the environment, as usual with
             requests.
         on_answer: Called with the headers of every answer.
@@ -83,6 +86,7 @@ class Transport:
         auth: ClientCredentials,
         pacer: Pacer,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
         use_environment: bool = True,
         on_answer: Callable[[Any], None] = lambda _: None,
     ) -> None:
@@ -90,6 +94,7 @@ class Transport:
         self._auth = auth
         self._pacer = pacer
         self._sleep = sleep
+        self._clock = clock
         self._use_environment = use_environment
         self._on_answer = on_answer
         self._local = threading.local()
@@ -160,13 +165,14 @@ class Transport:
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, HotjarApiError) and error.retryable
+                # A token request that was given up inside of this attempt had its own tries.
+                lambda error: isinstance(error, HotjarApiError)
+                and error.retryable
+                and not error.tries
             ),
             wait=_wait_seconds,
             stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(MAX_TRIES),
-                _WaitsTooLong(),
-                tenacity.stop_after_delay(MAX_WAIT_SECONDS),
+                tenacity.stop_after_attempt(MAX_TRIES), _OutOfTime(self._clock)
             ),
             before_sleep=self._hold_everybody,
             sleep=self._sleep,
@@ -176,7 +182,7 @@ class Transport:
             return retrying(attempt)
         except HotjarApiError as error:
             tries = retrying.statistics["attempt_number"]
-            raise error.locate(tries=tries) from None
+            raise error.locate(tries=error.tries or tries) from None
 
     def _hold_everybody(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome and state.outcome.exception()
@@ -198,14 +204,17 @@ class Transport:
                     counter.add()
             with _located(method, url), self._exchange(method, url, **request) as response:
                 self._on_answer(response.headers)
-                with _located(method, url, response.headers.get("X-Request-Id")):
+                secrets = (*self._auth.secrets(), _token_sent(response))
+                request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
+                with _located(method, url, request_id):
                     if not response.is_redirect:
-                        return decode(self._body(response))
+                        return decode(self._body(response, secrets))
                     url = _redirect_target(response, method)
                     # The target repeats the query if it wants it kept.
                     request.pop("params", None)
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
-        raise HotjarStatusError(circle, status=requests.codes.found).locate(method=method, url=url)
+        with _located(method, url):
+            raise HotjarStatusError(circle, status=requests.codes.found)
 
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
         return self._session().request(
@@ -228,17 +237,22 @@ class Transport:
             self._sessions.append(session)
         return session
 
-    def _body(self, response: requests.Response) -> bytes:
+    def _body(self, response: requests.Response, secrets: tuple[str, ...]) -> bytes:
         if response.ok:
-            return _read(response, MAX_BODY_BYTES)
-        raise _status_error(response, self._auth.secrets())
+            return _read(response, MAX_BODY_BYTES, self._clock)
+        raise _status_error(response, secrets, self._clock)
 
 
-class _WaitsTooLong(stop_base):
-    """Stops before the wait that would exceed `MAX_WAIT_SECONDS` in all."""
+class _OutOfTime(stop_base):
+    """Stops before the wait that would end later than `MAX_WAIT_SECONDS` after the first try."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began_at = clock()
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        return retry_state.idle_for + retry_state.upcoming_sleep > MAX_WAIT_SECONDS
+        passed = max(retry_state.idle_for, self._clock() - self._began_at)
+        return passed + retry_state.upcoming_sleep > MAX_WAIT_SECONDS
 
 
 def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -253,9 +267,13 @@ def _located(method: str, url: str, request_id: str | None = None) -> Iterator[N
         yield
     except HotjarApiError as error:
         located = error
-    except requests.RequestException as error:
+    except (requests.RequestException, BaseHTTPError) as error:
         # The text of a transport error may hold the query; its type says enough.
-        located = HotjarTransportError(f"no complete answer ({type(error).__name__})")
+        what = f"no complete answer ({type(error).__name__}); check the network and HOTJAR_API_URL"
+        located = HotjarTransportError(what)
+    except OSError as error:
+        # Of what requests reads from the disk, only certificates fail in this way.
+        raise HotjarConfigError("REQUESTS_CA_BUNDLE", str(error)) from None
     except (ValueError, RecursionError) as error:
         what = "nested too deep" if isinstance(error, RecursionError) else str(error)
         located = HotjarBodyError(f"not the JSON it should be: {what}")
@@ -265,15 +283,16 @@ def _located(method: str, url: str, request_id: str | None = None) -> Iterator[N
     raise located.locate(method=method, url=path, request_id=request_id) from None
 
 
-def _read(response: requests.Response, most_bytes: int) -> bytes:
-    deadline, body = time.monotonic() + MAX_BODY_SECONDS, bytearray()
-    for chunk in response.iter_content(_CHUNK_BYTES):
+def _read(response: requests.Response, most_bytes: int, clock: Callable[[], float]) -> bytes:
+    deadline, body = clock() + MAX_BODY_SECONDS, bytearray()
+    # `iter_content` would wait for a whole chunk, however slowly its bytes come.
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > most_bytes:
             response.close()
             problem = f"the answer is larger than {most_bytes // 1024 // 1024} MiB"
             raise HotjarSchemaError("body", problem)
-        if time.monotonic() > deadline:
+        if clock() > deadline:
             response.close()
             problem = f"the answer took longer than {MAX_BODY_SECONDS:.0f} s"
             raise HotjarTransportError(problem)
@@ -281,10 +300,17 @@ def _read(response: requests.Response, most_bytes: int) -> bytes:
 
 
 def _redirect_target(response: requests.Response, method: str) -> str:
-    target = urljoin(response.url, response.headers["Location"])
-    here, there = urlsplit(response.url), urlsplit(target)
-    if (here.scheme, here.netloc) != (there.scheme, there.netloc):
-        what = f"redirected to another host ({there.netloc}), which gets no credentials"
+    try:
+        target = urljoin(response.url, response.headers["Location"])
+        here, there = _origin(response.url), _origin(target)
+    except ValueError:
+        raise HotjarStatusError("redirected to nowhere", status=response.status_code) from None
+    if here != there:
+        scheme, host, port = there
+        what = (
+            f"redirected to another host ({scheme}://{host}:{port}), which gets no credentials; "
+            "check HOTJAR_API_URL"
+        )
         raise HotjarStatusError(what, status=response.status_code)
     keeps_method = response.status_code in {307, 308}
     if method != "GET" and not keeps_method:
@@ -292,19 +318,30 @@ def _redirect_target(response: requests.Response, method: str) -> str:
     return target
 
 
-def _status_error(response: requests.Response, secrets: tuple[str, ...]) -> HotjarStatusError:
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    default_port = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default_port
+
+
+def _status_error(
+    response: requests.Response, secrets: tuple[str, ...], clock: Callable[[], float]
+) -> HotjarStatusError:
     status = response.status_code
     kind, what = _STATUSES.get(
         status,
-        (HotjarServerError, "the API failed")
+        (HotjarServerError, "the API failed; try again later")
         if status >= requests.codes.server_error
         else (HotjarStatusError, "the API refused the request"),
     )
+    told = _retry_after_seconds(response.headers)
+    if told is not None and told > MAX_WAIT_SECONDS:
+        what += f"; it asks to wait {told:.0f} s, which is too long to wait here"
     return kind(
         what,
         status=status,
-        body_excerpt=_excerpt(response, secrets),
-        retry_after_seconds=_retry_after_seconds(response.headers.get("Retry-After")),
+        body_excerpt=_excerpt(response, secrets, clock),
+        retry_after_seconds=told,
     )
 
 
@@ -316,40 +353,61 @@ _STATUSES: dict[int, tuple[type[HotjarStatusError], str]] = {
     400: (HotjarStatusError, "the API did not understand the request"),
     401: (HotjarAuthError, "the API rejected two tokens in a row; check the API key in Hotjar"),
     403: (HotjarAuthError, _NOT_ALLOWED),
-    404: (HotjarNotFoundError, "not found: Hotjar has no such site or survey"),
-    408: (HotjarServerError, "the API timed out"),
+    404: (
+        HotjarNotFoundError,
+        "not found: Hotjar has no such site or survey; check HOTJAR_SITE_ID",
+    ),
+    408: (HotjarServerError, "the API timed out; try again later"),
     429: (HotjarRateLimitError, "too many requests; lower HOTJAR_REQUESTS_PER_MINUTE"),
 }
 
 
-def _excerpt(response: requests.Response, secrets: tuple[str, ...]) -> str:
+def _token_sent(response: requests.Response) -> str:
+    return str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+
+def _redacted(text: str, secrets: tuple[str, ...]) -> str:
+    """Return the text without the secrets, however they are escaped."""
+    for secret in filter(None, secrets):
+        for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
+            text = text.replace(form, "…")
+    return text
+
+
+def _excerpt(
+    response: requests.Response, secrets: tuple[str, ...], clock: Callable[[], float]
+) -> str:
     """Return the documented error fields on one line, without secrets."""
     try:
-        fields = json.loads(_read(response, _ERROR_BODY_BYTES))
-    except (ValueError, RecursionError, requests.RequestException, HotjarApiError):
+        fields = json.loads(_read(response, _ERROR_BODY_BYTES, clock))
+    except (ValueError, RecursionError, BaseHTTPError, HotjarApiError):
         return ""
     if not isinstance(fields, dict):
         return ""
     texts = [fields.get(name) for name in ("error", "error_description", "message")]
-    excerpt = "; ".join(text for text in texts if isinstance(text, str))
-    for secret in secrets:
-        excerpt = excerpt.replace(secret, "…")
+    excerpt = _redacted("; ".join(text for text in texts if isinstance(text, str)), secrets)
     return re.sub(r"\s+", " ", excerpt)[:_EXCERPT_CHARACTERS]
 
 
-def _retry_after_seconds(value: str | None) -> float | None:
+def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Read `Retry-After` in both of its forms, seconds and HTTP date."""
-    if value is None:
-        return None
+    value = headers.get("Retry-After", "")
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            moment = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+        moment = _timestamp(value)
+        if moment is None:
             return None
-        seconds = moment.timestamp() - time.time()
+        # Both dates are the server's, so that a wrong clock on either side does no harm.
+        seconds = moment - (_timestamp(headers.get("Date", "")) or time.time())
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _timestamp(http_date: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(http_date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _wait_seconds(state: tenacity.RetryCallState) -> float:

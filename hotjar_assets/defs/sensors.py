@@ -7,6 +7,7 @@ that it never looks like an account without surveys.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import dagster as dg
 import msgspec
@@ -29,7 +30,7 @@ class Request(msgspec.Struct, frozen=True):
     """What was asked for a survey that has no data yet: how often, and last when."""
 
     attempts: int
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
 
     def is_due(self, now: datetime) -> bool:
         """Tell whether the pause after the last request is over."""
