@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from dotenv import load_dotenv
@@ -24,7 +24,7 @@ from hotjar_assets.config import (
     environment_variable,
     make_database_folder,
 )
-from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.errors import HotjarConfigError
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -33,12 +33,16 @@ FAILED, BAD_USAGE = 1, 2
 @click.version_option(package_name="hotjar-assets")
 def main() -> None:
     """Hotjar survey responses in your own DuckDB, through Dagster."""
-    load_dotenv(Path.cwd() / ".env")
+    try:
+        load_dotenv(Path.cwd() / ".env")
+    except UnicodeDecodeError:
+        click.echo(".env: is not UTF-8 text; save it as that", err=True)
+        sys.exit(BAD_USAGE)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
 
 
 @main.command()
-@click.option("--lookback", type=click.IntRange(1), metavar="DAYS", help="Read DAYS again.")
+@click.option("--lookback", type=click.IntRange(1, 36500), metavar="DAYS", help="Read DAYS again.")
 @click.option("--full", is_flag=True, help="Read everything; mark what Hotjar no longer has.")
 @click.option("--purge", is_flag=True, help="With --full: delete what an earlier one marked.")
 @click.option("--survey", "survey_ids", multiple=True, metavar="ID", help="Only this; repeatable.")
@@ -70,7 +74,7 @@ def sync(
 def check() -> None:
     """Test the settings, the credentials, each site, the plan and the database."""
     settings = _settings()
-    from hotjar_assets.checks import check_account  # noqa: PLC0415 - DuckDB loads with it
+    from hotjar_assets.account import check_account  # noqa: PLC0415 - DuckDB loads with it
 
     failed = False
     for what, problem in check_account(settings):
@@ -117,9 +121,13 @@ def _settings() -> Settings:
         settings = Settings.from_environment()
         make_database_folder(settings.database_path)
     except HotjarConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(BAD_USAGE)
+        _exit_for(error)
     return settings
+
+
+def _exit_for(error: HotjarConfigError) -> NoReturn:
+    click.echo(str(error), err=True)
+    sys.exit(BAD_USAGE)
 
 
 def _sync(
@@ -135,22 +143,22 @@ def _sync(
     with warnings.catch_warnings():
         # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
-        from hotjar_assets.runs import Outcome, local_instance, run_sync  # noqa: PLC0415
+        from hotjar_assets.runs import local_instance, run_sync  # noqa: PLC0415
 
-        outcome = Outcome()
-        with local_instance() as instance, _progress(len(survey_ids)) as total:
-            try:
-                outcome = run_sync(
-                    instance,
-                    settings,
-                    lookback_days=lookback,
-                    full=full,
-                    purge=purge,
-                    survey_ids=survey_ids,
-                    expect=total,
-                )
-            except HotjarError as error:
-                outcome.problems.append(str(error))
+        try:
+            opened = local_instance()
+        except HotjarConfigError as error:
+            _exit_for(error)
+        with opened as instance, _progress(len(survey_ids)) as total:
+            outcome = run_sync(
+                instance,
+                settings,
+                lookback_days=lookback,
+                full=full,
+                purge=purge,
+                survey_ids=survey_ids,
+                expect=total,
+            )
     summary = {
         "surveys": len(outcome.names),
         "partitions": outcome.partitions,
@@ -202,12 +210,12 @@ def _print_table(summary: dict[str, Any], names: dict[str, str]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None)
-    table.add_column("survey", no_wrap=True, max_width=16)
+    table = Table(box=None, expand=True)
+    table.add_column("survey", no_wrap=True, max_width=14)
     table.add_column("name", no_wrap=True, ratio=1)
     columns = ("rows", "new", "updated", "deleted", "requests")
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", min_width=len(column))
     order = list(names)
     partitions = sorted(
         summary["partitions"].items(),

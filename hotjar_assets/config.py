@@ -226,6 +226,8 @@ def make_database_folder(database: Path) -> None:
     except OSError as error:
         problem = f"the folder {folder} cannot be made ({error.strerror}); choose another"
         raise HotjarConfigError(setting, problem) from error
+    if str(database).startswith(":memory:"):
+        raise HotjarConfigError(setting, "rows kept in memory would be lost; name a file")
     if database.is_dir():
         raise HotjarConfigError(setting, f"{database} is a folder; name a file in it")
     unwritable = next(

@@ -11,6 +11,7 @@ import dagster as dg
 
 from hotjar_assets.config import default_database, environment_variable, is_sandbox, set_names
 from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.jobs import (
     lookback_schedule,
     reconcile_job,
@@ -32,6 +33,7 @@ def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitio
     """
     return dg.Definitions(
         assets=[surveys, survey_responses],
+        asset_checks=[api_key_age],
         jobs=[sync_job, reconcile_job],
         schedules=[sync_schedule, lookback_schedule, reconcile_schedule],
         sensors=[new_surveys_sensor],

@@ -48,6 +48,7 @@ class HotjarResource(dg.ConfigurableResource[None]):
     start_date: str | None = _setting("start_date")
     pii: str = Field(default="keep", description=Settings.model_fields["pii"].description)
     pii_key: str | None = _setting("pii_key")
+    key_created_on: str | None = _setting("key_created_on")
     organization_id: str | None = _setting("organization_id")
     sandbox: bool = _setting("sandbox")
 

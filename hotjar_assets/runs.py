@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
 from hotjar_assets.defs.partitions import known_surveys, range_tags
+from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.io_managers import (
     FAILED_SURVEYS,
     PARTITION_ROW_COUNT,
@@ -27,6 +29,14 @@ from hotjar_assets.sync import Depth
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _EVENTS_AT_ONCE = 1000
+_FAILED = {
+    "status": "failed",
+    "new": 0,
+    "updated": 0,
+    "deleted": 0,
+    "rows": None,
+    "requests": None,
+}
 
 
 @dataclass
@@ -47,25 +57,45 @@ class Outcome:
 
     def fail(self, survey_id: str, problem: str) -> None:
         """Note a survey that failed."""
-        figures = {"new": 0, "updated": 0, "deleted": 0, "rows": None, "requests": None}
-        self.partitions[survey_id] = {"status": "failed", **figures}
+        self.partitions[survey_id] = dict(_FAILED)
         self.problems.append(f"survey {survey_id}: {problem}")
+
+    def fail_unread(self, survey_ids: Sequence[str]) -> None:
+        """Note, in one line, those of the surveys that no run came to."""
+        unread = [survey_id for survey_id in survey_ids if survey_id not in self.partitions]
+        self.partitions |= {survey_id: dict(_FAILED) for survey_id in unread}
+        if unread:
+            self.problems.append(f"{len(unread)} surveys were not read: the run failed before them")
 
 
 def local_instance() -> dg.DagsterInstance:
     """Return the instance of `DAGSTER_HOME`, by default `.dagster_home` here, as `make dev` uses.
 
     It is made if it is missing, with the settings of a `dagster.yaml` that lies here.
+
+    Raises:
+        HotjarConfigError: It cannot be made, or its settings are not valid.
     """
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path.cwd() / ".dagster_home")))
-    home.mkdir(parents=True, exist_ok=True)
+    home = Path(os.environ.get("DAGSTER_HOME") or Path.cwd() / ".dagster_home")
+    if not home.is_absolute():
+        raise HotjarConfigError("DAGSTER_HOME", f"{home} is no absolute path; write the whole path")
     here, settings = Path.cwd() / "dagster.yaml", home / "dagster.yaml"
-    if not settings.exists():
-        if here.exists():
-            settings.symlink_to(os.path.relpath(here, home))
-        else:
-            settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    return dg.DagsterInstance.get()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not settings.exists():
+            if here.exists():
+                settings.symlink_to(os.path.relpath(here, home))
+            else:
+                settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    except OSError as error:
+        problem = f"the folder {home} cannot be used ({error.strerror}); choose another"
+        raise HotjarConfigError("DAGSTER_HOME", problem) from error
+    os.environ["DAGSTER_HOME"] = str(home)
+    try:
+        return dg.DagsterInstance.get()
+    except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
+        problem = f"{settings} is no valid configuration of a Dagster instance"
+        raise HotjarConfigError("DAGSTER_HOME", problem) from error
 
 
 def run_sync(
@@ -81,6 +111,8 @@ def run_sync(
 ) -> Outcome:
     """Register new surveys, then run `sync_job` or `reconcile_job` over some or all of them.
 
+    If the surveys cannot be listed there is no run, and the outcome says why.
+
     Args:
         instance: Where the runs are recorded.
         settings: The account and the database.
@@ -90,20 +122,17 @@ def run_sync(
         purge: Whether a full sync deletes what an earlier one marked.
         survey_ids: The surveys; empty for all.
         expect: Called with the number of surveys that will be read.
-
-    Raises:
-        HotjarError: The surveys could not be listed; there was no run.
     """
     depth = Depth.ALL if full else Depth.LOOKBACK if lookback_days else Depth.NEW
     config = run_config(depth, lookback_days=lookback_days, purge=purge)
     hotjar = hotjar or HotjarResource.from_settings(settings)
     outcome = Outcome()
+    client = hotjar.client()
     try:
-        client = hotjar.client()
         listed = register_surveys(instance, client)
         outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}
         known = known_surveys(instance)
-        wanted = list(survey_ids or known)
+        wanted = list(dict.fromkeys(survey_ids or known))
         for survey_id in sorted(set(wanted) - set(known)):
             outcome.fail(survey_id, "no such survey: Hotjar lists none of this id")
         expect(len(wanted))
@@ -112,11 +141,11 @@ def run_sync(
             job = _job(reconcile_job.name if full else sync_job.name, hotjar, settings)
             for tags in runs or [None]:
                 _run(job, instance, tags, config, outcome)
-        for survey_id in wanted:
-            if survey_id not in outcome.partitions:
-                outcome.fail(survey_id, "was not read, because the run failed before it")
-        outcome.requests = client.requests_sent
+        outcome.fail_unread(wanted)
+    except HotjarError as error:
+        outcome.problems.append(str(error))
     finally:
+        outcome.requests = client.requests_sent
         hotjar.close()
     return outcome
 
@@ -147,7 +176,10 @@ def _run(
         run_config={**(config if tags else {}), **_QUIET},
         raise_on_error=False,
     )
+    problems = len(outcome.problems)
     _collect(outcome, instance, result.run_id)
+    if not result.success and len(outcome.problems) == problems:
+        outcome.problems.append(f"run {result.run_id} failed; its log in Dagster says why")
 
 
 def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> None:

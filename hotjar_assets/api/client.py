@@ -166,6 +166,35 @@ class HotjarClient:
                 _placed(response, site_id).survey_id = survey_id
             yield page
 
+    def look_up_user(
+        self,
+        organization_id: str,
+        *,
+        email: str | None = None,
+        user_ids: Mapping[str, str] | None = None,
+        delete_all_hits: bool = False,
+    ) -> None:
+        """Ask Hotjar to report on, or to delete, everything it has of a person; sent once.
+
+        Args:
+            organization_id: The organization of the account.
+            email: The person's e-mail address.
+            user_ids: The person's id on a site, by site id.
+            delete_all_hits: True deletes at Hotjar at once and silently; False mails a report to
+                the account's administrators.
+
+        Raises:
+            HotjarAuthError: User lookup needs the Ask or Observe Scale plan.
+            HotjarApiError: As its subclasses say.
+        """
+        body: dict[str, object] = {"delete_all_hits": delete_all_hits}
+        if email:
+            body["data_subject_email"] = email
+        if user_ids:
+            body["data_subject_site_id_to_user_id_map"] = dict(user_ids)
+        path = f"/v1/organizations/{quote(organization_id, safe='')}/user-lookup"
+        self._transport.post(path, json_body=body)
+
     def cancel(self) -> None:
         """Make every waiting reader stop with an error."""
         self._cancelled.set()

@@ -201,9 +201,7 @@ _ENVELOPE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RESPONSES = msgspec.json.Decoder(list[Response])
 _BOM = b"\xef\xbb\xbf"
 _ESCAPED_NUL = b"\\u0000"
-_LONG_NUMBER = re.compile(
-    rb":\s*-?(?:(?=[\d.]{17})\d+\.|\d[\d.]*[eE][-+]?\d{3}|[\d.]{16,}[eE])"
-)
+_LONG_NUMBER = re.compile(rb":\s*-?(?:(?=[\d.]{17})\d+\.|\d[\d.]*[eE][-+]?\d{3}|[\d.]{16,}[eE])")
 """A number whose digits or exponent may be more than a double holds; msgspec would round it."""
 
 

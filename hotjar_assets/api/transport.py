@@ -122,20 +122,11 @@ class Transport:
         """
         url = self._base_url + path
 
-        def attempt() -> ResultT:
-            def answer(token: str) -> ResultT:
-                headers = {"Authorization": f"Bearer {token}"}
-                return self._send("GET", url, decode, count, headers=headers, params=params)
+        return self._retry(lambda: self._authorized("GET", url, decode, count, params=params))
 
-            token = self._auth.token(self._send_token_request)
-            try:
-                return answer(token)
-            except HotjarAuthError as error:
-                if error.status != requests.codes.unauthorized:
-                    raise
-            return answer(self._auth.renew(token, self._send_token_request))
-
-        return self._retry(attempt)
+    def post(self, path: str, *, json_body: dict[str, object]) -> None:
+        """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
+        self._authorized("POST", self._base_url + path, lambda _: None, None, json=json_body)
 
     def authenticate(self) -> None:
         """Get a token if there is none; errors as in `get`."""
@@ -145,6 +136,28 @@ class Transport:
         """Close the connections of all threads."""
         for session in self._sessions:
             session.close()
+
+    def _authorized(
+        self,
+        method: str,
+        url: str,
+        decode: Callable[[bytes], ResultT],
+        count: RequestCount | None,
+        **request: Any,
+    ) -> ResultT:
+        """Send a request with a token, and once more with a new one if that was rejected."""
+
+        def answer(token: str) -> ResultT:
+            headers = {"Authorization": f"Bearer {token}"}
+            return self._send(method, url, decode, count, headers=headers, **request)
+
+        token = self._auth.token(self._send_token_request)
+        try:
+            return answer(token)
+        except HotjarAuthError as error:
+            if error.status != requests.codes.unauthorized:
+                raise
+        return answer(self._auth.renew(token, self._send_token_request))
 
     def _send_token_request(self, request: TokenRequest) -> dict[str, Any]:
         url = self._base_url + request.path
@@ -166,14 +179,12 @@ class Transport:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
                 # A token request that was given up inside of this attempt had its own tries.
-                lambda error: isinstance(error, HotjarApiError)
-                and error.retryable
-                and not error.tries
+                lambda error: (
+                    isinstance(error, HotjarApiError) and error.retryable and not error.tries
+                )
             ),
             wait=_wait_seconds,
-            stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(MAX_TRIES), _OutOfTime(self._clock)
-            ),
+            stop=tenacity.stop_any(tenacity.stop_after_attempt(MAX_TRIES), _OutOfTime(self._clock)),
             before_sleep=self._hold_everybody,
             sleep=self._sleep,
             reraise=True,

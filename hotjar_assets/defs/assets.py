@@ -30,7 +30,10 @@ class ResponsesConfig(dg.Config):
         default="new", description="How far back: what is new, the last days again, or everything."
     )
     lookback_days: int | None = Field(
-        default=None, description="Days that `lookback` reads; default HOTJAR_LOOKBACK_DAYS."
+        default=None,
+        ge=1,
+        le=36500,
+        description="Days that `lookback` reads; default HOTJAR_LOOKBACK_DAYS.",
     )
     purge: bool = Field(
         default=False, description="With `all`: delete what an earlier full sync had marked."
