@@ -201,3 +201,15 @@ SURVEY_RESPONSES = Table(
         _SYNCED_AT,
     ),
 )
+
+FORGOTTEN = Table(
+    name="forgotten",
+    key=("survey_id", "response_id"),
+    record={},
+    columns=(
+        Column("survey_id", "VARCHAR", "Survey of an erased response."),
+        Column("response_id", "VARCHAR", "Its id, all that is kept of it."),
+        Column("forgotten_at", "TIMESTAMPTZ", "When it was erased."),
+    ),
+)
+"""Responses that `forget` erased, and that no sync may bring back."""

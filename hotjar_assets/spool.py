@@ -31,13 +31,12 @@ def spool_folder(database: Path) -> Iterator[Path]:
     for lock_file in root.glob("*.lock"):
         _delete(lock_file.with_suffix(""))
     folder = root / uuid4().hex
-    with FileLock(f"{folder}.lock"):
-        folder.mkdir(mode=0o700)
-        try:
+    try:
+        with FileLock(f"{folder}.lock"):
+            folder.mkdir(mode=0o700)
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    _delete(folder)
+    finally:
+        _delete(folder)
 
 
 def _delete(folder: Path) -> None:

@@ -12,7 +12,8 @@ than the cutoff. If a page breaks that order the walk goes to the end.
 
 import logging
 import queue
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from hotjar_assets.api.client import HotjarClient
-from hotjar_assets.api.records import Survey
+from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.transport import RequestCount
-from hotjar_assets.errors import HotjarError, HotjarStoreError
+from hotjar_assets.errors import HotjarError, HotjarStoreError, HotjarTransportError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.spool import Segment, SpoolWriter
 
@@ -213,12 +214,13 @@ class ResponseSync:
         waiting = iter(self.survey_ids)
         finished: queue.SimpleQueue[SurveyRead | BaseException] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="hotjar-reader")
+        given_up = threading.Event()
         under_way = 0
 
         def walk(survey_id: str) -> None:
             try:
                 state = states.get(survey_id, SurveyState(survey_id))
-                finished.put(self._walk(state, spool_folder))
+                finished.put(self._walk(state, spool_folder, given_up))
             except OSError as error:
                 finished.put(
                     HotjarStoreError(
@@ -244,6 +246,7 @@ class ResponseSync:
                         break
                 yield group
         finally:
+            given_up.set()
             if under_way:
                 self.client.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -256,7 +259,9 @@ class ResponseSync:
             return min(state.watermark, datetime.now(UTC) - timedelta(days=self.lookback_days))
         return state.watermark
 
-    def _walk(self, state: SurveyState, spool_folder: Path) -> SurveyRead:
+    def _walk(
+        self, state: SurveyState, spool_folder: Path, given_up: threading.Event
+    ) -> SurveyRead:
         read = SurveyRead(
             state.survey_id,
             started_at=datetime.now(UTC),
@@ -270,7 +275,8 @@ class ResponseSync:
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)
-            self._read_pages(read, state, spool, count)
+            pages = self.client.iter_response_pages(read.site_id, read.survey_id, count=count)
+            self._read_pages(read, state, spool, _until(given_up, pages))
         except HotjarError as error:
             read.error = error
             spool.discard()
@@ -289,13 +295,17 @@ class ResponseSync:
         return None
 
     def _read_pages(
-        self, read: SurveyRead, state: SurveyState, spool: SpoolWriter, count: RequestCount
+        self,
+        read: SurveyRead,
+        state: SurveyState,
+        spool: SpoolWriter,
+        pages: Iterable[Page[Response]],
     ) -> None:
         floor = read.floor = self.start_at
         stops = [instant for instant in (self._cutoff(state), floor) if instant]
         stop_below = max(stops, default=None)
         last: datetime | None = None
-        for page in self.client.iter_response_pages(str(read.site_id), read.survey_id, count=count):
+        for page in pages:
             read.pages += 1
             for response in page.results:
                 if last and response.created_time > last and not read.out_of_order:
@@ -314,6 +324,14 @@ class ResponseSync:
                 read.oldest_at = last
                 break
         read.is_full = self.depth is Depth.ALL
+
+
+def _until(given_up: threading.Event, pages: Iterable[Page[Response]]) -> Iterator[Page[Response]]:
+    for page in pages:
+        if given_up.is_set():
+            cancelled = "cancelled while reading"
+            raise HotjarTransportError(cancelled)
+        yield page
 
 
 def _closely_following(finished: "queue.SimpleQueue[FinishedT]") -> Iterator["FinishedT"]:

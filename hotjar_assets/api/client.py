@@ -239,8 +239,7 @@ def _surveys(site_id: str) -> str:
 
 
 def _survey(site_id: str, survey_id: str) -> str:
-    # A bare dot segment would be folded away on the way and name another resource.
-    segment = (
-        survey_id.replace(".", "%2E") if set(survey_id) == {"."} else quote(survey_id, safe="")
-    )
-    return f"{_surveys(site_id)}/{segment}"
+    # An empty or bare dot segment, even an escaped one, would be folded away on the way and name
+    # another resource; behind a sign that no id has, it names none.
+    segment = survey_id if survey_id.strip(".") else f"%{survey_id}"
+    return f"{_surveys(site_id)}/{quote(segment, safe='')}"

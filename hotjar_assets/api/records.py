@@ -250,7 +250,8 @@ class _Number(str):
 
 def _parse_int(text: str) -> int | _Number:
     # int() refuses thousands of digits, and JSON readers downstream round beyond 64 bits.
-    return int(text) if len(text) < 20 and abs(int(text)) < 2**63 else _Number(text)  # noqa: PLR2004
+    fits = len(text) <= 20 and -(2**63) <= int(text) < 2**63  # noqa: PLR2004
+    return int(text) if fits else _Number(text)
 
 
 def _parse_float(text: str) -> float | _Number:

@@ -165,6 +165,10 @@ class Transport:
             return self._retry(
                 lambda: self._send("POST", url, _decode_object, None, data=request.form)
             )
+        except HotjarNotFoundError as error:
+            what = "no token endpoint here; check HOTJAR_API_URL"
+            missing = HotjarStatusError(what, status=error.status)
+            raise missing.locate(method="POST", url=url) from None
         except HotjarStatusError as error:
             if error.status not in {400, 401, 403}:
                 raise
@@ -241,7 +245,7 @@ class Transport:
         """Return this thread's session; requests does not promise that one can be shared."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = requests.Session()
+            session = self._local.session = _Session()
             session.trust_env = self._use_environment
             # Without an auth of its own, requests would let a ~/.netrc replace the token.
             session.auth = _leave_as_is
@@ -252,6 +256,12 @@ class Transport:
         if response.ok:
             return _read(response, MAX_BODY_BYTES, self._clock)
         raise _status_error(response, secrets, self._clock)
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        """Leave redirects to the transport: requests would read their bodies, however large."""
+        return None
 
 
 class _OutOfTime(stop_base):

@@ -23,6 +23,10 @@ def _metadata(table: Table) -> dict[str, Any]:
     }
 
 
+RECONCILE_JOB = "reconcile_job"
+"""The job that reads everything. Its own configuration does not reach a run over a range."""
+
+
 class ResponsesConfig(dg.Config):
     """How a run reads the responses."""
 
@@ -86,7 +90,7 @@ def survey_responses(
         return ResponseSync(
             hotjar.client(),
             survey_ids=context.partition_keys if has_partitions else (),
-            depth=Depth(config.depth),
+            depth=Depth.ALL if context.job_name == RECONCILE_JOB else Depth(config.depth),
             lookback_days=config.lookback_days or settings.lookback_days,
             start_at=settings.start_at,
             concurrency=settings.concurrency,

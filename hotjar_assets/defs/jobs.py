@@ -7,7 +7,7 @@ import dagster as dg
 
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Survey
-from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.assets import RECONCILE_JOB, survey_responses, surveys
 from hotjar_assets.defs.partitions import add_surveys, known_surveys, range_tags
 from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.sync import Depth
@@ -30,7 +30,7 @@ sync_job = dg.define_asset_job(
     description="The surveys, then what is new in every survey. Deeper by run configuration.",
 )
 reconcile_job = dg.define_asset_job(
-    "reconcile_job",
+    RECONCILE_JOB,
     selection=_ASSETS,
     config=run_config(Depth.ALL),
     executor_def=dg.in_process_executor,

@@ -1,0 +1,302 @@
+"""The tables in a DuckDB file: all SQL of the package is in this room.
+
+`database` connects, `merge` merges walks, `frames` stores DataFrames, `personal` rewrites and
+erases; `Warehouse` is their door.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from hotjar_assets.api.records import encode_lines
+from hotjar_assets.config import PiiMode, make_database_folder
+from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.privacy import Privacy
+from hotjar_assets.schema import FORGOTTEN, SCHEMA, SCHEMA_VERSION, SURVEY_RESPONSES, SURVEYS
+from hotjar_assets.spool import Segment, spool_folder
+from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
+from hotjar_assets.warehouse.database import (
+    Database,
+    RowsRefusedError,
+    add_columns,
+    create_schema,
+    qualified,
+    rows_if_any,
+)
+from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
+from hotjar_assets.warehouse.merge import Figures, Merge, chunks
+from hotjar_assets.warehouse.personal import (
+    Person,
+    erase_rows,
+    find_rows,
+    has_rows,
+    rewrite_personal,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Figures", "Person", "TableSlice", "Warehouse"]
+
+LOCK_TIMEOUT_SECONDS = 60.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Warehouse:
+    """One DuckDB file.
+
+    Args:
+        path: The file; it and its folder are made when first written.
+        lock_timeout_seconds: How long to wait for another process that holds the file.
+        connection_config: DuckDB's configuration; must be the same for all of a process.
+        sleep: Called with the seconds to wait.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
+        connection_config: Mapping[str, Any] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path = Path(path)
+        self._database = Database(
+            self.path,
+            lock_timeout_seconds=lock_timeout_seconds,
+            connection_config=connection_config or {},
+            sleep=sleep,
+        )
+
+    @contextmanager
+    def spool(self) -> Iterator[Path]:
+        """Give a folder for rows that wait to be committed; it is gone afterwards.
+
+        Raises:
+            HotjarConfigError: The folder of the database cannot be made or written to.
+        """
+        make_database_folder(self.path)
+        with spool_folder(self.path.absolute()) as folder:
+            yield folder
+
+    def check(self, account: str) -> None:
+        """Make the tables if they are missing, as the first sync would.
+
+        Raises:
+            HotjarStoreError: The file cannot be written, or is of another account.
+        """
+        with self._writing(account):
+            pass
+
+    def adopt(self, privacy: Privacy, *, rewrite: bool) -> None:
+        """Make sure that the file is of this privacy mode and key.
+
+        Args:
+            privacy: What personal values become from now on.
+            rewrite: Whether a file of another mode is rewritten. What the old mode removed only
+                comes back with the rows that Hotjar still has.
+
+        Raises:
+            HotjarStoreError: It is of another mode or key, and `rewrite` is not wanted.
+        """
+        wanted = {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
+        with self._writing(None) as connection:
+            meta = qualified(connection, "meta")
+            noted = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
+            if noted.items() >= wanted.items():
+                return
+            facts = {"pii": PiiMode.KEEP.value, "pii_key_fingerprint": "", **noted}
+            is_same = facts.items() >= wanted.items()
+            is_new = "pii" not in noted and not has_rows(connection)
+            if not (is_same or is_new or rewrite):
+                raise HotjarStoreError(
+                    f"{self.path} was written with HOTJAR_PII={facts['pii']} and the "
+                    f"settings say {privacy.mode.value}, or its key is another; rewrite the file "
+                    "with reconcile_job (hotjar-assets sync --full), or restore the settings"
+                )
+            rewrite_personal(connection, privacy)
+            connection.execute(f"DELETE FROM {meta} WHERE name LIKE 'pii%'")
+            connection.executemany(f"INSERT INTO {meta} VALUES (?, ?)", list(wanted.items()))
+
+    def survey_states(self, survey_ids: Sequence[str]) -> dict[str, SurveyState]:
+        """Tell what the file holds of each survey, for `ResponseSync.read`."""
+        with self._database.reading() as connection:
+            surveys = rows_if_any(
+                connection,
+                SURVEYS,
+                "SELECT survey_id, site_id, deleted_at IS NOT NULL, list_transform(list_filter("
+                "questions, lambda q: q.type = 'email'), lambda q: q.question_id) FROM {table} "
+                "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
+                ids=list(survey_ids),
+            )
+            watermarks = rows_if_any(
+                connection,
+                SURVEY_RESPONSES,
+                "SELECT survey_id, epoch_us(max(created_at)) FROM {table} "
+                "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
+                "AND deleted_at IS NULL AND created_at <= $now GROUP BY survey_id",
+                ids=list(survey_ids),
+                now=datetime.now(UTC),
+            )
+        states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
+        for survey_id, site_id, removed, email_questions in surveys:
+            states[survey_id] = SurveyState(
+                survey_id,
+                site_id=site_id,
+                removed=removed,
+                email_questions=frozenset(email_questions or ()),
+            )
+        for survey_id, microseconds in watermarks:
+            watermark = _EPOCH + timedelta(microseconds=microseconds)
+            states[survey_id] = replace(states[survey_id], watermark=watermark)
+        return states
+
+    def known_surveys(self) -> dict[str, set[str]]:
+        """Map each site to the ids of its surveys that are not marked as deleted."""
+        known: dict[str, set[str]] = {}
+        with self._database.reading() as connection:
+            rows = rows_if_any(
+                connection,
+                SURVEYS,
+                "SELECT site_id, survey_id FROM {table} WHERE deleted_at IS NULL",
+            )
+        for site_id, survey_id in rows:
+            known.setdefault(site_id, set()).add(survey_id)
+        return known
+
+    def merge_surveys(self, listing: SurveyListing) -> Figures:
+        """Upsert a complete listing and mark the surveys of its sites that it no longer has.
+
+        Raises:
+            HotjarStoreError: Nothing was changed.
+        """
+        with self.spool() as folder, self._writing(listing.account) as connection:
+            file = folder / "surveys.jsonl"
+            lines = encode_lines(listing.surveys)
+            file.write_bytes(lines)
+            merge = Merge(connection, SURVEYS)
+            before = merge.count()
+            merge.rows([Segment(file, len(listing.surveys), len(lines), has_duplicates=False)])
+            merge.execute(
+                """UPDATE {table} SET synced_at = $now, deleted_at = CASE
+                     WHEN survey_id IN (SELECT unnest($listed::VARCHAR[])) THEN NULL
+                     ELSE coalesce(deleted_at, $now) END
+                   WHERE site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
+                     OR survey_id IN (SELECT unnest($listed::VARCHAR[])))""",
+                listed=[str(survey.id) for survey in listing.surveys],
+                sites=list(listing.site_ids),
+            )
+            rows, deleted = merge.one(
+                "SELECT count(*), count(*) FILTER (deleted_at = $now) FROM {table}"
+            )
+            return Figures(rows, rows - before, sum(merge.updated.values()), deleted)
+
+    def commit_responses(
+        self, reads: Sequence[SurveyRead], *, purge: bool = False
+    ) -> dict[str, Figures | HotjarStoreError]:
+        """Merge finished walks in one transaction; if that fails, each in its own.
+
+        Args:
+            reads: Walks without an error.
+            purge: Whether rows that an earlier full sync marked are deleted where this one is full.
+
+        Returns:
+            What was done, by survey id; an error for a survey whose rows could not be stored.
+
+        Raises:
+            HotjarStoreError: The file cannot be written at all. Nothing was changed.
+        """
+        try:
+            return dict(self._commit_group(reads, purge=purge))
+        except RowsRefusedError as error:
+            if len(reads) == 1:
+                return {reads[0].survey_id: error}
+        results: dict[str, Figures | HotjarStoreError] = {}
+        for read in reads:
+            results |= self.commit_responses([read], purge=purge)
+        return results
+
+    def replace(self, part: TableSlice, frame: "pd.DataFrame") -> int:
+        """Replace a slice by a frame; see `frames.replace_rows`."""
+        return replace_rows(self._database, part, frame)
+
+    def load(self, part: TableSlice, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+        """Load a slice as a DataFrame; see `frames.load_rows`."""
+        return load_rows(self._database, part, columns)
+
+    def find_person(self, person: Person, privacy: Privacy) -> list[tuple[str, str, str | None]]:
+        """List (survey_id, response_id, hotjar_user_id) of a person's rows; see `personal`."""
+        with self._writing(None) as connection:
+            return find_rows(connection, person, privacy)
+
+    def erase_person(self, person: Person, privacy: Privacy) -> list[tuple[str, str, str | None]]:
+        """Delete a person's rows in one transaction and return what was deleted.
+
+        Their ids stay, so that no later sync brings them back.
+        """
+        with self._writing(None) as connection:
+            rows = find_rows(connection, person, privacy)
+            if rows:
+                erase_rows(connection, rows)
+        return rows
+
+    def _commit_group(self, reads: Sequence[SurveyRead], *, purge: bool) -> dict[str, Figures]:
+        account = next((read.account for read in reads if read.account), None)
+        with self._writing(account) as connection:
+            merge = Merge(connection, SURVEY_RESPONSES)
+            survey_ids = [read.survey_id for read in reads]
+            before = merge.counts(survey_ids)
+            merge.begin([read for read in reads if read.pages or read.is_removed])
+            for chunk in chunks(segment for read in reads for segment in read.segments):
+                merge.rows(chunk)
+            purged = merge.purge() if purge else {}
+            merge.mark_unseen()
+            after = merge.counts(survey_ids)
+            deleted = merge.counts(survey_ids, "deleted_at = $now")
+            vanished = merge.vanished()
+            return {
+                key: Figures(
+                    rows=after.get(key, 0),
+                    new=after.get(key, 0) - before.get(key, 0) + purged.get(key, 0),
+                    updated=merge.updated.get(key, 0),
+                    deleted=deleted.get(key, 0),
+                    purged=purged.get(key, 0),
+                    vanished=vanished.get(key, 0),
+                )
+                for key in survey_ids
+            }
+
+    @contextmanager
+    def _writing(self, account: str | None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a transaction on a file that is of this account (None: of whichever it is)."""
+        with self._database.transaction() as connection:
+            _prepare(connection, self.path, account)
+            yield connection
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, path: Path, account: str | None) -> None:
+    """Make or extend the tables, and refuse a file of another account or a newer release."""
+    create_schema(connection, SCHEMA)
+    meta = qualified(connection, "meta")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {meta} (name VARCHAR, value VARCHAR)")
+    known = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
+    if int(known.get("schema_version", SCHEMA_VERSION)) > int(SCHEMA_VERSION):
+        raise HotjarStoreError(f"{path} was written by a newer release; upgrade hotjar-assets")
+    if account and known.get("account", account) != account:
+        raise HotjarStoreError(
+            f"{path} holds the data of a {known['account']} account and these answers come from a "
+            f"{account} one; set HOTJAR_DATABASE to another file (nothing was changed)"
+        )
+    facts = {"schema_version": SCHEMA_VERSION, "account": account}
+    for name, value in facts.items():
+        if value and name not in known:
+            connection.execute(f"INSERT INTO {meta} VALUES (?, ?)", [name, value])
+    for table in (SURVEYS, SURVEY_RESPONSES, FORGOTTEN):
+        types = {column.name: column.type for column in table.columns}
+        add_columns(connection, SCHEMA, table.name, types)

@@ -1,0 +1,209 @@
+"""One DuckDB file: connecting to it, transactions, its errors, and names in SQL.
+
+Every write is one transaction on a connection held only for it, so that a failure at any moment
+leaves the old rows, and readers wait for moments. Waiting for another process that holds the file
+is logged, jittered and bounded.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import tenacity
+
+from hotjar_assets.config import make_database_folder
+from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.schema import SCHEMA, Table
+
+logger = logging.getLogger(__name__)
+
+
+class Database:
+    """One DuckDB file.
+
+    Args:
+        path: The file; it and its folder are made when first written.
+        lock_timeout_seconds: How long to wait for another process that holds the file.
+        connection_config: DuckDB's configuration; must be the same for all of a process.
+        sleep: Called with the seconds to wait.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lock_timeout_seconds: float,
+        connection_config: Mapping[str, Any],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path = path
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._connection_config = dict(connection_config)
+        self._sleep = sleep
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """Open the file if there is one. Not read-only: one process must always connect alike."""
+        if not self.path.exists():
+            yield None
+            return
+        with self.connected() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a transaction: committed at the end, rolled back on any exception.
+
+        Raises:
+            HotjarStoreError: The file cannot be written, or refused a statement.
+        """
+        make_database_folder(self.path)
+        with self.connected() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                _roll_back(connection)
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Connect, waiting for another process that holds the file; always closed."""
+        connection = self._connect()
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+        except duckdb.Error as error:
+            # DuckDB's text may quote the value it could not store.
+            raise _store_error(error, self.path) from None
+        finally:
+            connection.close()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        def log_wait(state: tenacity.RetryCallState) -> None:
+            if state.attempt_number & (state.attempt_number - 1) == 0:
+                logger.warning("waiting for %s, held by %s", self.path, _holder(state))
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_locked),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
+            stop=tenacity.stop_after_delay(self._lock_timeout_seconds),
+            before_sleep=log_wait,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(duckdb.connect, str(self.path), config=self._connection_config)
+        except duckdb.Error as error:
+            raise _store_error(error, self.path) from None
+
+
+class RowsRefusedError(HotjarStoreError):
+    """The database works, but not with these rows."""
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)
+
+
+def _holder(state: tenacity.RetryCallState) -> str:
+    error = state.outcome and state.outcome.exception()
+    process = re.search(r"PID \d+", str(error))
+    return process.group() if process else "another process"
+
+
+def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
+    text = str(error)
+    if _is_locked(error):
+        process = re.search(r"PID \d+", text)
+        holder = process.group() if process else "another process"
+        return HotjarStoreError(
+            f"{path} is held by {holder} and did not become free; "
+            "end that process or close its connection, and sync again (nothing was changed)"
+        )
+    if "No space left" in text or isinstance(error, duckdb.OutOfMemoryException):
+        return HotjarStoreError(
+            f"{path}: no space left on the disk or in memory; free some and sync again "
+            "(nothing was changed)"
+        )
+    if isinstance(error, duckdb.IOException | duckdb.ConnectionException | duckdb.FatalException):
+        return HotjarStoreError(
+            f"{path} cannot be used ({type(error).__name__}); check that it is a DuckDB file, that "
+            "its folder is writable, and that its disk works (nothing was changed)"
+        )
+    return RowsRefusedError(
+        f"{path} refused the rows ({type(error).__name__}); compare the columns of its tables in "
+        f"the schema {SCHEMA} with the README (nothing was changed)"
+    )
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("ROLLBACK")
+    except duckdb.Error as error:
+        # After a fatal error there is no transaction any more, and closing discards it anyway.
+        logger.debug("no rollback: %s", type(error).__name__)
+
+
+def qualified(connection: duckdb.DuckDBPyConnection, table: str, schema: str = SCHEMA) -> str:
+    """Qualify with the catalog: a file named hotjar.duckdb makes `hotjar.x` ambiguous."""
+    ((catalog,),) = connection.execute("SELECT current_database()").fetchall()
+    return ".".join(quote(part) for part in (catalog, schema, table))
+
+
+def quote(name: str) -> str:
+    """Quote an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str, schema: str) -> dict[str, str]:
+    """Map the columns of an existing table to their types; empty if there is no such table."""
+    return dict(
+        connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = current_database() AND schema_name = $schema "
+            "AND table_name = $table ORDER BY column_index",
+            {"schema": schema, "table": table},
+        ).fetchall()
+    )
+
+
+def rows_if_any(
+    connection: duckdb.DuckDBPyConnection | None, table: Table, sql: str, **parameters: object
+) -> list[tuple[Any, ...]]:
+    """Query `{table}`; without the file or the table there are no rows."""
+    if connection is None or not columns_of(connection, table.name, SCHEMA):
+        return []
+    statement = sql.format(table=qualified(connection, table.name))
+    return connection.execute(statement, parameters or None).fetchall()
+
+
+def create_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
+    """Create a schema if it is missing."""
+    ((catalog,),) = connection.execute("SELECT current_database()").fetchall()
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(catalog)}.{quote(schema)}")
+
+
+def add_columns(
+    connection: duckdb.DuckDBPyConnection, schema: str, table: str, types: Mapping[str, str]
+) -> None:
+    """Create the table, or add the columns it lacks."""
+    name, there = qualified(connection, table, schema), columns_of(connection, table, schema)
+    if not there:
+        columns = ", ".join(f"{quote(column)} {kind}" for column, kind in types.items())
+        connection.execute(f"CREATE TABLE {name} ({columns})")
+        return
+    for column, kind in types.items():
+        if column not in there:
+            connection.execute(f"ALTER TABLE {name} ADD COLUMN {quote(column)} {kind}")

@@ -1,0 +1,200 @@
+"""Merging spooled rows into a table, and marking what a walk should have met and did not."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, Table
+from hotjar_assets.spool import Segment
+from hotjar_assets.sync import SurveyRead
+from hotjar_assets.warehouse.database import literal, qualified, quote
+
+_CHUNK_ROWS = 40_000
+_MIN_OBJECT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one commit did to one survey's rows, or to the table of surveys.
+
+    Attributes:
+        rows: Rows now in the table, marked ones included.
+        new: Rows that were not there.
+        updated: Rows that changed.
+        deleted: Rows newly marked as deleted.
+        purged: Rows removed that an earlier full sync had marked.
+        vanished: Unmarked rows that a walk should have met and did not: some are gone from Hotjar.
+    """
+
+    rows: int = 0
+    new: int = 0
+    updated: int = 0
+    deleted: int = 0
+    purged: int = 0
+    vanished: int = 0
+
+    def __add__(self, later: "Figures") -> "Figures":
+        """Sum up two commits of the same survey."""
+        return Figures(
+            rows=later.rows,
+            new=self.new + later.new,
+            updated=self.updated + later.updated,
+            deleted=self.deleted + later.deleted,
+            purged=self.purged + later.purged,
+            vanished=later.vanished,
+        )
+
+
+def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
+    """Group segments, in their order, to what one merge handles at a time."""
+    chunk: list[Segment] = []
+    for segment in segments:
+        if chunk and sum(each.rows for each in chunk) + segment.rows > _CHUNK_ROWS:
+            yield chunk
+            chunk = []
+        chunk.append(segment)
+    if chunk:
+        yield chunk
+
+
+class Merge:
+    """Merges spooled rows into one table inside an open transaction."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+        self._connection = connection
+        self._table = table
+        self._names = {
+            "table": qualified(connection, table.name),
+            "forgotten": qualified(connection, FORGOTTEN.name),
+            "same_key": " AND ".join(f"t.{key} = i.{key}" for key in table.key),
+            "keys": ", ".join(table.key),
+        }
+        # The instant of the commit, after any wait for the lock: a full walk that began before it
+        # must not take these rows for ones it should have seen.
+        self._now = datetime.now(UTC)
+        self.updated: dict[str, int] = {}
+
+    def execute(self, sql: str, **parameters: object) -> duckdb.DuckDBPyConnection:
+        """Run one statement; `{table}` and `$now` may stand in it."""
+        sql = sql.format(**self._names)
+        if "$now" in sql:
+            parameters["now"] = self._now
+        return self._connection.execute(sql, parameters or None)
+
+    def one(self, sql: str, **parameters: object) -> tuple[Any, ...]:
+        """Return the only row of a query."""
+        (row,) = self.execute(sql, **parameters).fetchall()
+        return row
+
+    def count(self) -> int:
+        """Count the rows of the table."""
+        return int(self.one("SELECT count(*) FROM {table}")[0])
+
+    def counts(self, survey_ids: Sequence[str], condition: str = "true") -> dict[str, int]:
+        """Count rows by survey."""
+        sql = (
+            "SELECT survey_id, count(*) FROM {table} WHERE survey_id IN "
+            f"(SELECT unnest($ids::VARCHAR[])) AND {condition} GROUP BY survey_id"
+        )
+        return dict(self.execute(sql, ids=list(survey_ids)).fetchall())
+
+    def rows(self, segments: Sequence[Segment]) -> None:
+        """Insert the rows that are new and replace those that changed.
+
+        A value the API no longer gives is kept where the column says so, and a row that comes back
+        loses its mark.
+        """
+        table = self._table
+        columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
+        record = ", ".join(f"{quote(name)}: {literal(kind)}" for name, kind in table.record.items())
+        files = ", ".join(literal(str(segment.path)) for segment in segments)
+        latest = (
+            f"QUALIFY row_number() OVER (PARTITION BY {self._names['keys']} "
+            'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
+            if len(segments) > 1 or segments[0].has_duplicates
+            else ""
+        )
+        longest = max(_MIN_OBJECT_BYTES, *(segment.longest for segment in segments))
+        self.execute(
+            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {columns} FROM read_json([{files}], "
+            f"format = 'newline_delimited', columns = {{{{{record}}}}}, "
+            f"maximum_object_size = {longest}) {latest}"
+        )
+        if table is SURVEY_RESPONSES:
+            self.execute("DELETE FROM incoming i USING {forgotten} t WHERE {same_key}")
+            self.execute("INSERT INTO seen SELECT {keys} FROM incoming")
+        self.execute(
+            "CREATE OR REPLACE TEMP TABLE existing AS SELECT * FROM {table} t "
+            "WHERE EXISTS (FROM incoming i WHERE {same_key})"
+        )
+        merged = ", ".join(
+            f"coalesce(i.{column.name}, t.{column.name}) AS {column.name}"
+            if column.kept_when_removed
+            else f"i.{column.name} AS {column.name}"
+            for column in table.sourced
+        )
+        names = [column.name for column in table.sourced]
+        differs = " OR ".join(f"n.{name} IS DISTINCT FROM n.t.{name}" for name in names)
+        self.execute(
+            f"CREATE OR REPLACE TEMP TABLE changed AS FROM (SELECT {merged}, t FROM incoming i "
+            f"JOIN existing t ON {{same_key}}) n WHERE n.t.deleted_at IS NOT NULL OR {differs}"
+        )
+        counted = "SELECT survey_id, count(*) FROM changed WHERE t.synced_at < $now GROUP BY ALL"
+        for survey_id, count in self.execute(counted).fetchall():
+            self.updated[survey_id] = self.updated.get(survey_id, 0) + count
+        self.execute("DELETE FROM {table} t USING changed i WHERE {same_key}")
+        self.execute(
+            "INSERT INTO {table} BY NAME SELECT * EXCLUDE (t), $now AS synced_at FROM changed"
+        )
+        self.execute(
+            "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "
+            "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
+        )
+
+    def begin(self, reads: Sequence[SurveyRead]) -> None:
+        """Note what each walk covers, and from then on remember what it saw."""
+        self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
+        self.execute(
+            "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
+            "unnest($full::BOOLEAN[]) AS is_full, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
+            "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
+            ids=[read.survey_id for read in reads],
+            full=[read.is_full or read.is_removed for read in reads],
+            starts=[read.started_at for read in reads],
+            floors=[read.floor for read in reads],
+            oldest=[read.oldest_at for read in reads],
+        )
+
+    def purge(self) -> dict[str, int]:
+        """Delete what an earlier full sync marked, and count it by survey."""
+        condition = "t.survey_id = i.survey_id AND i.is_full AND t.deleted_at < i.started_at"
+        marked = f"FROM {{table}} t JOIN walks i ON {condition} GROUP BY t.survey_id"
+        counts = dict(self.execute(f"SELECT t.survey_id, count(*) {marked}").fetchall())
+        self.execute(f"DELETE FROM {{table}} t USING walks i WHERE {condition}")
+        return counts
+
+    def mark_unseen(self) -> None:
+        """Mark the rows that a full walk did not see."""
+        self.execute(
+            f"UPDATE {{table}} t SET deleted_at = $now, synced_at = $now FROM walks w "
+            f"WHERE w.is_full AND {self._unseen}"
+        )
+
+    def vanished(self) -> dict[str, int]:
+        """Count by survey the rows that a walk did not see although it passed their place."""
+        unseen = f"FROM {{table}} t, walks w WHERE NOT w.is_full AND {self._unseen}"
+        counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
+        return dict(self.execute(counts).fetchall())
+
+    @property
+    def _unseen(self) -> str:
+        """SQL for a row `t` that was there when the walk `w` began, in its range, and not met."""
+        return (
+            "t.survey_id = w.survey_id AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
+            "AND (w.floor IS NULL OR t.created_at >= w.floor) "
+            "AND (w.oldest_at IS NULL OR t.created_at > w.oldest_at) "
+            f"AND NOT EXISTS (FROM seen i WHERE {self._names['same_key']})"
+        )
