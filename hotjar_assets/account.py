@@ -1,12 +1,13 @@
-"""`hotjar-assets check`: does everything a sync needs work, and what to do where it does not."""
+"""What is done with an account besides syncing it: checking it, and forgetting a person."""
 
 from collections.abc import Iterator
 
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarError
+from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import open_client
-from hotjar_assets.warehouse import Warehouse
+from hotjar_assets.warehouse import Person, Warehouse
 
 
 def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
@@ -28,6 +29,50 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
         for site_id in client.site_ids:
             yield f"site {site_id}", _problem_of_site(client, site_id)
         yield f"database {warehouse.path}", _problem_of_database(warehouse, client)
+
+
+def forget_person(
+    settings: Settings, person: Person, *, erase: bool
+) -> list[tuple[str, str, str | None]]:
+    """List a person's rows as (survey_id, response_id, hotjar_user_id), erased if wanted.
+
+    Raises:
+        HotjarStoreError: Nothing was erased.
+    """
+    warehouse = Warehouse(
+        settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
+    )
+    privacy = Privacy.from_settings(settings)
+    # Hashed values are only found with the key they were made with.
+    warehouse.adopt(privacy, rewrite=False)
+    if erase:
+        return warehouse.erase_person(person, privacy)
+    return warehouse.find_person(person, privacy)
+
+
+def ask_hotjar_to_forget(
+    settings: Settings,
+    person: Person,
+    *,
+    delete: bool,
+) -> None:
+    """Send Hotjar's user lookup for a person, on every site.
+
+    Args:
+        settings: The account.
+        person: The person.
+        delete: Whether Hotjar deletes at once; else it mails a report.
+
+    Raises:
+        HotjarApiError: Hotjar refused; what was erased here stays erased.
+    """
+    with open_client(settings) as client:
+        client.look_up_user(
+            str(settings.organization_id),
+            email=person.email,
+            user_ids=dict.fromkeys(client.site_ids, person.user_id) if person.user_id else None,
+            delete_all_hits=delete,
+        )
 
 
 def _problem_of_site(client: HotjarClient, site_id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The command line, `hotjar-assets`: `sync`, `check`, `sandbox`, `demo`.
+"""The command line, `hotjar-assets`: `sync`, `check`, `forget`, `sandbox`, `demo`.
 
 Exit codes: 0 all good; 1 something failed, with a line for each on stderr; 2 bad settings or usage,
 and then no request was made. Dagster is imported only once the settings are good.
@@ -24,7 +24,7 @@ from hotjar_assets.config import (
     environment_variable,
     make_database_folder,
 )
-from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.errors import HotjarConfigError, HotjarError
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -81,6 +81,43 @@ def check() -> None:
         click.echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
         failed |= problem is not None
     sys.exit(FAILED if failed else 0)
+
+
+@main.command()
+@click.option("--user", "user_id", metavar="ID", help="The person's hotjar_user_id.")
+@click.option("--email", metavar="ADDRESS", help="The person's e-mail address.")
+@click.option("--yes", is_flag=True, help="Erase; without it, only what would be is shown.")
+@click.option("--at-hotjar", is_flag=True, help="Also ask Hotjar for its report on the person.")
+@click.option("--delete-at-hotjar", is_flag=True, help="With --at-hotjar: delete there, at once.")
+def forget(
+    *, user_id: str | None, email: str | None, yes: bool, at_hotjar: bool, delete_at_hotjar: bool
+) -> None:
+    """Erase one person's responses here, for ever, and keep only the ids."""
+    if bool(user_id) == bool(email):
+        raise click.UsageError("give one of --user and --email")
+    if delete_at_hotjar and not at_hotjar:
+        raise click.UsageError("--delete-at-hotjar needs --at-hotjar")
+    settings = _settings()
+    if at_hotjar and not settings.organization_id:
+        click.echo(f"{environment_variable('organization_id')}: --at-hotjar needs it", err=True)
+        sys.exit(BAD_USAGE)
+    from hotjar_assets.account import ask_hotjar_to_forget, forget_person  # noqa: PLC0415
+    from hotjar_assets.warehouse import Person  # noqa: PLC0415 - DuckDB loads with it
+
+    person = Person(user_id=user_id, email=email)
+    try:
+        rows = forget_person(settings, person, erase=yes)
+        click.echo(f"{'erased' if yes else 'would erase'} {len(rows)} responses")
+        for survey_id, response_id, _ in rows:
+            click.echo(f"  survey {survey_id}  response {response_id}")
+        if at_hotjar and yes:
+            ask_hotjar_to_forget(settings, person, delete=delete_at_hotjar)
+            click.echo(f"asked Hotjar to {'delete' if delete_at_hotjar else 'mail its report'}")
+    except HotjarError as error:
+        click.echo(str(error), err=True)
+        sys.exit(FAILED)
+    if not yes:
+        click.echo("nothing was erased; add --yes to do it")
 
 
 @main.command()

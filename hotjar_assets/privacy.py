@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hotjar_assets.api.records import Response
-from hotjar_assets.config import PiiMode
+from hotjar_assets.config import PiiMode, Settings
 
 _HASH_PREFIX = "hmac:"
 _HASHED = re.compile(re.escape(_HASH_PREFIX) + "[0-9a-f]{64}")
@@ -34,6 +34,11 @@ class Privacy:
 
     mode: PiiMode = PiiMode.KEEP
     key: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Privacy":
+        """Take mode and key from the settings."""
+        return cls(settings.pii, (settings.pii_key or "").encode())
 
     @property
     def fingerprint(self) -> str:

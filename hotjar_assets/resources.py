@@ -15,7 +15,6 @@ from pydantic import Field, PrivateAttr
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.config import Settings, environment_variable, is_sandbox, set_names
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
-from hotjar_assets.privacy import Privacy
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +82,6 @@ class HotjarResource(dg.ConfigurableResource[None]):
         return Settings.parse(
             {name: value for name, value in given.items() if value not in {None, ""}}
         )
-
-    @property
-    def privacy(self) -> Privacy:
-        """What personal values become."""
-        settings = self.settings
-        return Privacy(settings.pii, (settings.pii_key or "").encode())
 
     def client(self) -> HotjarClient:
         """Return the client of this resource, made at the first call.

@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from hotjar_assets.defs.partitions import survey_partitions
+from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.schema import SCHEMA, SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets.sync import Depth, ResponseSync, SurveySync
@@ -95,6 +96,6 @@ def survey_responses(
             start_at=settings.start_at,
             concurrency=settings.concurrency,
             purge=config.purge,
-            privacy=hotjar.privacy,
+            privacy=Privacy.from_settings(settings),
             report=report,
         )
