@@ -82,10 +82,10 @@ class _HotjarIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """Load a table, or the partitions asked for, as a DataFrame."""
-        if context.dagster_type.typing_type not in {pd.DataFrame, Any}:
-            problem = "only a pandas DataFrame can be loaded; annotate the input with it"
-            raise HotjarStoreError(problem)
         with as_failure():
+            if context.dagster_type.typing_type not in {pd.DataFrame, Any}:
+                problem = "only a pandas DataFrame can be loaded; annotate the input with it"
+                raise HotjarStoreError(problem)
             stored = context.upstream_output
             part = self._slice(context, (stored and stored.definition_metadata) or {})
             return self._warehouse.load(part, (context.definition_metadata or {}).get("columns"))
@@ -112,14 +112,19 @@ class _HotjarIOManager(dg.IOManager):
         self._warehouse.adopt(sync.privacy, rewrite=sync.depth is Depth.ALL)
         try:
             self._read_and_commit(sync, stored, failed)
-            # Where rows vanished, pages may have shifted under an earlier walk and hidden others.
-            shifted = [key for key, (_, figures) in stored.items() if figures.vanished]
+            # Where rows vanished or came twice, pages shifted under a walk and may hide others.
+            shifted = [
+                survey_id
+                for survey_id, (read, figures) in stored.items()
+                if figures.vanished or read.overlapped
+            ]
             if shifted:
-                logger.warning("responses vanished from %s; reading it whole", ", ".join(shifted))
+                logger.warning("pages shifted under %s; reading it whole", ", ".join(shifted))
                 whole = replace(sync, survey_ids=shifted, depth=Depth.ALL)
                 self._read_and_commit(whole, stored, failed)
         except HotjarError as error:
-            done = stored.keys() | failed.keys()
+            whole_ones = {key for key, (_, figures) in stored.items() if not figures.vanished}
+            done = whole_ones | failed.keys()
             failed |= {key: error for key in sync.survey_ids if key not in done}
         committed = {
             survey_id: self._metadata(read, figures, sync)

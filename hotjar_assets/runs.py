@@ -15,6 +15,7 @@ import yaml
 
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
+from hotjar_assets.defs.abandoned import fail_abandoned_runs, process_tag
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
 from hotjar_assets.defs.partitions import known_surveys, range_tags
@@ -128,6 +129,7 @@ def run_sync(
     hotjar = hotjar or HotjarResource.from_settings(settings)
     outcome = Outcome()
     client = hotjar.client()
+    fail_abandoned_runs(instance)
     try:
         listed = register_surveys(instance, client)
         outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}
@@ -171,7 +173,7 @@ def _run(
     """Run over a range of partitions; over the surveys alone while there is none."""
     result = job.execute_in_process(
         instance=instance,
-        tags=tags,
+        tags={**(tags or {}), **process_tag()},
         asset_selection=None if tags else [surveys.key],
         run_config={**(config if tags else {}), **_QUIET},
         raise_on_error=False,

@@ -77,15 +77,21 @@ class SpoolWriter:
         self._ids: set[str] = set()
         self._rows = self._longest = 0
         self.segments: list[Segment] = []
+        self._last_page: set[str] = set()
+        self.has_overlap = False
+        """Whether a row came again on a later page of the same segment or on the next page."""
 
     def write(self, rows: list[Response]) -> None:
         """Append one page."""
         if not rows:
             return
+        page = {str(row.id) for row in rows}
+        self.has_overlap |= not (self._ids.isdisjoint(page) and self._last_page.isdisjoint(page))
+        self._ids |= page
+        self._last_page = page
         for row in rows:
             row.ordinal = self._ordinal
             self._ordinal += 1
-            self._ids.add(str(row.id))
         lines = encode_lines(rows)
         self._rows += len(rows)
         self._longest = max(self._longest, len(lines))

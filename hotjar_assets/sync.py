@@ -27,7 +27,12 @@ from typing import Any, TypeVar
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.transport import RequestCount
-from hotjar_assets.errors import HotjarError, HotjarStoreError, HotjarTransportError
+from hotjar_assets.errors import (
+    HotjarError,
+    HotjarSchemaError,
+    HotjarStoreError,
+    HotjarTransportError,
+)
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.spool import Segment, SpoolWriter
 
@@ -85,6 +90,7 @@ class SurveyRead:
         oldest_at: Every response created after it was seen; None: every one there is.
         stopped_early: Whether the walk ended at the cutoff and not at the end.
         out_of_order: Whether a page broke the newest-first order.
+        overlapped: Whether a row came again on a later page: the pages shifted meanwhile.
         is_full: Whether this was a full sync's walk, which tells what the API no longer has.
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
@@ -103,6 +109,7 @@ class SurveyRead:
     oldest_at: datetime | None = None
     stopped_early: bool = False
     out_of_order: bool = False
+    overlapped: bool = False
     is_full: bool = False
     floor: datetime | None = None
     is_removed: bool = False
@@ -163,6 +170,14 @@ class SurveySync:
                     len(before),
                 )
                 listed |= self._list(site_id, count)
+            twice = sorted(listed.keys() & surveys.keys())
+            if twice:
+                # The id alone names the partition and the key, so one of the two would be lost.
+                raise HotjarSchemaError(
+                    f"survey {twice[0]}",
+                    f"is listed by site {site_id} and by site {surveys[twice[0]].site_id}; "
+                    "take one of the two sites out of HOTJAR_SITE_ID",
+                )
             surveys |= listed
         return SurveyListing(
             list(surveys.values()), self.client.site_ids, self.client.account, count.sent
@@ -283,6 +298,7 @@ class ResponseSync:
         finally:
             spool.close()
         read.segments = spool.segments
+        read.overlapped = spool.has_overlap
         read.requests = count.sent
         read.account = self.client.account
         return read

@@ -12,6 +12,7 @@ from typing import Annotated
 import dagster as dg
 import msgspec
 
+from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import survey_responses
 from hotjar_assets.defs.jobs import run_config, sync_job
 from hotjar_assets.defs.partitions import known_surveys, range_tags, survey_partitions
@@ -88,7 +89,7 @@ def plan_tick(
     Args:
         remote_ids: The surveys Hotjar lists.
         known_ids: The partitions there are.
-        settled_ids: The partitions with data, or with a run under way that is not stuck.
+        settled_ids: The partitions with data, or with a run under way.
         tick_cursor: What earlier ticks requested.
         now: The time of the tick.
     """
@@ -134,6 +135,7 @@ def new_surveys_sensor(
     """Register the surveys that are new and ask for those without data."""
     with as_failure():
         remote = [str(survey.id) for survey in hotjar.client().list_surveys()]
+    fail_abandoned_runs(context.instance)
     known = known_surveys(context.instance)
     cursor = TickCursor.from_json(context.cursor)
     tick = plan_tick(

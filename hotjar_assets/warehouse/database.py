@@ -138,8 +138,9 @@ def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
             "its folder is writable, and that its disk works (nothing was changed)"
         )
     return RowsRefusedError(
-        f"{path} refused the rows ({type(error).__name__}); compare the columns of its tables in "
-        f"the schema {SCHEMA} with the README (nothing was changed)"
+        f"{path} refused the rows ({type(error).__name__}); compare the columns of the "
+        f"table with what is written (those of the schema {SCHEMA} are in the README), and check "
+        "the partition_expr of an asset of your own (nothing was changed)"
     )
 
 

@@ -46,7 +46,9 @@ class TableSlice:
         if self.expression is None:
             return "true"
         if self.window:
-            return f"(({self.expression}) >= $start AND ({self.expression}) < $end)"
+            # DuckDB compares an instant with neither a text nor what pandas makes of a date.
+            instant = f"TRY_CAST(({self.expression}) AS TIMESTAMPTZ)"
+            return f"({instant} >= $start AND {instant} < $end)"
         return f"CAST({self.expression} AS VARCHAR) IN (SELECT unnest($keys::VARCHAR[]))"
 
     @property

@@ -131,7 +131,9 @@ class Merge:
             "WHERE EXISTS (FROM incoming i WHERE {same_key})"
         )
         merged = ", ".join(
-            f"coalesce(i.{column.name}, t.{column.name}) AS {column.name}"
+            # Removed at Hotjar may mean null or empty.
+            f"CASE WHEN len(i.{column.name}) > 0 THEN i.{column.name} "
+            f"ELSE coalesce(t.{column.name}, i.{column.name}) END AS {column.name}"
             if column.kept_when_removed
             else f"i.{column.name} AS {column.name}"
             for column in table.sourced
