@@ -1,7 +1,7 @@
 """What is left when something goes wrong: the old rows, or better, and an error that helps."""
 
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -18,12 +18,12 @@ from hotjar_assets.errors import (
     HotjarStoreError,
     HotjarTransportError,
 )
-from hotjar_assets.sandbox import Fault
+from hotjar_assets.sandbox import Fault, SandboxAccount, SandboxServer
 from hotjar_assets.schema import SURVEY_RESPONSES
 from hotjar_assets.sync import Depth, SurveySync
 
 from . import model
-from .conftest import Store, sent
+from .conftest import CLOCK, Store, Synced, new_client, sent
 
 
 def without_created_time(rows: list[Any]) -> list[Any]:
@@ -48,33 +48,57 @@ FAULTS = {
 }
 
 
-def targeted(fault: Fault, survey_id: str) -> Fault:
-    return replace(fault, survey_id=survey_id)
-
-
 # --- One survey of several -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("fault", "error"), FAULTS.values(), ids=FAULTS)
-def test_a_survey_that_fails_keeps_its_old_rows_and_the_others_commit(
-    server, store, survey_id, fault, error
-):
-    account = server.account
-    other = account.add_survey(responses=150)
-    store.sync(survey_id, other)
-    before = model.responses(store.path, survey_id)
-    for each in (survey_id, other):
-        account.add_responses(each, 230)
-    server.faults.add(targeted(fault, survey_id))
-    synced = store.sync(survey_id, other)
-    assert isinstance(synced[survey_id].error, error)
-    assert isinstance(synced[survey_id].error, HotjarApiError)
-    assert "page 2" in str(synced[survey_id].error)
-    assert model.responses(store.path, survey_id) == before
-    assert synced[other].figures.new == 230
-    assert model.cells(model.responses(store.path, other)) == model.truth(
-        account.responses(other), survey_id=other
-    )
+@dataclass(frozen=True)
+class Outage:
+    """A sync in which a survey failed in each way, and one did not."""
+
+    surveys: dict[str, str]
+    good: str
+    synced: dict[str, Synced]
+    before: dict[str, dict[str, Any]]
+    after: dict[str, dict[str, Any]]
+    truth: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def outage(tmp_path_factory: pytest.TempPathFactory) -> Outage:
+    account = SandboxAccount(clock=CLOCK, blueprints=())
+    with SandboxServer(account) as server:
+        client = new_client(server)
+        store = Store(client, tmp_path_factory.mktemp("outage") / "warehouse.duckdb")
+        surveys = {name: account.add_survey(responses=150) for name in FAULTS}
+        good = account.add_survey(responses=150)
+        store.sync(good, *surveys.values())
+        before = {key: model.responses(store.path, key) for key in surveys.values()}
+        for key in (good, *surveys.values()):
+            account.add_responses(key, 230)
+        server.faults.add(
+            *(replace(FAULTS[name][0], survey_id=key) for name, key in surveys.items())
+        )
+        synced = store.sync(good, *surveys.values())
+        client.close()
+    after = {key: model.responses(store.path, key) for key in (good, *surveys.values())}
+    truth = model.truth(account.responses(good), survey_id=good)
+    return Outage(surveys, good, synced, before, after, truth)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_survey_that_fails_keeps_its_old_rows_and_says_on_which_page(outage, name):
+    survey_id = outage.surveys[name]
+    error = outage.synced[survey_id].error
+    assert isinstance(error, FAULTS[name][1])
+    assert isinstance(error, HotjarApiError)
+    assert (error.page, "page 2" in str(error)) == (2, True)
+    assert outage.after[survey_id] == outage.before[survey_id]
+    assert len(outage.before[survey_id]) == 150
+
+
+def test_a_survey_among_failing_ones_is_committed(outage):
+    assert outage.synced[outage.good].figures.new == 230
+    assert model.cells(outage.after[outage.good]) == outage.truth
 
 
 def test_a_first_walk_that_fails_stores_no_row(server, store, survey_id):

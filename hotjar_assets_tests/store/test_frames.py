@@ -1,7 +1,7 @@
-"""DataFrames of anybody's assets: stored through the I/O manager, and tables loaded as inputs."""
+"""DataFrames of anybody's assets: how they are stored, and tables loaded as inputs."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +10,40 @@ import duckdb
 import pandas as pd
 import pytest
 
+from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
+from hotjar_assets.warehouse import TableSlice, Warehouse
 
 KEY = dg.AssetKey(["team", "scores"])
 TEAMS = dg.StaticPartitionsDefinition(["red", "blue", "green"])
 
 
 class Table:
-    """One asset's table: stores frames as the asset's output, as Dagster does."""
+    """The table team.scores."""
 
-    def __init__(self, database: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, database: Path) -> None:
         self.database = database
-        self.instance = instance
-        self.options: dict[str, Any] = {"key": KEY}
+        self.warehouse = Warehouse(database)
+        self.expression: str | None = None
 
-    @property
-    def resources(self) -> dict[str, Any]:
-        return {"io_manager": HotjarDuckDBIOManager(database=str(self.database))}
+    def store(self, frame: pd.DataFrame, partition: str | None = None) -> int:
+        """Store a frame as the table, or as one partition of it."""
+        keys = (partition,) if partition else ()
+        return self.warehouse.replace(TableSlice("team", "scores", self.expression, keys), frame)
 
-    def store(self, frame: Any, *, partition: str | None = None) -> dict[str, Any]:
-        """Store a frame and return the metadata of the materialization."""
-
-        @dg.asset(**self.options)
-        def made() -> Any:
-            return frame
-
-        result = dg.materialize(
-            [made], resources=self.resources, instance=self.instance, partition_key=partition
+    def store_day(self, frame: pd.DataFrame, day: int) -> int:
+        """Store a frame as one day of January 2026."""
+        start = datetime(2026, 1, day, tzinfo=UTC)
+        window = (start, start + timedelta(days=1))
+        return self.warehouse.replace(
+            TableSlice("team", "scores", self.expression, window=window), frame
         )
-        (materialization,) = result.asset_materializations_for_node(made.op.name)
-        return {name: value.value for name, value in materialization.metadata.items()}
 
-    def refuse(self, frame: Any, *, partition: str | None = None) -> str:
-        """Try to store a frame that must be refused, and return what the run says."""
-        with pytest.raises(dg.Failure) as caught:
-            self.store(frame, partition=partition)
-        return str(caught.value.description)
+    def refuse(self, frame: pd.DataFrame, partition: str | None = None) -> str:
+        """Try to store a frame that must be refused, and return what the error says."""
+        with pytest.raises(HotjarStoreError) as caught:
+            self.store(frame, partition)
+        return str(caught.value)
 
     def rows(self, columns: str = "*", table: str = "team.scores") -> list[Any]:
         with duckdb.connect(str(self.database)) as connection:
@@ -60,54 +58,33 @@ class Table:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def table(path: Path, instance: dg.DagsterInstance) -> Table:
-    return Table(path, instance)
+def table(path: Path) -> Table:
+    return Table(path)
 
 
 @pytest.fixture
 def by_team(table: Table) -> Table:
     """A table partitioned by team, with a row of red and two of blue."""
-    table.options |= {"partitions_def": TEAMS, "metadata": {"partition_expr": "team"}}
-    table.store(pd.DataFrame({"team": ["red"], "score": [1]}), partition="red")
-    table.store(pd.DataFrame({"team": ["blue", "blue"], "score": [2, 3]}), partition="blue")
+    table.expression = "team"
+    table.store(pd.DataFrame({"team": ["red"], "score": [1]}), "red")
+    table.store(pd.DataFrame({"team": ["blue", "blue"], "score": [2, 3]}), "blue")
     return table
 
 
 # --- Whole tables ------------------------------------------------------------------------------
 
 
-def test_a_frame_makes_the_table_named_by_its_key(table):
-    figures = table.store(pd.DataFrame({"name": ["a", "b"], "score": [1, 2]}))
+def test_a_frame_makes_its_table(table):
+    written = table.store(pd.DataFrame({"name": ["a", "b"], "score": [1, 2]}))
     assert table.rows() == [("a", 1), ("b", 2)]
     assert table.types() == {"name": "VARCHAR", "score": "BIGINT"}
-    assert figures["dagster/row_count"] == 2
+    assert written == 2
 
 
 def test_a_second_frame_replaces_the_first(table):
     table.store(pd.DataFrame({"name": ["a", "b"], "score": [1, 2]}))
     table.store(pd.DataFrame({"name": ["c"], "score": [3]}))
     assert table.rows() == [("c", 3)]
-
-
-@pytest.mark.parametrize(
-    ("options", "where"),
-    [
-        ({"key": "scores"}, "public.scores"),
-        ({"key": ["a", "b", "scores"]}, "b.scores"),
-        ({"key": ["a", "scores"], "metadata": {"schema": "c"}}, "c.scores"),
-    ],
-    ids=["a key of one part", "a key of three parts", "a schema in the metadata"],
-)
-def test_the_key_or_the_metadata_names_the_schema(table, options, where):
-    table.options = options
-    table.store(pd.DataFrame({"score": [1]}))
-    assert table.rows(table=where) == [(1,)]
 
 
 def test_columns_go_by_name_whatever_their_order(table):
@@ -124,7 +101,7 @@ def test_a_new_column_is_added_and_a_missing_one_is_null(table):
 
 def test_an_empty_first_frame_makes_the_table(table):
     columns = {"name": pd.Series(dtype="object"), "score": pd.Series(dtype="int64")}
-    assert table.store(pd.DataFrame(columns))["dagster/row_count"] == 0
+    assert table.store(pd.DataFrame(columns)) == 0
     assert table.types() == {"name": "VARCHAR", "score": "BIGINT"}
     table.store(pd.DataFrame({"name": ["a"], "score": [1]}))
     assert table.rows() == [("a", 1)]
@@ -198,13 +175,8 @@ def test_a_column_of_any_name_is_stored(table, name):
         assert table.rows() == [(score,)]
 
 
-def test_an_output_that_is_no_frame_is_refused_with_the_way_out(table):
-    text = table.refuse({"score": 1})
-    assert "an output of type dict cannot be stored; return a pandas DataFrame" in text
-
-
-def test_a_file_named_like_the_schema_works(tmp_path, instance):
-    table = Table(tmp_path / "team.duckdb", instance)
+def test_a_file_named_like_the_schema_works(tmp_path):
+    table = Table(tmp_path / "team.duckdb")
     for score in (1, 2):
         table.store(pd.DataFrame({"score": [score]}))
     assert table.rows(table="team.team.scores") == [(2,)]
@@ -214,20 +186,18 @@ def test_a_file_named_like_the_schema_works(tmp_path, instance):
 
 
 def test_a_partition_is_replaced_and_the_others_stay(by_team):
-    figures = by_team.store(
-        pd.DataFrame({"team": ["red", "red"], "score": [8, 9]}), partition="red"
-    )
+    written = by_team.store(pd.DataFrame({"team": ["red", "red"], "score": [8, 9]}), "red")
     assert by_team.rows() == [("blue", 2), ("blue", 3), ("red", 8), ("red", 9)]
-    assert figures["dagster/partition_row_count"] == 2
+    assert written == 2
 
 
 def test_a_repeated_partition_is_there_once(by_team):
-    by_team.store(pd.DataFrame({"team": ["red"], "score": [1]}), partition="red")
+    by_team.store(pd.DataFrame({"team": ["red"], "score": [1]}), "red")
     assert by_team.rows() == [("blue", 2), ("blue", 3), ("red", 1)]
 
 
 def test_an_empty_frame_empties_its_partition_alone(by_team):
-    by_team.store(pd.DataFrame({"team": pd.Series(dtype="str"), "score": []}), partition="blue")
+    by_team.store(pd.DataFrame({"team": pd.Series(dtype="str"), "score": []}), "blue")
     assert by_team.rows() == [("red", 1)]
 
 
@@ -235,44 +205,41 @@ def test_an_empty_frame_empties_its_partition_alone(by_team):
 def test_rows_of_another_partition_are_refused(by_team, stray):
     before = by_team.rows()
     frame = pd.DataFrame({"team": ["red", stray], "score": [7, 7]})
-    text = by_team.refuse(frame, partition="red")
+    text = by_team.refuse(frame, "red")
     assert "1 rows for team.scores belong to a partition that is not being written" in text
     assert by_team.rows() == before
 
 
 def test_a_frame_without_the_partition_column_is_refused(by_team):
     before = by_team.rows()
-    by_team.refuse(pd.DataFrame({"score": [7]}), partition="red")
+    by_team.refuse(pd.DataFrame({"score": [7]}), "red")
     assert by_team.rows() == before
 
 
 def test_a_partition_that_fails_leaves_its_old_rows(by_team):
     before = by_team.rows()
-    by_team.refuse(pd.DataFrame({"team": ["red"], "score": ["many"]}), partition="red")
+    by_team.refuse(pd.DataFrame({"team": ["red"], "score": ["many"]}), "red")
     assert by_team.rows() == before
 
 
 def test_a_partition_key_is_compared_as_text(table):
-    table.options |= {
-        "partitions_def": dg.StaticPartitionsDefinition(["1", "2"]),
-        "metadata": {"partition_expr": "number"},
-    }
+    table.expression = "number"
     for score in (5, 6):
-        table.store(pd.DataFrame({"number": [1], "score": [score]}), partition="1")
+        table.store(pd.DataFrame({"number": [1], "score": [score]}), "1")
     assert table.rows() == [(1, 6)]
 
 
+def test_several_partitions_are_replaced_together(by_team):
+    part = TableSlice("team", "scores", "team", ("red", "green"))
+    by_team.warehouse.replace(part, pd.DataFrame({"team": ["red", "green"], "score": [7, 8]}))
+    assert by_team.rows() == [("blue", 2), ("blue", 3), ("green", 8), ("red", 7)]
+
+
 def test_an_expression_that_is_no_sql_is_named_as_what_to_check(table):
-    table.options |= {"partitions_def": TEAMS, "metadata": {"partition_expr": "team +"}}
-    text = table.refuse(pd.DataFrame({"team": ["red"]}), partition="red")
+    table.expression = "team +"
+    text = table.refuse(pd.DataFrame({"team": ["red"]}), "red")
     assert "refused the rows (ParserException)" in text
     assert "check the partition_expr of an asset of your own" in text
-
-
-def test_a_partitioned_asset_without_its_expression_says_what_is_missing(table):
-    table.options |= {"partitions_def": TEAMS}
-    text = table.refuse(pd.DataFrame({"team": ["red"]}), partition="red")
-    assert "team/scores needs the metadata partition_expr" in text
 
 
 @pytest.mark.parametrize(
@@ -281,131 +248,212 @@ def test_a_partitioned_asset_without_its_expression_says_what_is_missing(table):
         lambda text: pd.to_datetime([text], utc=True),
         lambda text: pd.to_datetime([text]),
         lambda text: [text],
-        lambda text: [date.fromisoformat(text[:10])],
+        lambda text: [date.fromisoformat(text)],
     ],
     ids=["an instant", "an instant without zone", "a text", "a day"],
 )
 def test_a_time_window_is_replaced_and_its_neighbours_stay(table, as_stored):
-    table.options |= {
-        "partitions_def": dg.DailyPartitionsDefinition("2026-01-01"),
-        "metadata": {"partition_expr": "moment"},
-    }
-    for day, score in (("01", 1), ("02", 2), ("03", 3), ("02", 4)):
-        frame = pd.DataFrame({"moment": as_stored(f"2026-01-{day} 00:00:00"), "score": [score]})
-        table.store(frame, partition=f"2026-01-{day}")
-    assert sorted(table.rows("score")) == [(1,), (3,), (4,)]
+    table.expression = "moment"
+    for day, score in ((1, 1), (2, 2), (3, 3), (2, 4)):
+        table.store_day(
+            pd.DataFrame({"moment": as_stored(f"2026-01-0{day}"), "score": [score]}), day
+        )
+    assert table.rows("score") == [(1,), (3,), (4,)]
 
 
 def test_an_empty_frame_empties_its_time_window_alone(table):
-    table.options |= {
-        "partitions_def": dg.DailyPartitionsDefinition("2026-01-01"),
-        "metadata": {"partition_expr": "moment"},
-    }
-    for day in ("01", "02"):
-        frame = pd.DataFrame({"moment": pd.to_datetime([f"2026-01-{day}"]), "score": [int(day)]})
-        table.store(frame, partition=f"2026-01-{day}")
-    table.store(pd.DataFrame({"moment": [], "score": []}), partition="2026-01-01")
+    table.expression = "moment"
+    for day in (1, 2):
+        moments = pd.to_datetime([f"2026-01-0{day}"])
+        table.store_day(pd.DataFrame({"moment": moments, "score": [day]}), day)
+    table.store_day(pd.DataFrame({"moment": [], "score": []}), 1)
     assert table.rows("score") == [(2,)]
 
 
 def test_the_end_of_a_time_window_belongs_to_the_next(table):
-    table.options |= {
-        "partitions_def": dg.DailyPartitionsDefinition("2026-01-01"),
-        "metadata": {"partition_expr": "moment"},
-    }
-    last = pd.DataFrame({"moment": pd.to_datetime(["2026-01-01 23:59:59.999999"], utc=True)})
-    assert table.store(last, partition="2026-01-01")["dagster/partition_row_count"] == 1
-    next_day = pd.DataFrame({"moment": pd.to_datetime(["2026-01-02"], utc=True)})
-    assert "1 rows for" in table.refuse(next_day, partition="2026-01-01")
+    table.expression = "moment"
+    last = pd.to_datetime(["2026-01-01 23:59:59.999999"], utc=True)
+    assert table.store_day(pd.DataFrame({"moment": last}), 1) == 1
+    next_day = pd.to_datetime(["2026-01-02"], utc=True)
+    with pytest.raises(HotjarStoreError, match="1 rows for"):
+        table.store_day(pd.DataFrame({"moment": next_day}), 1)
 
 
-def test_several_partitions_of_one_run_are_replaced_together(by_team):
-    frame = pd.DataFrame({"team": ["red", "green"], "score": [7, 8]})
-    by_team.options |= {"backfill_policy": dg.BackfillPolicy.single_run()}
+# --- As outputs of assets ------------------------------------------------------------------------
 
-    @dg.asset(**by_team.options)
-    def made() -> pd.DataFrame:
-        return frame
 
-    dg.materialize(
-        [made],
-        resources=by_team.resources,
-        instance=by_team.instance,
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+class Assets:
+    """Materializes one asset and reads the database behind it."""
+
+    def __init__(self, table: Table, instance: dg.DagsterInstance) -> None:
+        self.table = table
+        self.instance = instance
+        self.resources = {"io_manager": HotjarDuckDBIOManager(database=str(table.database))}
+
+    def make(
+        self,
+        output: object,
+        *,
+        partition: str | None = None,
+        tags: dict[str, str] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Materialize an asset with this output and return its metadata."""
+
+        @dg.asset(**({"key": KEY} | options))
+        def made() -> Any:
+            return output
+
+        result = dg.materialize(
+            [made],
+            resources=self.resources,
+            instance=self.instance,
+            partition_key=partition,
+            tags=tags,
+        )
+        materialization = result.asset_materializations_for_node(made.op.name)[0]
+        return {name: value.value for name, value in materialization.metadata.items()}
+
+    def take(
+        self,
+        annotation: object = pd.DataFrame,
+        *,
+        partition: str | None = None,
+        stored: dict[str, Any] | None = None,
+        **given: Any,
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows that an asset gets which takes the table as its input."""
+        taken: list[pd.DataFrame] = []
+        options: dict[str, Any] = {"partitions_def": TEAMS} if partition else {}
+
+        def reader(scores) -> None:
+            taken.append(scores)
+
+        reader.__annotations__["scores"] = annotation
+        reading = dg.asset(ins={"scores": dg.AssetIn(key=KEY, **given)}, **options)(reader)
+        dg.materialize(
+            [dg.AssetSpec(KEY, **(stored or {})), reading],
+            selection=[reading],
+            resources=self.resources,
+            instance=self.instance,
+            partition_key=partition,
+        )
+        (frame,) = taken
+        return sorted(frame.itertuples(index=False, name=None))
+
+
+@pytest.fixture
+def assets(table: Table, instance: dg.DagsterInstance) -> Assets:
+    return Assets(table, instance)
+
+
+BY_TEAM: dict[str, Any] = {"partitions_def": TEAMS, "metadata": {"partition_expr": "team"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"key": "scores"}, "public.scores"),
+        ({"key": ["a", "b", "scores"]}, "b.scores"),
+        ({"key": ["a", "scores"], "metadata": {"schema": "c"}}, "c.scores"),
+    ],
+    ids=["a key of one part", "a key of three parts", "a schema in the metadata"],
+)
+def test_the_key_or_the_metadata_names_the_table(assets, options, where):
+    figures = assets.make(pd.DataFrame({"score": [1, 2]}), **options)
+    assert figures["dagster/row_count"] == 2
+    assert assets.table.rows(table=where) == [(1,), (2,)]
+
+
+def test_a_partitions_rows_are_counted_as_such(assets, by_team):
+    frame = pd.DataFrame({"team": ["red", "red"], "score": [8, 9]})
+    figures = assets.make(frame, partition="red", **BY_TEAM)
+    assert figures["dagster/partition_row_count"] == 2
+    assert by_team.rows() == [("blue", 2), ("blue", 3), ("red", 8), ("red", 9)]
+
+
+def test_a_frame_may_hold_all_partitions_of_its_run(assets, by_team):
+    assets.make(
+        pd.DataFrame({"team": ["red", "green"], "score": [7, 8]}),
         tags={
             "dagster/asset_partition_range_start": "red",
             "dagster/asset_partition_range_end": "green",
         },
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        **BY_TEAM,
     )
     assert by_team.rows() == [("green", 8), ("red", 7)]
 
 
-# --- Inputs ------------------------------------------------------------------------------------
+def test_a_daily_partition_is_a_window_of_time(assets):
+    options: dict[str, Any] = {
+        "partitions_def": dg.DailyPartitionsDefinition("2026-01-01"),
+        "metadata": {"partition_expr": "moment"},
+    }
+    for day, score in (("01", 1), ("02", 2), ("01", 3)):
+        frame = pd.DataFrame({"moment": pd.to_datetime([f"2026-01-{day} 23:00"]), "score": score})
+        assets.make(frame, partition=f"2026-01-{day}", **options)
+    assert assets.table.rows("score") == [(2,), (3,)]
 
 
-def load(table: Table, *, partition: str | None = None, **given: Any) -> list[tuple[Any, ...]]:
-    """Return the rows that an asset gets which takes the table as its input."""
-    taken: list[pd.DataFrame] = []
-    options: dict[str, Any] = {"partitions_def": TEAMS} if partition else {}
+@pytest.mark.parametrize(
+    ("output", "options", "problem"),
+    [
+        ({"score": 1}, {}, "an output of type dict cannot be stored; return a pandas DataFrame"),
+        (
+            pd.DataFrame({"team": ["red"]}),
+            {"partition": "red", "partitions_def": TEAMS},
+            "team/scores needs the metadata partition_expr",
+        ),
+        (
+            pd.DataFrame({"team": ["blue"]}),
+            {"partition": "red", **BY_TEAM},
+            "1 rows for team.scores belong to a partition that is not being written",
+        ),
+    ],
+    ids=["no frame", "no expression", "another partition"],
+)
+def test_an_output_that_cannot_be_stored_fails_and_says_why(assets, output, options, problem):
+    with pytest.raises(dg.Failure) as caught:
+        assets.make(output, **options)
+    assert problem in str(caught.value.description)
+    assert caught.value.allow_retries is False
 
-    @dg.asset(ins={"scores": dg.AssetIn(key=KEY, **given)}, **options)
-    def reader(scores: pd.DataFrame) -> None:
-        taken.append(scores)
 
-    @dg.asset(**table.options)
-    def made() -> None: ...
-
-    dg.materialize(
-        [made, reader],
-        selection=[reader],
-        resources=table.resources,
-        instance=table.instance,
-        partition_key=partition,
-    )
-    (frame,) = taken
-    return sorted(frame.itertuples(index=False, name=None))
+# --- As inputs of assets
 
 
-def test_a_table_is_loaded_as_a_frame(table):
+def test_a_table_is_loaded_as_a_frame(assets, table):
     table.store(pd.DataFrame({"name": ["a", "b"], "score": [1, 2]}))
-    assert load(table) == [("a", 1), ("b", 2)]
+    assert assets.take() == [("a", 1), ("b", 2)]
 
 
-def test_all_partitions_are_loaded_where_the_reader_has_none(by_team):
-    assert load(by_team) == [("blue", 2), ("blue", 3), ("red", 1)]
+def test_all_partitions_are_loaded_where_the_reader_has_none(assets, by_team):
+    assert assets.take(stored=BY_TEAM) == [("blue", 2), ("blue", 3), ("red", 1)]
 
 
-def test_the_readers_own_partition_is_loaded(by_team):
-    assert load(by_team, partition="blue") == [("blue", 2), ("blue", 3)]
+@pytest.mark.parametrize(("team", "rows"), [("blue", [("blue", 2), ("blue", 3)]), ("green", [])])
+def test_the_readers_own_partition_is_loaded(assets, by_team, team, rows):
+    assert assets.take(partition=team, stored=BY_TEAM) == rows
 
 
-def test_a_partition_without_rows_is_an_empty_frame(by_team):
-    assert load(by_team, partition="green") == []
+def test_only_the_columns_asked_for_are_loaded_in_their_order(assets, by_team):
+    rows = assets.take(stored=BY_TEAM, metadata={"columns": ["score", "team"]})
+    assert rows == [(1, "red"), (2, "blue"), (3, "blue")]
 
 
-@pytest.mark.parametrize("columns", [["score"], ["score", "team"]])
-def test_only_the_columns_asked_for_are_loaded_in_their_order(by_team, columns):
-    rows = load(by_team, metadata={"columns": columns})
-    assert rows == sorted(by_team.rows(", ".join(columns)))
-
-
-def test_a_table_that_was_never_made_is_named(table):
+def test_a_table_that_was_never_made_is_named(assets):
     with pytest.raises(dg.Failure, match=r"has no table team\.scores; materialize it first"):
-        load(table)
+        assets.take()
 
 
-def test_another_type_than_a_frame_is_refused(table):
+def test_another_type_than_a_frame_is_refused(assets, table):
     table.store(pd.DataFrame({"score": [1]}))
-
-    @dg.asset(**table.options)
-    def made() -> None: ...
-
-    @dg.asset(ins={"scores": dg.AssetIn(key=KEY)})
-    def reader(scores: list[int]) -> None: ...
-
     with pytest.raises(dg.Failure, match="only a pandas DataFrame can be loaded"):
-        dg.materialize(
-            [made, reader],
-            selection=[reader],
-            resources=table.resources,
-            instance=table.instance,
-        )
+        assets.take(list[int])

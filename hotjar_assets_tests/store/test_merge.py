@@ -52,23 +52,25 @@ def test_only_changed_rows_are_written_again(account, store, synced_id):
     assert_complete(account, store, synced_id)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("is_complete", False),
-        ("device", "fridge"),
-        ("country", None),
-        ("window_size", {"width": 1, "height": 2}),
-        ("response_origin_url", "https://shop.example.com/other"),
-        ("user_attributes", [{"name": "plan", "value": "pro"}]),
-        ("answers", []),
-        ("mood", "a field nobody declared"),
-    ],
-)
-def test_a_change_of_any_field_is_an_update(account, store, synced_id, field, value):
-    newest = account.responses(synced_id)[0]["id"]
-    account.set_response(synced_id, newest, **{field: value})
-    assert counted(store, synced_id) == (250, 0, 1, 0)
+def test_a_change_of_any_field_is_an_update(account, store, synced_id):
+    changes = {
+        "is_complete": False,
+        "device": "fridge",
+        "country": "ZZ",
+        "window_size": {"width": 1, "height": 2},
+        "response_origin_url": "https://shop.example.com/other",
+        "recording_url": "https://recordings.example.com/1",
+        "user_attributes": [{"name": "plan", "value": "pro"}],
+        "answers": [],
+        "mood": "a field nobody declared",
+    }
+    before = model.responses(store.path)
+    changed = [each["id"] for each in account.responses(synced_id)[: len(changes)]]
+    for key, (field, value) in zip(changed, changes.items(), strict=True):
+        account.set_response(synced_id, key, **{field: value})
+    assert counted(store, synced_id) == (250, 0, len(changes), 0)
+    after = model.responses(store.path)
+    assert {key for key in after if after[key] != before[key]} == set(changed)
     assert counted(store, synced_id) == (250, 0, 0, 0)
 
 
@@ -110,15 +112,17 @@ def identified(account: SandboxAccount, store, survey_id) -> str:
     return made
 
 
-@pytest.mark.parametrize("how", ["null", "absent"])
+@pytest.mark.parametrize("how", ["null", "absent", "empty"])
 def test_recording_and_attributes_are_kept_when_the_api_gives_none_any_more(
     account, store, survey_id, identified, how
 ):
     fields = ("recording_url", "user_attributes")
     if how == "null":
         account.set_response(survey_id, identified, **dict.fromkeys(fields))
-    else:
+    elif how == "absent":
         account.set_response(survey_id, identified, without=fields)
+    else:
+        account.set_response(survey_id, identified, recording_url="", user_attributes=[])
     before = model.responses(store.path)
     assert counted(store, survey_id) == (251, 0, 0, 0)
     assert model.responses(store.path) == before
@@ -151,7 +155,6 @@ def _small_segments(request, monkeypatch) -> None:
     monkeypatch.setattr("hotjar_assets.warehouse.merge._CHUNK_ROWS", request.param)
 
 
-@pytest.mark.parametrize("depth", [Depth.NEW, Depth.ALL], ids=["new", "all"])
 @pytest.mark.parametrize(
     "fault",
     [
@@ -161,10 +164,10 @@ def _small_segments(request, monkeypatch) -> None:
     ],
     ids=["twice in a page", "pages overlap", "pages overlap almost wholly"],
 )
-def test_rows_that_come_twice_are_there_once(server, store, survey_id, fault, depth):
+def test_rows_that_come_twice_are_there_once(server, store, survey_id, fault):
     server.faults.add(fault)
     for new in (250, 0):
-        assert counted(store, survey_id, depth=depth) == (250, new, 0, 0)
+        assert counted(store, survey_id, depth=Depth.ALL) == (250, new, 0, 0)
     assert server.faults.hits(fault)
     assert_complete(server.account, store, survey_id)
 
@@ -254,7 +257,7 @@ def test_an_incremental_sync_marks_nothing(account, store, synced_id):
     assert not any(row["deleted_at"] for row in model.responses(store.path).values())
 
 
-@pytest.mark.parametrize("depth", list(Depth), ids=lambda depth: depth.value)
+@pytest.mark.parametrize("depth", [Depth.NEW, Depth.ALL], ids=["new", "all"])
 def test_a_row_that_comes_back_loses_its_mark(account, store, synced_id, depth):
     gone = account.responses(synced_id)[0]["id"]
     account.delete_response(synced_id, gone)
@@ -360,7 +363,7 @@ def changes(account: SandboxAccount, survey_id: str, seed: int) -> Iterator[Dept
     """Yield depths to sync at, after changes of every kind."""
     rng, gone = Random(seed), []
     yield Depth.NEW
-    for _ in range(8):
+    for _ in range(6):
         # What is deleted was synced before: a response that nobody ever saw does not come back.
         for kind in sorted(rng.choices(range(5), k=rng.randrange(6))):
             some = rng.choice(account.responses(survey_id))["id"]
@@ -379,7 +382,7 @@ def changes(account: SandboxAccount, survey_id: str, seed: int) -> Iterator[Dept
         yield rng.choice(list(Depth))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_any_order_of_changes_and_syncs_ends_in_the_truth(account, store, seed):
     survey_id = account.add_survey(responses=230)
     for depth in changes(account, survey_id, seed):

@@ -1,0 +1,1 @@
+"""Dagster's own UI on this project, driven by a real Chromium."""

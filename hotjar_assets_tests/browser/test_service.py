@@ -1,0 +1,153 @@
+"""What workspace.yaml, dagster.yaml and `make dev` promise: logs, restarts, killed workers."""
+
+import os
+import re
+import signal
+import sys
+from collections import Counter
+
+import duckdb
+import pytest
+
+from hotjar_assets.sandbox import Fault
+from hotjar_assets_tests.browser.conftest import NPS, stored_rows
+from hotjar_assets_tests.browser.dagster_dev import (
+    RESPONSES,
+    SURVEYS,
+    DagsterDev,
+    clean_environment,
+    free_port,
+    wait_for,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+TROUBLE = re.compile("ERROR|CRITICAL|Traceback")
+
+
+@pytest.fixture
+def checkout(tmp_path, project):
+    """A checkout as far as `make dev` looks at one, without data and without an instance."""
+    files = ("Makefile", "workspace.yaml", "dagster.yaml", "pyproject.toml", "setup.py")
+    for name in (*files, "requirements.lock"):
+        (tmp_path / name).symlink_to(project / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return tmp_path
+
+
+def make_dev(checkout, project):
+    """Start `make dev` on the sandbox; what is installed is not looked at again."""
+    port = free_port()
+    environ = clean_environment(
+        HOTJAR_SANDBOX="1",
+        DAGSTER_CLI_DEV_HOST="127.0.0.1",
+        DAGSTER_CLI_DEV_PORT=str(port),
+        PYTHONPATH=str(project),
+    )
+    command = ["make", "--old-file=.venv/.installed", "dev"]
+    return DagsterDev(command, folder=checkout, environ=environ, port=port)
+
+
+def test_make_dev_keeps_its_instance_and_says_that_it_is_the_sandbox(window, checkout, project):
+    notice = re.compile(r"using the built-in sandbox account at http://127\.0\.0\.1:\d+")
+    with make_dev(checkout, project) as dev:
+        ui = window(dev)
+        ui.open_asset(SURVEYS)
+        run = dev.wait_for_run(ui.materialize())
+        assert run["status"] == "SUCCESS"
+        (line,) = dev.logged(run["runId"])
+        assert notice.fullmatch(line)
+        ui.open(f"/runs/{run['runId']}")
+        ui.sees(notice)
+        ui.picture("run")
+        (stored,) = dev.materializations(SURVEYS)
+        assert stored["account"] == "sandbox"
+        assert stored["database"] == "data/sandbox.duckdb"
+        assert [path.name for path in (checkout / "data").glob("*.duckdb")] == ["sandbox.duckdb"]
+        assert dev.stop()
+        assert not TROUBLE.search(dev.output)
+    with make_dev(checkout, project) as dev:
+        assert dev.run(run["runId"])["status"] == "SUCCESS"
+        assert dev.materializations(SURVEYS) == [stored]
+        ui = window(dev)
+        ui.open_asset(SURVEYS)
+        ui.sees("Row count")
+        assert dev.stop()
+        assert not TROUBLE.search(dev.output)
+
+
+def test_what_the_package_logs_stands_once_in_the_log_of_its_run(window, start_dev, folder, server):
+    database = folder / "data" / "warehouse.duckdb"
+    database.parent.mkdir()
+    waiting = f"waiting for data/warehouse.duckdb, held by PID {os.getpid()}"
+    out_of_order = re.compile(rf"survey {NPS}: page \d+ is not newest first; reading to the end")
+    server.faults.add(Fault("unsorted", path="responses", survey_id=NPS))
+    with start_dev() as dev:
+        ui = window(dev)
+        ui.open_asset(SURVEYS)
+        with duckdb.connect(str(database)):
+            held = ui.materialize()
+            wait_for(lambda: waiting in dev.logged(held), "line about the held database")
+            assert dev.run(held)["status"] == "STARTED"
+        assert dev.wait_for_run(held)["status"] == "SUCCESS"
+        assert set(dev.logged(held)) == {waiting}
+        ui.search_log(held, "held by")
+        ui.sees(waiting)
+        ui.picture("run-waiting")
+
+        ui.turn_on_sensor("new_surveys_sensor")
+        run = dev.wait_for_run_with("dagster/sensor_name", "new_surveys_sensor")
+        assert run["status"] == "SUCCESS"
+        logged = Counter(dev.logged(run["runId"]))
+        assert set(logged.values()) == {1}
+        stored = stored_rows(database)
+        lines = {
+            f"survey {key}: {stored.get(key, 0)} rows, {stored.get(key, 0)} new"
+            for key in server.account.survey_ids()
+        }
+        (rest,) = logged.keys() - lines
+        assert out_of_order.fullmatch(rest)
+        assert lines <= logged.keys()
+        ui.search_log(run["runId"], "newest first")
+        ui.sees(out_of_order)
+        ui.picture("run-out-of-order")
+
+
+def test_run_whose_process_is_killed_is_started_again(window, start_dev, folder, server):
+    slow = Fault("slow", path="responses", survey_id=NPS, delay_seconds=60, times=1)
+    server.faults.add(slow)
+    with start_dev() as dev:
+        ui = window(dev)
+        ui.turn_on_sensor("new_surveys_sensor")
+        wait_for(lambda: server.faults.hits(slow), "request that is not answered")
+        (killed,) = (run["runId"] for run in dev.runs())
+        (process,) = (
+            int(match.group(1))
+            for event in dev.events(killed, "EngineEvent")
+            if (
+                match := re.fullmatch(r"Started process for run \(pid: (\d+)\)\.", event["message"])
+            )
+        )
+        assert process in dev.processes
+        os.kill(process, signal.SIGKILL)
+
+        assert dev.wait_for_run(killed)["status"] == "FAILURE"
+        again = wait_for(
+            lambda: next((run for run in dev.runs() if run["parentRunId"] == killed), None),
+            "second run",
+        )
+        assert dev.wait_for_run(again["runId"])["status"] == "SUCCESS"
+        assert again["tags"]["dagster/retry_number"] == "1"
+        ids = set(server.account.survey_ids())
+        assert dict(dev.by_partition(again["runId"])).keys() == ids
+        assert dev.partitions()["materialized"] == ids
+        account = server.account
+        assert stored_rows(folder / "data" / "warehouse.duckdb") == {
+            key: count for key in ids if (count := account.response_count(key))
+        }
+        ui.open("/runs")
+        ui.sees(killed[:8])
+        ui.sees(again["runId"][:8])
+        ui.picture("runs")
+        ui.open_asset(RESPONSES, "partitions")
+        ui.sees("Materialized (12)")

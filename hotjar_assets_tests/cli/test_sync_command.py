@@ -1,0 +1,361 @@
+"""`hotjar-assets sync`: what it prints, how it exits, what it asks of the API."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from hotjar_assets.defs.partitions import known_surveys
+from hotjar_assets.sandbox import Fault
+from hotjar_assets_tests.dagster.model import (
+    RESPONSES,
+    SITE,
+    SURVEY_IDS,
+    account_ids,
+    pages_sent,
+    query,
+    sent,
+    stored_ids,
+)
+
+HELD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+
+
+def summary(result: Any) -> Any:
+    """Return the one JSON document that stdout holds."""
+    (line,) = result.stdout.splitlines()
+    return json.loads(line)
+
+
+def materialized(*, rows: int, new: int, requests: int = 1, **others: int) -> dict[str, Any]:
+    figures = {"new": new, "updated": 0, "deleted": 0, "rows": rows, "requests": requests}
+    return {"status": "materialized", **figures, **others}
+
+
+FAILED = {
+    "status": "failed",
+    "new": 0,
+    "updated": 0,
+    "deleted": 0,
+    "rows": None,
+    "requests": None,
+}
+
+
+def marked(database) -> list[tuple[str, str]]:
+    return query(
+        database,
+        "SELECT survey_id, response_id FROM hotjar.survey_responses "
+        "WHERE deleted_at IS NOT NULL ORDER BY ALL",
+    )
+
+
+# --- What comes out ----------------------------------------------------------------------------
+
+
+def test_a_first_sync_says_what_it_did_in_one_json_document(quick):
+    result = quick("sync", "--json")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    said = summary(result)
+    assert said.pop("seconds") > 0
+    assert said == {
+        "surveys": 4,
+        "partitions": {
+            "101": materialized(rows=3, new=3),
+            "102": materialized(rows=120, new=120, requests=2),
+            "103": materialized(rows=0, new=0),
+            "104": materialized(rows=7, new=7),
+        },
+        "requests": 8,
+    }
+    assert len(quick.server.requests) == 8
+
+
+def test_a_first_sync_stores_what_the_account_has(quick):
+    quick("sync", "--json")
+
+    assert {key: stored_ids(quick.database, key) for key in SURVEY_IDS} == {
+        key: account_ids(quick.server.account, key) for key in SURVEY_IDS
+    }
+
+
+def test_a_second_sync_with_nothing_new_sends_one_request_a_survey(synced):
+    result = synced("sync", "--json")
+
+    assert result.exit_code == 0
+    assert sorted(sent(synced.server), key=repr) == sorted(
+        [
+            ("POST", "/v1/oauth/token", {}),
+            ("GET", SITE, {"limit": "100", "with_questions": "false"}),
+            ("GET", SITE, {"limit": "100", "with_questions": "true"}),
+            *(("GET", f"{SITE}/{key}/responses", {"limit": "100"}) for key in SURVEY_IDS),
+        ],
+        key=repr,
+    )
+    assert summary(result)["partitions"] == {
+        key: materialized(rows=rows, new=0) for key, rows in RESPONSES.items()
+    }
+
+
+def test_a_new_survey_is_loaded_whole_without_a_daemon(synced):
+    synced.server.account.add_survey("New", survey_id="050", responses=130)
+
+    result = synced("sync", "--json")
+
+    assert summary(result)["partitions"]["050"] == materialized(rows=130, new=130, requests=2)
+
+
+def test_a_table_is_printed_for_people(quick):
+    result = quick("sync")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["102", "Survey", "102", "120", "120", "0", "0", "2"] in rows
+    assert "4 surveys, 130 responses, 130 new, 8 requests" in result.stdout
+    assert f"database: {quick.database}" in result.stdout
+
+
+def test_an_account_without_surveys_is_a_success(quick):
+    for survey_id in SURVEY_IDS:
+        quick.server.account.remove_survey(survey_id)
+
+    for options in ((), ("--full",)):
+        result = quick("sync", "--json", *options)
+
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert (summary(result)["surveys"], summary(result)["partitions"]) == (0, {})
+
+
+# --- Options -----------------------------------------------------------------------------------
+
+
+def test_only_the_surveys_that_are_named_are_read(quick, instance):
+    """Surveys that are no neighbours in Dagster's order need a run each."""
+    result = quick("sync", "--json", "--survey", "104", "--survey", "101", "--survey", "104")
+
+    assert result.exit_code == 0
+    assert pages_sent(quick.server) == {"101": 1, "104": 1}
+    assert summary(result)["partitions"] == {
+        "101": materialized(rows=3, new=3),
+        "104": materialized(rows=7, new=7),
+    }
+    assert len(instance.get_runs()) == 2
+    assert list(known_surveys(instance)) == SURVEY_IDS
+
+
+def test_an_unknown_survey_fails_and_the_others_are_read(quick):
+    result = quick("sync", "--json", "--survey", "nope", "--survey", "101")
+
+    assert result.exit_code == 1
+    assert result.stderr == "survey nope: no such survey: Hotjar lists none of this id\n"
+    assert summary(result)["partitions"] == {
+        "nope": FAILED,
+        "101": materialized(rows=3, new=3),
+    }
+
+
+def test_unknown_surveys_alone_start_no_run(quick, instance):
+    result = quick("sync", "--json", "--survey", "nope", "--survey", "neither")
+
+    assert result.exit_code == 1
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == [
+        "survey neither",
+        "survey nope",
+    ]
+    assert instance.get_runs() == []
+
+
+def test_full_runs_reconcile_job_and_marks_what_is_gone(synced, instance):
+    gone = account_ids(synced.server.account, "102")[0]
+    synced.server.account.delete_response("102", gone)
+
+    result = synced("sync", "--json", "--full")
+
+    assert pages_sent(synced.server) == {"101": 1, "102": 2, "103": 1, "104": 1}
+    assert [run.job_name for run in instance.get_runs()] == ["reconcile_job"]
+    assert summary(result)["partitions"]["102"] == materialized(
+        rows=120, new=0, deleted=1, requests=2
+    )
+    assert marked(synced.database) == [("102", gone)]
+
+
+def test_purge_deletes_what_an_earlier_full_sync_marked(synced):
+    account = synced.server.account
+    account.delete_response("104", account_ids(account, "104")[0])
+    synced("sync", "--json", "--full", "--survey", "104")
+
+    result = synced("sync", "--json", "--full", "--purge", "--survey", "104")
+
+    assert summary(result)["partitions"]["104"]["rows"] == 6
+    assert stored_ids(synced.database, "104") == account_ids(account, "104")
+
+
+def test_lookback_reads_the_days_that_are_given(synced):
+    account, only = synced.server.account, ("--survey", "102")
+    account.tag_response("102", account.responses("102")[-1]["id"], tags=["late"])
+
+    near = synced("sync", "--json", "--lookback", "1", *only)
+    far = synced("sync", "--json", "--lookback", "36500", *only)
+
+    assert summary(near)["partitions"]["102"]["updated"] == 0
+    assert summary(far)["partitions"]["102"]["updated"] == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["sync", "--full", "--lookback", "3"], "--full reads everything; leave out --lookback"),
+        (["sync", "--purge"], "--purge needs --full"),
+        (["sync", "--lookback", "0"], "0 is not in the range 1<=x<=36500"),
+        (["sync", "--lookback", "99999999999"], "is not in the range 1<=x<=36500"),
+        (["sync", "--lookback", "x"], "'x' is not a valid integer"),
+        (["sync", "--fast"], "No such option"),
+        (["sync", "extra"], "unexpected extra argument"),
+        (["sink"], "No such command 'sink'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_usage_exits_with_2_and_requests_nothing(shell, args, problem):
+    result = shell(*args)
+
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert result.stdout == ""
+    assert shell.server.requests == []
+
+
+# --- Settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("HOTJAR_CLIENT_ID", None, "is not set"),
+        ("HOTJAR_CLIENT_SECRET", "", "is not set"),
+        ("HOTJAR_SITE_ID", "123,", "holds an empty or malformed item"),
+        ("HOTJAR_REQUESTS_PER_MINUTE", "0", "greater than or equal to 1"),
+        ("HOTJAR_API_URL", "http://127.0.0.1:99999", "has a port that is none"),
+        ("HOTJAR_DATABASE", ".", "is a folder"),
+        ("HOTJAR_DATABASE", "/dev/null/tables.duckdb", "cannot be made"),
+        ("HOTJAR_DATABASE", ":memory:", "name a file"),
+        ("DAGSTER_HOME", "relative", "no absolute path"),
+        ("DAGSTER_HOME", "/dev/null/home", "cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sync", "check"])
+def test_a_bad_setting_exits_with_2_and_requests_nothing(shell, command, variable, value, problem):
+    if command == "check" and variable == "DAGSTER_HOME":
+        command = "sync"
+
+    result = shell(command, **{variable: value})
+
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{variable}: ")
+    assert problem in line
+    assert result.stdout == ""
+    assert shell.server.requests == []
+
+
+@pytest.mark.parametrize("text", ["storage: [", "no_such_key: 1"], ids=["no yaml", "unknown key"])
+def test_a_broken_dagster_yaml_exits_with_2_and_requests_nothing(shell, tmp_path, text):
+    (tmp_path / "dagster.yaml").write_text(text, encoding="utf-8")
+
+    result = shell("sync", DAGSTER_HOME=str(tmp_path))
+
+    assert result.exit_code == 2
+    path = tmp_path / "dagster.yaml"
+    assert result.stderr == (
+        f"DAGSTER_HOME: {path} is no valid configuration of a Dagster instance\n"
+    )
+    assert shell.server.requests == []
+
+
+def test_settings_come_from_dot_env_here_and_the_environment_wins(shell, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    text = "HOTJAR_CLIENT_SECRET=sandbox-secret\nHOTJAR_SITE_ID=9999\n"
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+
+    result = shell("check", HOTJAR_CLIENT_SECRET=None)
+
+    assert result.exit_code == 0
+    assert [path for _, path, _ in sent(shell.server)[:2]] == ["/v1/oauth/token", SITE]
+
+
+def test_a_dot_env_that_is_no_text_exits_with_2(shell, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"HOTJAR_CLIENT_ID=\xff\n")
+
+    result = shell("check")
+
+    assert (result.exit_code, result.stderr) == (2, ".env: is not UTF-8 text; save it as that\n")
+
+
+# --- What fails --------------------------------------------------------------------------------
+
+
+def test_each_failing_survey_is_one_line_and_the_others_are_stored(quick):
+    quick.server.faults.add(
+        Fault("403", path="responses", survey_id="101"),
+        Fault("500", path="responses", survey_id="102", retry_after=0),
+    )
+
+    result = quick("sync", "--json")
+
+    assert result.exit_code == 1
+    first, second = sorted(result.stderr.splitlines())
+    assert first.startswith("survey 101: not allowed: survey export needs the Ask Scale plan")
+    assert second.startswith("survey 102: the API failed")
+    assert summary(result)["partitions"] == {
+        "101": FAILED,
+        "102": FAILED,
+        "103": materialized(rows=0, new=0),
+        "104": materialized(rows=7, new=7),
+    }
+
+
+def test_a_failing_survey_stands_in_the_table_as_failed(quick):
+    quick.server.faults.add(Fault("403", path="responses", survey_id="101"))
+
+    result = quick("sync")
+
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["101", "FAILED", "Survey", "101", "-", "0", "0", "0", "-"] in rows
+
+
+def test_a_database_held_by_another_process_is_said_with_its_pid(synced):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HELD, str(synced.database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+
+        result = synced("sync", "--json", "--survey", "101", HOTJAR_LOCK_TIMEOUT_SECONDS="0")
+
+        holder.communicate(b"\n")
+
+    assert result.exit_code == 1
+    first, second = result.stderr.splitlines()
+    assert f"is held by PID {holder.pid}" in first
+    assert "end that process or close its connection, and sync again" in first
+    assert second == "1 surveys were not read: the run failed before them"
+    assert stored_ids(synced.database, "101") == account_ids(synced.server.account, "101")
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(quick):
+    quick.database.write_text("my notes", encoding="utf-8")
+
+    result = quick("sync", "--json")
+
+    assert result.exit_code == 1
+    first, second = result.stderr.splitlines()
+    assert "check that it is a DuckDB file" in first
+    assert second == "4 surveys were not read: the run failed before them"
+    assert summary(result)["partitions"] == dict.fromkeys(SURVEY_IDS, FAILED)
+    assert quick.database.read_text(encoding="utf-8") == "my notes"

@@ -1,0 +1,1 @@
+"""Assets, partitions, sensor, jobs, schedules and resources, inside real Dagster instances."""

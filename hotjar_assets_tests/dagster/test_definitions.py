@@ -1,0 +1,203 @@
+"""What `dagster dev` loads: the names users rely on, no I/O, and secrets by name alone."""
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+# The only way to the text that Dagster stores of a code location.
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._serdes import serialize_value
+
+from hotjar_assets.definitions import build_defs
+from hotjar_assets.io_managers import HotjarDuckDBIOManager
+from hotjar_assets.resources import HotjarResource
+from hotjar_assets_tests.dagster.model import QUIET, environment, query
+
+SURVEYS = dg.AssetKey(["hotjar", "surveys"])
+SURVEY_RESPONSES = dg.AssetKey(["hotjar", "survey_responses"])
+
+
+def stored_text(defs: dg.Definitions) -> str:
+    """Return what Dagster stores of a code location."""
+    with warnings.catch_warnings():
+        # Dagster asks each schedule for a property that it calls deprecated itself.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        return serialize_value(RepositorySnap.from_def(defs.get_repository_def()))
+
+
+def io_manager() -> HotjarDuckDBIOManager:
+    """Return the I/O manager that the environment gives."""
+    manager = (build_defs().resources or {})["io_manager"]
+    assert isinstance(manager, HotjarDuckDBIOManager)
+    return manager
+
+
+def test_definitions_load_without_any_setting():
+    assert stored_text(build_defs())
+
+
+def test_loading_writes_nothing():
+    build_defs().get_repository_def().load_all_definitions()
+
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_loading_with_a_full_environment_requests_nothing(server, monkeypatch):
+    for name, value in environment(server).items():
+        monkeypatch.setenv(name, value)
+
+    build_defs().get_repository_def().load_all_definitions()
+
+    assert server.requests == []
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_names_are_those_that_users_and_tools_rely_on():
+    repository = build_defs().get_repository_def()
+
+    assert repository.asset_graph.get_all_asset_keys() == {SURVEYS, SURVEY_RESPONSES}
+    assert {job for job in repository.job_names if not job.startswith("__")} == {
+        "sync_job",
+        "reconcile_job",
+    }
+    assert {schedule.name for schedule in repository.schedule_defs} == {
+        "sync_schedule",
+        "lookback_schedule",
+        "reconcile_schedule",
+    }
+    assert [sensor.name for sensor in repository.sensor_defs] == ["new_surveys_sensor"]
+
+
+def test_responses_follow_the_surveys_and_are_partitioned_by_survey():
+    graph = build_defs().get_repository_def().asset_graph
+
+    assert graph.get(SURVEY_RESPONSES).parent_keys == {SURVEYS}
+    partitions = graph.get(SURVEY_RESPONSES).partitions_def
+    assert isinstance(partitions, dg.DynamicPartitionsDefinition)
+    assert partitions.name == "survey_id"
+    assert graph.get(SURVEY_RESPONSES).backfill_policy == dg.BackfillPolicy.single_run()
+    assert graph.get(SURVEYS).partitions_def is None
+
+
+def test_schedules_and_the_sensor_are_stopped_until_somebody_starts_them():
+    repository = build_defs().get_repository_def()
+
+    assert {each.default_status for each in repository.schedule_defs} == {
+        dg.DefaultScheduleStatus.STOPPED
+    }
+    assert {each.default_status for each in repository.sensor_defs} == {
+        dg.DefaultSensorStatus.STOPPED
+    }
+
+
+def test_schedules_run_hourly_daily_and_weekly():
+    repository = build_defs().get_repository_def()
+
+    assert {each.name: each.cron_schedule for each in repository.schedule_defs} == {
+        "sync_schedule": "0 * * * *",
+        "lookback_schedule": "30 3 * * *",
+        "reconcile_schedule": "30 4 * * 0",
+    }
+
+
+def test_dagster_stores_the_names_of_secrets_and_not_their_values(monkeypatch):
+    secrets = {
+        "HOTJAR_CLIENT_ID": "an-id-to-be-kept",
+        "HOTJAR_CLIENT_SECRET": "a-secret-to-be-kept",
+        "HOTJAR_SITE_ID": "77001",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+
+    text = stored_text(build_defs())
+
+    assert [name for name in secrets if name not in text] == []
+    assert [value for value in secrets.values() if value in text] == []
+
+
+def test_the_tables_are_described_column_by_column():
+    node = build_defs().get_repository_def().asset_graph.get(SURVEY_RESPONSES)
+
+    columns = node.metadata["dagster/column_schema"].columns
+    assert [column.name for column in columns[:2]] == ["response_id", "survey_id"]
+    assert [column.name for column in columns if not column.description] == []
+    assert node.metadata["dagster/table_name"] == "hotjar.survey_responses"
+
+
+@pytest.mark.parametrize(
+    ("variables", "database"),
+    [
+        pytest.param({}, "data/warehouse.duckdb", id="real"),
+        pytest.param({"HOTJAR_SANDBOX": "1"}, "data/sandbox.duckdb", id="sandbox"),
+        pytest.param({"HOTJAR_SANDBOX": "0"}, "data/warehouse.duckdb", id="no sandbox"),
+        pytest.param({"HOTJAR_DATABASE": " "}, "data/warehouse.duckdb", id="empty"),
+    ],
+)
+def test_the_sandbox_and_a_real_account_have_their_own_files(variables, database, monkeypatch):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert io_manager().database == database
+
+
+def test_a_given_database_is_taken_from_the_environment_when_a_run_starts(monkeypatch):
+    monkeypatch.setenv("HOTJAR_DATABASE", "mine.duckdb")
+
+    assert io_manager().database == dg.EnvVar("HOTJAR_DATABASE")
+
+
+def test_a_given_wait_for_the_lock_is_taken_from_the_environment(monkeypatch):
+    monkeypatch.setenv("HOTJAR_LOCK_TIMEOUT_SECONDS", "5")
+
+    assert io_manager().lock_timeout_seconds == dg.EnvVar.int("HOTJAR_LOCK_TIMEOUT_SECONDS")
+
+
+def test_resources_can_be_replaced():
+    mine = HotjarResource(client_id="a", client_secret="b", site_id="1")
+
+    assert (build_defs(overrides={"hotjar": mine}).resources or {})["hotjar"] is mine
+
+
+def test_a_run_takes_all_settings_from_the_environment(server, tmp_path, monkeypatch):
+    database = tmp_path / "made" / "mine.duckdb"
+    for name, value in environment(server, database).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOTJAR_LOCK_TIMEOUT_SECONDS", "5")
+    monkeypatch.setenv("HOTJAR_CONCURRENCY", "2")
+    job = build_defs().resolve_job_def("sync_job")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(
+            instance=instance, asset_selection=[SURVEYS], run_config=QUIET
+        )
+
+    assert result.success
+    assert server.requests[0].form["client_id"] == "sandbox"
+    assert query(database, "SELECT count(*) FROM hotjar.surveys") == [(4,)]
+
+
+def test_a_run_without_credentials_fails_and_names_the_variable(monkeypatch):
+    job = build_defs().resolve_job_def("sync_job")
+
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        pytest.raises(dg.DagsterInvalidConfigError, match="HOTJAR_CLIENT_ID"),
+    ):
+        job.execute_in_process(instance=instance, asset_selection=[SURVEYS], run_config=QUIET)
+
+
+def test_a_malformed_setting_fails_the_run_and_is_named(server, tmp_path, monkeypatch):
+    for name, value in environment(server, tmp_path / "mine.duckdb").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOTJAR_SITE_ID", "1001,")
+    job = build_defs().resolve_job_def("sync_job")
+
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        pytest.raises(dg.Failure, match="HOTJAR_SITE_ID: holds an empty or malformed item"),
+    ):
+        job.execute_in_process(instance=instance, asset_selection=[SURVEYS], run_config=QUIET)
+
+    assert server.requests == []

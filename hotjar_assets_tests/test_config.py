@@ -1,0 +1,265 @@
+"""Settings: defaults, what is refused and by which name, and where the database may be."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from hotjar_assets.config import (
+    PiiMode,
+    Settings,
+    default_database,
+    environment_variable,
+    is_sandbox,
+    make_database_folder,
+    set_names,
+)
+from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.resources import HotjarResource
+
+ACCOUNT = {
+    "HOTJAR_CLIENT_ID": "an-id",
+    "HOTJAR_CLIENT_SECRET": "a-secret",
+    "HOTJAR_SITE_ID": "1001",
+}
+DEFAULTS = {
+    "api_url": "https://api.hotjar.io",
+    "database": None,
+    "requests_per_minute": 3000,
+    "concurrency": 8,
+    "lookback_days": 7,
+    "start_date": None,
+    "pii": PiiMode.KEEP,
+    "pii_key": None,
+    "key_created_on": None,
+    "organization_id": None,
+    "lock_timeout_seconds": 60,
+    "sandbox": False,
+}
+
+
+def read(**changes: str) -> Settings:
+    return Settings.from_environment(ACCOUNT | changes)
+
+
+# --- What settings are -------------------------------------------------------------------------
+
+
+def test_an_account_is_all_that_must_be_set():
+    assert read().model_dump() == {
+        "client_id": "an-id",
+        "client_secret": "a-secret",
+        "site_id": ("1001",),
+        **DEFAULTS,
+    }
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULTS))
+@pytest.mark.parametrize("value", ["", "  "], ids=["empty", "blank"])
+def test_an_empty_variable_counts_as_unset(name, value):
+    settings = read(**{environment_variable(name): value})
+
+    assert getattr(settings, name) == DEFAULTS[name]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "expected"),
+    [
+        ("HOTJAR_SITE_ID", "1001, 1002", "site_id", ("1001", "1002")),
+        ("HOTJAR_SITE_ID", "1001,1002,1001", "site_id", ("1001", "1002")),
+        ("HOTJAR_API_URL", "https://api.example.com/v/", "api_url", "https://api.example.com/v"),
+        ("HOTJAR_API_URL", "http://127.0.0.1:8787", "api_url", "http://127.0.0.1:8787"),
+        ("HOTJAR_API_URL", "http://[::1]:8787", "api_url", "http://[::1]:8787"),
+        ("HOTJAR_API_URL", "http://localhost:8787", "api_url", "http://localhost:8787"),
+        ("HOTJAR_DATABASE", "a/b.duckdb", "database_path", Path("a/b.duckdb")),
+        ("HOTJAR_REQUESTS_PER_MINUTE", "1", "requests_per_minute", 1),
+        ("HOTJAR_CONCURRENCY", "64", "concurrency", 64),
+        ("HOTJAR_LOOKBACK_DAYS", "30", "lookback_days", 30),
+        ("HOTJAR_START_DATE", "2026-01-31", "start_date", date(2026, 1, 31)),
+        ("HOTJAR_START_DATE", "2026-01-31", "start_at", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("HOTJAR_PII", "drop", "pii", PiiMode.DROP),
+        ("HOTJAR_KEY_CREATED_ON", "2026-01-31", "key_created_on", date(2026, 1, 31)),
+        ("HOTJAR_ORGANIZATION_ID", "501", "organization_id", "501"),
+        ("HOTJAR_LOCK_TIMEOUT_SECONDS", "0", "lock_timeout_seconds", 0),
+        ("HOTJAR_SANDBOX", "0", "sandbox", False),
+        ("HOTJAR_SANDBOX", "1", "sandbox", True),
+    ],
+)
+def test_a_setting_is_read_as_its_type(variable, value, field, expected):
+    assert getattr(read(**{variable: value}), field) == expected
+
+
+@pytest.mark.parametrize("variable", sorted(ACCOUNT))
+@pytest.mark.parametrize("value", [None, "", " "], ids=["unset", "empty", "blank"])
+def test_a_missing_account_setting_is_named_with_what_to_do(variable, value):
+    environ = {name: text for name, text in ACCOUNT.items() if name != variable}
+    if value is not None:
+        environ[variable] = value
+
+    with pytest.raises(HotjarConfigError) as raised:
+        Settings.from_environment(environ)
+
+    assert raised.value.setting == variable
+    assert "is not set; put it into the environment or .env" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("HOTJAR_SITE_ID", "123,", "empty or malformed item"),
+        ("HOTJAR_SITE_ID", ",", "empty or malformed item"),
+        ("HOTJAR_SITE_ID", "1,,2", "empty or malformed item"),
+        ("HOTJAR_SITE_ID", "12/34", "empty or malformed item"),
+        ("HOTJAR_SITE_ID", "12 34", "empty or malformed item"),
+        ("HOTJAR_API_URL", "api.hotjar.io", "must look like https://api.hotjar.io"),
+        ("HOTJAR_API_URL", "ftp://api.hotjar.io", "must look like https://api.hotjar.io"),
+        ("HOTJAR_API_URL", "https://", "must look like https://api.hotjar.io"),
+        ("HOTJAR_API_URL", "https://api.hotjar.io?x=1", "must look like https://api.hotjar.io"),
+        ("HOTJAR_API_URL", "https://a:b@api.hotjar.io", "must not hold credentials"),
+        ("HOTJAR_API_URL", "http://api.hotjar.io", "must be https"),
+        ("HOTJAR_API_URL", "http://10.0.0.1", "must be https"),
+        ("HOTJAR_API_URL", "https://api.hotjar.io:99999", "port"),
+        ("HOTJAR_API_URL", "https://api.hotjar.io:port", "port"),
+        ("HOTJAR_API_URL", "https://[api", "Invalid IPv6 URL"),
+        ("HOTJAR_REQUESTS_PER_MINUTE", "0", "greater than or equal to 1"),
+        ("HOTJAR_REQUESTS_PER_MINUTE", "-5", "greater than or equal to 1"),
+        ("HOTJAR_REQUESTS_PER_MINUTE", "many", "valid integer"),
+        ("HOTJAR_REQUESTS_PER_MINUTE", "nan", "valid integer"),
+        ("HOTJAR_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("HOTJAR_CONCURRENCY", "65", "less than or equal to 64"),
+        ("HOTJAR_LOOKBACK_DAYS", "0", "greater than or equal to 1"),
+        ("HOTJAR_LOOKBACK_DAYS", "99999999999", "less than or equal to 36500"),
+        ("HOTJAR_LOOKBACK_DAYS", "1.5", "valid integer"),
+        ("HOTJAR_START_DATE", "31.01.2026", "valid date"),
+        ("HOTJAR_START_DATE", "2026-02-30", "valid date"),
+        ("HOTJAR_PII", "encrypt", "'keep', 'hash' or 'drop'"),
+        ("HOTJAR_PII_KEY", "short", "at least 16 characters"),
+        ("HOTJAR_KEY_CREATED_ON", "last year", "valid date"),
+        ("HOTJAR_LOCK_TIMEOUT_SECONDS", "-1", "greater than or equal to 0"),
+        ("HOTJAR_LOCK_TIMEOUT_SECONDS", "soon", "valid integer"),
+        ("HOTJAR_SANDBOX", "perhaps", "valid boolean"),
+    ],
+)
+def test_a_malformed_setting_is_named_with_what_is_wrong(variable, value, problem):
+    with pytest.raises(HotjarConfigError, match=problem) as raised:
+        read(**{variable: value})
+
+    assert raised.value.setting == variable
+    assert str(raised.value).startswith(f"{variable}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_hashing_without_a_key_names_the_key():
+    with pytest.raises(HotjarConfigError, match="HOTJAR_PII_KEY: is not set"):
+        read(HOTJAR_PII="hash")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HOTJAR_PII_KEY", "tooshort"),
+        ("HOTJAR_API_URL", "https://me:hunter2@api.hotjar.io"),
+        ("HOTJAR_SITE_ID", "hunter2,"),
+    ],
+)
+def test_an_error_never_repeats_the_value(variable, value):
+    with pytest.raises(HotjarConfigError) as raised:
+        read(**{variable: value})
+
+    assert value not in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_settings_do_not_show_their_secrets():
+    settings = read(HOTJAR_PII="hash", HOTJAR_PII_KEY="0123456789abcdef")
+
+    assert "a-secret" not in repr(settings)
+    assert "0123456789abcdef" not in repr(settings)
+
+
+def test_a_setting_that_does_not_exist_is_not_looked_for():
+    assert set_names({"HOTJAR_COLOUR": "red", "HOTJAR_PII": "keep", "PII": "drop"}) == ["pii"]
+
+
+def test_the_sandbox_needs_no_account():
+    assert Settings.from_environment({"HOTJAR_SANDBOX": "1"}).client_id is None
+
+
+@pytest.mark.parametrize(
+    "value", ["1", "0", "true", "false", "True", "yes", "no", "on", "off", "t", "f", "y", "n"]
+)
+def test_what_asks_for_the_sandbox_is_read_alike_before_and_after_validation(value):
+    """One of them chooses the account and the other the file."""
+    environ = ACCOUNT | {"HOTJAR_SANDBOX": value}
+
+    assert is_sandbox(environ) is Settings.from_environment(environ).sandbox
+
+
+def test_the_sandbox_and_a_real_account_never_share_a_default_file():
+    assert read().database_path == Path("data/warehouse.duckdb")
+    assert read(HOTJAR_SANDBOX="1").database_path == Path("data/sandbox.duckdb")
+    assert default_database(sandbox=True) != default_database(sandbox=False)
+
+
+def test_the_settings_example_lists_every_setting_and_no_other(project):
+    text = (project / ".env.example").read_text(encoding="utf-8")
+    assignments = [line.lstrip("#") for line in text.splitlines() if "=" in line]
+    listed = [line.partition("=")[0] for line in assignments if line.startswith("HOTJAR_")]
+
+    assert sorted(listed) == sorted(map(environment_variable, Settings.model_fields))
+
+
+# --- The database's folder ---------------------------------------------------------------------
+
+
+def test_a_missing_folder_is_made(tmp_path):
+    make_database_folder(tmp_path / "a" / "b" / "tables.duckdb")
+
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    with pytest.raises(HotjarConfigError, match=r"HOTJAR_DATABASE: the folder .* cannot be made"):
+        make_database_folder(tmp_path / "file" / "b" / "tables.duckdb")
+
+
+def test_a_database_that_is_a_folder_is_refused(tmp_path):
+    with pytest.raises(HotjarConfigError, match="is a folder; name a file in it"):
+        make_database_folder(tmp_path)
+
+
+@pytest.mark.parametrize("path", [":memory:", ":memory:mine"])
+def test_a_database_in_memory_is_refused(path):
+    with pytest.raises(HotjarConfigError, match="kept in memory would be lost"):
+        make_database_folder(Path(path))
+
+
+# --- The resource ------------------------------------------------------------------------------
+
+
+def test_a_resource_keeps_all_settings():
+    settings = read(
+        HOTJAR_SITE_ID="1001,1002",
+        HOTJAR_API_URL="http://127.0.0.1:1",
+        HOTJAR_CONCURRENCY="3",
+        HOTJAR_START_DATE="2026-01-31",
+        HOTJAR_PII="hash",
+        HOTJAR_PII_KEY="0123456789abcdef",
+        HOTJAR_KEY_CREATED_ON="2026-01-31",
+    )
+
+    assert HotjarResource.from_settings(settings).settings == settings
+
+
+def test_a_resource_names_the_bad_setting_when_it_is_used():
+    resource = HotjarResource(client_id="a", client_secret="b", site_id="")
+
+    with pytest.raises(HotjarConfigError, match="HOTJAR_SITE_ID: is not set"):
+        resource.client()
+
+
+@pytest.mark.parametrize("name", sorted(HotjarResource.model_fields))
+def test_every_field_of_the_resource_is_described(name):
+    assert HotjarResource.model_fields[name].description
