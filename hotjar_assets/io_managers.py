@@ -123,7 +123,11 @@ class _HotjarIOManager(dg.IOManager):
                 whole = replace(sync, survey_ids=shifted, depth=Depth.ALL)
                 self._read_and_commit(whole, stored, failed)
         except HotjarError as error:
-            whole_ones = {key for key, (_, figures) in stored.items() if not figures.vanished}
+            whole_ones = {
+                survey_id
+                for survey_id, (read, figures) in stored.items()
+                if not (figures.vanished or read.overlapped)
+            }
             done = whole_ones | failed.keys()
             failed |= {key: error for key in sync.survey_ids if key not in done}
         committed = {

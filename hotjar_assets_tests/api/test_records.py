@@ -274,6 +274,8 @@ def test_text_may_come_as_something_else(value, text, tmp_path):
     ],
 )
 def test_text_that_no_column_holds_is_mended(escaped, text, tmp_path):
+    found = columns(response_of(f'"browser":"{escaped}"'), SURVEY_RESPONSES, tmp_path)
+    assert (found["browser"], found["extra"]) == (text, None)
     row = response_of(f'"browser":"{escaped}","new":{{"k{escaped}":["{escaped}"]}}')
     found = columns(row, SURVEY_RESPONSES, tmp_path)
     assert found["browser"] == text
@@ -341,6 +343,7 @@ def test_long_number_in_an_unknown_field_is_kept(text, tmp_path):
 @pytest.mark.parametrize("unknown", [{}, {"new": 1}], ids=["alone", "tolerant"])
 def test_instant_is_read_in_every_usual_form(text, instant, unknown, tmp_path):
     row = response(created_time=text, **unknown)
+    assert row.created_time == instant
     assert columns(row, SURVEY_RESPONSES, tmp_path)["created_at"] == instant
 
 

@@ -117,6 +117,17 @@ def test_rows_that_vanished_from_a_page_make_the_survey_read_whole(account, runs
     assert {key for key, row in rows.items() if row["deleted_at"]} == set(gone)
 
 
+def test_pages_that_overlap_make_the_survey_read_whole_once_more(runs, path, survey_id):
+    once = Fault("overlap", path="responses", page=2, rows=3, times=1)
+    runs.server.faults.add(once)
+    figures = runs.figures(runs.run())[survey_id]
+    assert runs.server.faults.hits(once) == 1
+    cursors = [query.get("cursor") for path, query in sent(runs.server) if "responses" in path]
+    assert [bool(cursor) for cursor in cursors] == [False, True, True] * 2
+    assert (figures["new"], figures["dagster/partition_row_count"]) == (250, 250)
+    assert len(model.responses(path)) == 250
+
+
 def test_a_survey_that_cannot_be_read_whole_after_rows_vanished_is_failed(
     account, runs, path, survey_id
 ):

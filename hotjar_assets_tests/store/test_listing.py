@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from hotjar_assets.errors import HotjarAuthError, HotjarServerError
+from hotjar_assets.errors import HotjarAuthError, HotjarSchemaError, HotjarServerError
 from hotjar_assets.sandbox import SANDBOX_SECOND_SITE_ID, SANDBOX_SITE_ID, Fault
 
 from . import model
@@ -219,6 +219,24 @@ def test_surveys_that_come_twice_are_there_once(account, server, store, ten):
     for new in (10, 0):
         assert store.list_surveys().new == new
     assert_complete(store, account)
+
+
+def test_a_survey_id_on_two_sites_is_refused_and_nothing_is_stored(
+    account, server, make_client, path, ten
+):
+    store = Store(make_client(site_ids=SITES), path)
+    same = account.survey(ten[0])
+    server.faults.add(
+        Fault(
+            "mutate_rows",
+            path="surveys",
+            site_id=SANDBOX_SECOND_SITE_ID,
+            transform=lambda _rows: [same],
+        )
+    )
+    with pytest.raises(HotjarSchemaError, match=f"survey {ten[0]}: is listed by site 1002 and by"):
+        store.list_surveys()
+    assert store.known == {}
 
 
 def test_odd_fields_of_a_survey_are_kept(account, store, ten):

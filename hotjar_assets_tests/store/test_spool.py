@@ -123,6 +123,26 @@ def test_a_writer_notices_a_row_that_comes_twice_in_a_file(tmp_path):
     assert segment.has_duplicates
 
 
+@pytest.mark.parametrize(
+    ("pages", "overlaps"),
+    [
+        (["ab", "cd", "ef", "gh"], False),
+        (["aab", "ccd"], False),
+        (["ab", "bc"], True),
+        (["ab", "cd", "de"], True),
+        (["ab", "cd", "ef", "fg"], True),
+    ],
+    ids=["none", "twice in a page", "on the next page", "in one file", "in the next file"],
+)
+def test_a_writer_notices_pages_that_overlap(tmp_path, monkeypatch, pages, overlaps):
+    monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 6)
+    writer = SpoolWriter(tmp_path)
+    for page in pages:
+        writer.write(rows(*page))
+    writer.close()
+    assert writer.has_overlap is overlaps
+
+
 def test_discarding_deletes_every_file(tmp_path, monkeypatch):
     monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 1)
     writer = SpoolWriter(tmp_path)
