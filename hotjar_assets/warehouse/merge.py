@@ -7,10 +7,10 @@ from typing import Any
 
 import duckdb
 
-from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, Table
+from hotjar_assets.schema import FORGOTTEN, SCHEMA, SURVEY_RESPONSES, Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.sync import SurveyRead
-from hotjar_assets.warehouse.database import literal, qualified, quote
+from hotjar_assets.warehouse.database import columns_of, literal, qualified, quote
 
 _CHUNK_ROWS = 40_000
 _MIN_OBJECT_BYTES = 1024 * 1024
@@ -72,6 +72,9 @@ class Merge:
             "same_key": " AND ".join(f"t.{key} = i.{key}" for key in table.key),
             "keys": ", ".join(table.key),
         }
+        declared = {column.name for column in table.columns}
+        there = columns_of(connection, table.name, SCHEMA)
+        self._others = [name for name in there if name not in declared]
         # The instant of the commit, after any wait for the lock: a full walk that began before it
         # must not take these rows for ones it should have seen.
         self._now = datetime.now(UTC)
@@ -148,8 +151,11 @@ class Merge:
         for survey_id, count in self.execute(counted).fetchall():
             self.updated[survey_id] = self.updated.get(survey_id, 0) + count
         self.execute("DELETE FROM {table} t USING changed i WHERE {same_key}")
+        # Columns that somebody added to the table by hand keep their values.
+        others = "".join(f", t.{quote(name)} AS {quote(name)}" for name in self._others)
         self.execute(
-            "INSERT INTO {table} BY NAME SELECT * EXCLUDE (t), $now AS synced_at FROM changed"
+            "INSERT INTO {table} BY NAME "
+            f"SELECT * EXCLUDE (t), $now AS synced_at{others} FROM changed"
         )
         self.execute(
             "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "

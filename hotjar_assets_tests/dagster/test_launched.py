@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from hotjar_assets.defs.partitions import add_surveys
 from hotjar_assets_tests.dagster.model import (
@@ -18,6 +19,7 @@ from hotjar_assets_tests.dagster.model import (
 )
 
 
+@pytest.mark.slow
 def test_dagsters_command_line_materializes_a_range_of_partitions(deployment, tmp_path):
     home = tmp_path / "home"
     home.mkdir()

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from hotjar_assets.sandbox import SandboxAccount
 from hotjar_assets_tests.store.model import Row, micros, response_row, stored, survey_row
 
@@ -52,7 +54,16 @@ def held_responses(path: Path) -> dict[str, Rows]:
 
 
 def _read(path: Path, table: str) -> list[Row]:
-    return stored(path, table) if path.exists() else []
+    return stored(path, table) if _has_table(path, table) else []
+
+
+def _has_table(path: Path, table: str) -> bool:
+    """A process that was killed early leaves a file without tables, or none."""
+    if not path.exists():
+        return False
+    with duckdb.connect(str(path)) as connection:
+        sql = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'hotjar' AND table_name = $table"
+        return bool(connection.execute(sql, {"table": table}).fetchall())
 
 
 def _unique(rows: list[Row], key: str) -> Rows:

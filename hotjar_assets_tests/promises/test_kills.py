@@ -101,19 +101,11 @@ def assert_whole_or_old(
     account: SandboxAccount, database: Path, before: dict[str, model.Rows]
 ) -> dict[str, model.Rows]:
     """Every survey is as it was, or as the API gives it, and nothing between."""
-    held = model.held_responses(database) if has_table(database) else {}
+    held = model.held_responses(database)
     for survey_id in account.survey_ids():
         rows = held.get(survey_id, {})
         assert rows in (before.get(survey_id, {}), model.given(account, survey_id))
     return held
-
-
-def has_table(database: Path) -> bool:
-    if not database.exists():
-        return False
-    with duckdb.connect(str(database)) as connection:
-        sql = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'survey_responses'"
-        return bool(connection.execute(sql).fetchall())
 
 
 def statuses(line: CommandLine, account: SandboxAccount) -> set[str | None]:

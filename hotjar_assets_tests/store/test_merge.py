@@ -394,3 +394,16 @@ def test_any_order_of_changes_and_syncs_ends_in_the_truth(account, store, seed):
     rows = model.cells(model.responses(store.path))
     expected = model.truth(account.responses(survey_id), survey_id=survey_id)
     assert {key: row for key, row in rows.items() if not row["deleted_at"]} == expected
+
+
+def test_a_column_that_somebody_added_keeps_its_values(account, store, synced_id):
+    with store.warehouse._database.transaction() as connection:
+        table = "warehouse.hotjar.survey_responses"
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN reviewed_by VARCHAR")
+        connection.execute(f"UPDATE {table} SET reviewed_by = 'ada'")
+    changed = account.responses(synced_id)[40]["id"]
+    account.tag_response(synced_id, changed, tags=["price"])
+    assert counted(store, synced_id) == (250, 0, 1, 0)
+    with store.warehouse._database.connected() as connection:
+        reviewers = connection.execute(f"SELECT DISTINCT reviewed_by FROM {table}").fetchall()
+    assert reviewers == [("ada",)]
