@@ -38,7 +38,14 @@ def main() -> None:
     except UnicodeDecodeError:
         click.echo(".env: is not UTF-8 text; save it as that", err=True)
         sys.exit(BAD_USAGE)
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    # On the package's own logger: Dagster, which records these lines in a run, rewrites them for
+    # every handler after its own, and the figures of each survey are for its log alone.
+    shown = logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    shown.setLevel(logging.WARNING)
+    package = logging.getLogger("hotjar_assets")
+    package.addHandler(shown)
+    click.get_current_context().call_on_close(lambda: package.removeHandler(shown))
 
 
 @main.command()

@@ -56,4 +56,6 @@ def _io_manager() -> HotjarDuckDBIOManager:
     return HotjarDuckDBIOManager(**given)
 
 
-defs = build_defs()
+# A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that a
+# project it is merged into keeps an executor of its own.
+defs = dg.Definitions.merge(build_defs(), dg.Definitions(executor=dg.in_process_executor))
