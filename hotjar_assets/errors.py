@@ -118,7 +118,7 @@ class HotjarStatusError(HotjarApiError):
     Args:
         what: What it means and what to do.
         status: The HTTP status.
-        body_excerpt: The `error` fields of the answer, shortened.
+        error_code: The `error` of the answer, if it is a known code.
         retry_after_seconds: What `Retry-After` asked for, if anything.
     """
 
@@ -127,12 +127,12 @@ class HotjarStatusError(HotjarApiError):
         what: str,
         *,
         status: int,
-        body_excerpt: str = "",
+        error_code: str = "",
         retry_after_seconds: float | None = None,
     ) -> None:
-        super().__init__(f"{what} (HTTP {status}{f': {body_excerpt}' if body_excerpt else ''})")
+        super().__init__(f"{what} (HTTP {status}{f': {error_code}' if error_code else ''})")
         self.status = status
-        self.body_excerpt = body_excerpt
+        self.error_code = error_code
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -8,7 +8,6 @@ import email.utils
 import json
 import math
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,8 +18,8 @@ from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
 import requests
 import tenacity
-from requests.exceptions import BaseHTTPError  # type: ignore[attr-defined]  # urllib3's base
 from tenacity.stop import stop_base
+from urllib3.exceptions import HTTPError
 
 from hotjar_assets.api.auth import ClientCredentials, TokenRequest
 from hotjar_assets.api.pacing import Pacer
@@ -47,7 +46,6 @@ MAX_BODY_SECONDS = 120.0
 MAX_REDIRECTS = 5
 _CHUNK_BYTES = 1024 * 1024
 _ERROR_BODY_BYTES = 16 * 1024
-_EXCERPT_CHARACTERS = 200
 
 ResultT = TypeVar("ResultT")
 
@@ -176,7 +174,7 @@ class Transport:
                 "the API key was refused: the client id or secret is wrong, or the key has expired "
                 "(keys live one year and cannot be extended; make a new one in Hotjar's settings)"
             )
-            refusal = HotjarAuthError(what, status=error.status, body_excerpt=error.body_excerpt)
+            refusal = HotjarAuthError(what, status=error.status, error_code=error.error_code)
             raise refusal.locate(method="POST", url=url, request_id=error.request_id) from None
 
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
@@ -223,7 +221,7 @@ class Transport:
                 request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
                 with _located(method, url, request_id):
                     if not response.is_redirect:
-                        return decode(self._body(response, secrets))
+                        return decode(self._body(response))
                     url = _redirect_target(response, method)
                     # The target repeats the query if it wants it kept.
                     request.pop("params", None)
@@ -252,10 +250,10 @@ class Transport:
             self._sessions.append(session)
         return session
 
-    def _body(self, response: requests.Response, secrets: tuple[str, ...]) -> bytes:
+    def _body(self, response: requests.Response) -> bytes:
         if response.ok:
             return _read(response, MAX_BODY_BYTES, self._clock)
-        raise _status_error(response, secrets, self._clock)
+        raise _status_error(response, self._clock)
 
 
 class _Session(requests.Session):
@@ -288,7 +286,7 @@ def _located(method: str, url: str, request_id: str | None = None) -> Iterator[N
         yield
     except HotjarApiError as error:
         located = error
-    except (requests.RequestException, BaseHTTPError) as error:
+    except (requests.RequestException, HTTPError) as error:
         # The text of a transport error may hold the query; its type says enough.
         what = f"no complete answer ({type(error).__name__}); check the network and HOTJAR_API_URL"
         located = HotjarTransportError(what)
@@ -345,9 +343,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or default_port
 
 
-def _status_error(
-    response: requests.Response, secrets: tuple[str, ...], clock: Callable[[], float]
-) -> HotjarStatusError:
+def _status_error(response: requests.Response, clock: Callable[[], float]) -> HotjarStatusError:
     status = response.status_code
     kind, what = _STATUSES.get(
         status,
@@ -361,11 +357,34 @@ def _status_error(
     return kind(
         what,
         status=status,
-        body_excerpt=_excerpt(response, secrets, clock),
+        error_code=_error_code(response, clock),
         retry_after_seconds=told,
     )
 
 
+_ERROR_CODES = frozenset(
+    {
+        "access_denied",
+        "forbidden",
+        "insufficient_scope",
+        "internal_error",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_parameter",
+        "invalid_request",
+        "invalid_scope",
+        "invalid_token",
+        "not_found",
+        "rate_limit_exceeded",
+        "server_error",
+        "temporarily_unavailable",
+        "too_many_requests",
+        "unauthorized",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+"""Error codes of OAuth 2 (RFC 6749, RFC 6750) and those in use for HTTP statuses."""
 _NOT_ALLOWED = (
     "not allowed: survey export needs the Ask Scale plan, and the API key must belong to the "
     "organization of the site"
@@ -395,19 +414,17 @@ def _redacted(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
-def _excerpt(
-    response: requests.Response, secrets: tuple[str, ...], clock: Callable[[], float]
-) -> str:
-    """Return the documented error fields on one line, without secrets."""
+def _error_code(response: requests.Response, clock: Callable[[], float]) -> str:
+    """Return the `error` of the answer if it is a code we know.
+
+    Its other texts are the server's own words, which may quote a secret or an answer.
+    """
     try:
         fields = json.loads(_read(response, _ERROR_BODY_BYTES, clock))
-    except (ValueError, RecursionError, BaseHTTPError, HotjarApiError):
+    except (ValueError, RecursionError, HTTPError, HotjarApiError):
         return ""
-    if not isinstance(fields, dict):
-        return ""
-    texts = [fields.get(name) for name in ("error", "error_description", "message")]
-    excerpt = _redacted("; ".join(text for text in texts if isinstance(text, str)), secrets)
-    return re.sub(r"\s+", " ", excerpt)[:_EXCERPT_CHARACTERS]
+    code = fields.get("error") if isinstance(fields, dict) else None
+    return code if isinstance(code, str) and code in _ERROR_CODES else ""
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -435,7 +452,8 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     """Wait as long as told, else back off exponentially with full jitter."""
     error = state.outcome and state.outcome.exception()
     told = error.retry_after_seconds if isinstance(error, HotjarStatusError) else None
-    if told is not None:
+    # A date that is past, or zero, tells nothing: to ask again at once would use up the tries.
+    if told:
         return told
     # A limit counted by the minute takes longer to pass than a hiccup.
     scale = 1.0 if isinstance(error, HotjarRateLimitError) else 0.25

@@ -127,7 +127,8 @@ def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
             f"{path} is held by {holder} and did not become free; "
             "end that process or close its connection, and sync again (nothing was changed)"
         )
-    if "No space left" in text or isinstance(error, duckdb.OutOfMemoryException):
+    is_full = re.search("No space left|File too large|quota exceeded", text)
+    if is_full or isinstance(error, duckdb.OutOfMemoryException):
         return HotjarStoreError(
             f"{path}: no space left on the disk or in memory; free some and sync again "
             "(nothing was changed)"

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -41,7 +42,7 @@ def troubles(survey_ids: list[str]) -> list[Fault]:
 
     echo = json.dumps({"error": ECHO, "error_description": ECHO, "message": ECHO}).encode()
     row = json.dumps({"results": [{"id": ECHO, "created_time": ECHO}]}).encode()
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         {"kind": "mutate_rows", "transform": unknown},
         {"kind": "mutate_rows", "transform": unusable},
         {"kind": "raw_body", "status": 400, "body": echo},
@@ -72,14 +73,13 @@ def spoken(caplog, capfd, monkeypatch, tmp_path) -> tuple[str, bytes]:
                 server.faults.clear()
                 server.faults.add(*troubles(survey_ids)[: len(survey_ids)])
                 outcome = run_sync(instance, settings, **depth)
-                assert outcome.problems
+                assert [problem for problem in outcome.problems if "created_time" in problem]
             failed = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
             assert failed
     said = capfd.readouterr()
     files = [path for path in Path(tmp_path).rglob("*") if path.is_file()]
     left = b"".join(path.read_bytes() for path in files if path.name != "rows.duckdb")
     assert len(left) > 100_000
-    assert "surveys failed" in "\n".join(outcome.problems) or outcome.problems
     return "\n".join([caplog.text, said.out, said.err, *outcome.problems]), left
 
 

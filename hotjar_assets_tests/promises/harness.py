@@ -96,7 +96,7 @@ class KillAt:
 
 
 class Snapshot:
-    """The database file as a kill at this moment leaves it: the operating system keeps its bytes."""
+    """The database file as a kill leaves it: the operating system keeps its bytes."""
 
     def __init__(self, path: Path) -> None:
         self._files = [path, path.with_name(f"{path.name}.wal")]

@@ -47,8 +47,8 @@ def held_surveys(path: Path) -> Rows:
 def held_responses(path: Path) -> dict[str, Rows]:
     """The responses in the table, by survey and id; fails on one that is there twice."""
     by_survey: dict[str, list[Row]] = {}
-    for row in _read(path, "survey_responses"):
-        row = dict.fromkeys(YOUNG) | _with_flag(row)
+    for stored_row in _read(path, "survey_responses"):
+        row = dict.fromkeys(YOUNG) | _with_flag(stored_row)
         by_survey.setdefault(row["survey_id"], []).append(row)
     return {survey_id: _unique(rows, "response_id") for survey_id, rows in by_survey.items()}
 
@@ -169,9 +169,9 @@ def _unpaid(
         left = before.keys() & after.keys()
         yield from ((key, "is not marked") for key in left if not after[key]["is_marked"])
         return
-    in_range = {
-        key for key in gone if cutoff is None or before[key]["created_at"] >= cutoff
-    } - {key for key, row in before.items() if row["is_marked"]}
+    in_range = {key for key in gone if cutoff is None or before[key]["created_at"] >= cutoff} - {
+        key for key, row in before.items() if row["is_marked"]
+    }
     if in_range:
         # A row vanished from where it was looked for: then all of the survey is read.
         cutoff, is_full = None, True

@@ -28,9 +28,8 @@ class CommandLine:
 
     def environ(self, changes: Mapping[str, str]) -> dict[str, str]:
         settings = environment(self._server, self.database)
-        return clean_environment(
-            **settings | {"DAGSTER_HOME": str(self.home), "PYTHONPATH": str(PROJECT)} | changes
-        )
+        place = {"DAGSTER_HOME": str(self.home), "PYTHONPATH": str(PROJECT)}
+        return clean_environment(**{**settings, **place, **changes})
 
     def start(
         self,

@@ -20,7 +20,7 @@ from hotjar_assets.defs.assets import survey_responses
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, survey_partitions
 from hotjar_assets.sandbox import SandboxAccount, SandboxServer
 from hotjar_assets.sandbox.account import PageSlice
-from hotjar_assets_tests.browser.dagster_dev import DagsterDev, free_port, wait_for
+from hotjar_assets_tests.browser.dagster_dev import DagsterDev, free_port
 from hotjar_assets_tests.promises import model
 from hotjar_assets_tests.promises.processes import PROJECT, CommandLine, file_limit, kill
 from hotjar_assets_tests.store.conftest import CLOCK
@@ -151,8 +151,8 @@ def until(is_reached: Callable[[], bool], process: "subprocess.Popen[str]") -> N
 
 
 def kill_again_and_again(account: Watched, line: CommandLine, *, times: int, seed: int) -> None:
-    chance, held = random.Random(seed), {}
-    killed = 0
+    chance, killed = random.Random(seed), 0
+    held: dict[str, model.Rows] = {}
     for _ in range(times):
         for survey_id in chance.sample(account.survey_ids(), 3):
             account.add_responses(survey_id, chance.choice([1, ROWS]))
@@ -196,7 +196,8 @@ def kill_workers(account: Watched, line: CommandLine, *, times: int) -> None:
         instance.add_dynamic_partitions(str(survey_partitions.name), keys)
     where = ["--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "dagster", "dev", *where]
-    environ, held = line.environ({}), {}
+    environ = line.environ({})
+    held: dict[str, model.Rows] = {}
     with DagsterDev(command, folder=line.folder, environ=environ, port=port) as dev:
         for number in range(times):
             for survey_id in keys[:3]:
@@ -262,7 +263,7 @@ def test_two_syncs_and_a_reader_at_once_all_succeed(account, line):
     )
     syncs = [line.start(), line.start("--full")]
     for sync in syncs:
-        output, errors = sync.communicate(timeout=100)
+        _, errors = sync.communicate(timeout=100)
         assert sync.returncode == 0, errors
         waited = rf"WARNING: waiting for {re.escape(str(line.database))}, held by PID \d+"
         assert all(re.fullmatch(waited, told) for told in errors.splitlines()), errors
@@ -305,7 +306,6 @@ def test_a_disk_that_is_full_fails_the_sync_and_keeps_every_survey_whole(account
     held = model.held_responses(line.database)
     add_bulk(account)
     starved = line.run(prepare=file_limit(size_bytes))
-    print(starved)
     assert starved.returncode == 1
     assert re.search("disk", starved.stderr), starved.stderr
     assert "Traceback" not in starved.stderr
@@ -326,25 +326,39 @@ def test_a_folder_below_a_file_is_a_bad_setting_and_nothing_is_requested(line, s
 def test_a_folder_that_takes_no_files_fails_the_sync_in_words(line):
     """The permissions of /proc say that root may write; the kernel does not agree."""
     done = line.run(HOTJAR_DATABASE="/proc/warehouse.duckdb")
-    print(done)
-    assert done.returncode in {1, 2}
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "/proc" in done.stderr
 
 
-def test_a_file_that_is_removed_meanwhile_fails_the_sync_or_is_made_whole(account, line):
+@pytest.fixture
+def removed(account: Watched, line: CommandLine) -> threading.Event:
+    """Set when the database was removed, which happens when the sync asks for its third page."""
     removed = threading.Event()
 
     def remove(number: int) -> None:
-        if number >= 3 and not removed.is_set() and line.database.exists():
+        if number >= 3 and not removed.is_set():
             line.database.unlink()
             removed.set()
 
     account.on_page = remove
-    done = line.run()
+    return removed
+
+
+def test_after_the_file_was_removed_in_mid_sync_the_next_sync_makes_it_whole(
+    account, line, removed
+):
+    line.run()
     assert removed.is_set()
-    account.on_page = None
-    print(done)
     assert_whole_or_old(account, line.database, {})
     assert line.run().returncode == 0
     assert_complete(account, line.database)
+    assert statuses(line, account) == {"MATERIALIZED"}
+
+
+@pytest.mark.xfail(strict=True, reason="the file is made anew, without what was stored before")
+def test_a_file_that_is_removed_in_mid_sync_fails_the_sync(line, removed):
+    done = line.run()
+    assert removed.is_set()
+    assert done.returncode == 1
+    assert str(line.database) in done.stderr

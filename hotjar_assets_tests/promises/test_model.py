@@ -112,8 +112,9 @@ class Promises(RuleBasedStateMachine):
         self.deleted: list[tuple[str, str]] = []
         self.surveys: model.Rows = {}
         self.held: dict[str, model.Rows] = {}
-        for count in (0, 2 * PAGE_ROWS + 2):
+        for count in (3, 2 * PAGE_ROWS + 2):
             self.add_survey(count=count)
+        self._list()
 
     def teardown(self) -> None:
         self.server.stop()
@@ -154,7 +155,9 @@ class Promises(RuleBasedStateMachine):
         self.account.add_responses(self._live(pick), created_at=FAR_FUTURE)
 
     @precondition(lambda self: self.live)
-    @rule(pick=picks, which=picks, change=st.sampled_from(["complete", "tag", "retention", "country"]))
+    @rule(
+        pick=picks, which=picks, change=st.sampled_from(["complete", "tag", "retention", "country"])
+    )
     def change_response(self, pick: int, which: int, change: str) -> None:
         survey_id = self._live(pick)
         for response_id in self._response(survey_id, which):
@@ -218,9 +221,12 @@ class Promises(RuleBasedStateMachine):
 
     # --- Syncs ---------------------------------------------------------------------------------
 
+    @rule()
+    def list_surveys(self) -> None:
+        self._list()
+
     @rule(depth=depths, days=st.sampled_from([1, 2000, 2500]))
     def sync(self, depth: Depth, days: int) -> None:
-        self._list()
         self._sync(self._register(), depth, lookback_days=days)
 
     @rule(purge=st.booleans())
@@ -290,15 +296,15 @@ class Promises(RuleBasedStateMachine):
     @rule(
         pick=picks,
         page=st.integers(1, 2),
-        mine=depths,
-        theirs=depths,
+        both=st.tuples(depths, depths),
         count=st.integers(0, PAGE_ROWS + 1),
         gone=st.booleans(),
     )
     def sync_while_another_process_syncs(
-        self, pick: int, page: int, mine: Depth, theirs: Depth, count: int, gone: bool
+        self, pick: int, page: int, both: tuple[Depth, Depth], count: int, gone: bool
     ) -> None:
         """Between two of our pages responses come and go, and another process syncs."""
+        mine, theirs = both
         survey_id, survey_ids = self._live(pick), self._register()
         seen = {each: [model.given(self.account, each)] for each in survey_ids}
         others: list[Outcome] = []
@@ -310,7 +316,6 @@ class Promises(RuleBasedStateMachine):
             seen[survey_id].append(model.given(self.account, survey_id))
             others.append(self.worker.sync(self.tables, survey_ids, theirs))
 
-        self._list()
         outcome = self.tables.sync(
             survey_ids, mine, after_page=once(meanwhile, page=page, survey_id=survey_id)
         )
@@ -513,7 +518,7 @@ def test_whatever_happens_no_row_is_lost_or_doubled(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=10,
+            max_examples=5,
             stateful_step_count=20,
             suppress_health_check=list(HealthCheck),
             # A failing sequence is told as it was found: to make it short takes minutes.

@@ -1,6 +1,6 @@
 """A second process that syncs when told to, one JSON line for each command and each answer.
 
-    {"database": "…", "url": "…", "survey_ids": ["1"], "depth": "new"}
+{"database": "…", "url": "…", "survey_ids": ["1"], "depth": "new"}
 """
 
 import json
@@ -15,10 +15,11 @@ from hotjar_assets.sync import Depth
 from hotjar_assets_tests.promises.harness import KillAt, Outcome, Tables
 
 PROJECT = Path(__file__).resolve().parents[2]
+KILLED = 137
 
 
 class Worker:
-    """The handle on a worker; started at the first command, and again after a kill."""
+    """The handle on a worker; started at the first command."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -26,7 +27,7 @@ class Worker:
     def begin(
         self, tables: Tables, survey_ids: Sequence[str], depth: Depth, *, kill_at: int = 0
     ) -> None:
-        """Let it sync; `kill_at` ends the process in place of that statement."""
+        """Let it sync; `kill_at` ends it in place of that statement."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", __name__],
@@ -47,14 +48,10 @@ class Worker:
         self._process.stdin.flush()
 
     def outcome(self) -> Outcome:
-        """Wait for its answer; without one it was killed."""
+        """Wait for its answer."""
         assert self._process is not None
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self.stop()
-            return Outcome(is_killed=True)
-        return Outcome(**json.loads(line))
+        return Outcome(**json.loads(self._process.stdout.readline()))
 
     def sync(self, tables: Tables, survey_ids: Sequence[str], depth: Depth, **how: Any) -> Outcome:
         self.begin(tables, survey_ids, depth, **how)
@@ -68,13 +65,22 @@ class Worker:
 
 
 def serve() -> None:
+    """Do each command in a process of its own, which may die of it."""
     for line in sys.stdin:
-        command = json.loads(line)
-        tables = Tables(Path(command["database"]), command["url"])
-        kill = KillAt(command["kill_at"], lambda: os._exit(137)) if command["kill_at"] else None
-        outcome = tables.sync(command["survey_ids"], Depth(command["depth"]), kill=kill)
-        sys.stdout.write(json.dumps(vars(outcome)) + "\n")
-        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            sys.stdout.write(json.dumps(vars(_obey(json.loads(line)))) + "\n")
+            sys.stdout.flush()
+            os._exit(0)
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED:
+            sys.stdout.write(json.dumps(vars(Outcome(is_killed=True))) + "\n")
+            sys.stdout.flush()
+
+
+def _obey(command: dict[str, Any]) -> Outcome:
+    tables = Tables(Path(command["database"]), command["url"])
+    kill = KillAt(command["kill_at"], lambda: os._exit(KILLED)) if command["kill_at"] else None
+    return tables.sync(command["survey_ids"], Depth(command["depth"]), kill=kill)
 
 
 if __name__ == "__main__":
