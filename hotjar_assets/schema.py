@@ -213,3 +213,25 @@ FORGOTTEN = Table(
     ),
 )
 """Responses that `forget` erased, and that no sync may bring back."""
+
+UNSETTLED = Table(
+    name="unsettled",
+    key=("survey_id",),
+    record={},
+    columns=(
+        Column("survey_id", "VARCHAR", "A survey that must be read whole."),
+        Column("since", "TIMESTAMPTZ", "When a walk was seen to have been shifted."),
+    ),
+)
+"""Surveys whose watermark cannot be trusted: pages shifted under a walk and may hide a row."""
+
+META = Table(
+    name="meta",
+    key=("name",),
+    record={},
+    columns=(
+        Column("name", "VARCHAR", "account, schema_version, pii, pii_key_fingerprint, file_id."),
+        Column("value", "VARCHAR", "Its value."),
+    ),
+)
+"""What the file is, so that opening it as something else is refused."""

@@ -64,6 +64,8 @@ class SurveyState:
         removed: Whether a complete listing no longer had it.
         watermark: Newest `created_at` among the rows the API is believed to have, not later than
             now; None when there is none, and then the survey is read whole.
+        unsettled: Whether pages shifted under an earlier walk, so that the watermark cannot be
+            trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
     """
 
@@ -71,6 +73,7 @@ class SurveyState:
     site_id: str | None = None
     removed: bool = False
     watermark: datetime | None = None
+    unsettled: bool = False
     email_questions: frozenset[str] = frozenset()
 
 
@@ -266,9 +269,12 @@ class ResponseSync:
                 self.client.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def _is_full(self, state: SurveyState) -> bool:
+        return self.depth is Depth.ALL or state.unsettled
+
     def _cutoff(self, state: SurveyState) -> datetime | None:
         """Return the instant from which on everything is read again; None reads all."""
-        if self.depth is Depth.ALL or state.watermark is None:
+        if self._is_full(state) or state.watermark is None:
             return None
         if self.depth is Depth.LOOKBACK:
             return min(state.watermark, datetime.now(UTC) - timedelta(days=self.lookback_days))
@@ -339,7 +345,7 @@ class ResponseSync:
                 read.stopped_early = page.next_cursor is not None
                 read.oldest_at = last
                 break
-        read.is_full = self.depth is Depth.ALL
+        read.is_full = self._is_full(state)
 
 
 def _until(given_up: threading.Event, pages: Iterable[Page[Response]]) -> Iterator[Page[Response]]:

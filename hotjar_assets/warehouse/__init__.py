@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import duckdb
 
@@ -18,7 +19,15 @@ from hotjar_assets.api.records import encode_lines
 from hotjar_assets.config import PiiMode, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy
-from hotjar_assets.schema import FORGOTTEN, SCHEMA, SCHEMA_VERSION, SURVEY_RESPONSES, SURVEYS
+from hotjar_assets.schema import (
+    FORGOTTEN,
+    META,
+    SCHEMA,
+    SCHEMA_VERSION,
+    SURVEY_RESPONSES,
+    SURVEYS,
+    UNSETTLED,
+)
 from hotjar_assets.spool import Segment, spool_folder
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
 from hotjar_assets.warehouse.database import (
@@ -67,6 +76,7 @@ class Warehouse:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.path = Path(path)
+        self._file_id_of_states: str | None = None
         self._database = Database(
             self.path,
             lock_timeout_seconds=lock_timeout_seconds,
@@ -107,7 +117,7 @@ class Warehouse:
         """
         wanted = {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
         with self._writing(None) as connection:
-            meta = qualified(connection, "meta")
+            meta = qualified(connection, META.name)
             noted = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
             if noted.items() >= wanted.items():
                 return
@@ -144,6 +154,8 @@ class Warehouse:
                 ids=list(survey_ids),
                 now=datetime.now(UTC),
             )
+            unsettled = rows_if_any(connection, UNSETTLED, "SELECT survey_id FROM {table}")
+            self._file_id_of_states = _file_id(connection)
         states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
         for survey_id, site_id, removed, email_questions in surveys:
             states[survey_id] = SurveyState(
@@ -155,6 +167,9 @@ class Warehouse:
         for survey_id, microseconds in watermarks:
             watermark = _EPOCH + timedelta(microseconds=microseconds)
             states[survey_id] = replace(states[survey_id], watermark=watermark)
+        for (survey_id,) in unsettled:
+            if survey_id in states:
+                states[survey_id] = replace(states[survey_id], unsettled=True)
         return states
 
     def known_surveys(self) -> dict[str, set[str]]:
@@ -249,6 +264,11 @@ class Warehouse:
     def _commit_group(self, reads: Sequence[SurveyRead], *, purge: bool) -> dict[str, Figures]:
         account = next((read.account for read in reads if read.account), None)
         with self._writing(account) as connection:
+            if self._file_id_of_states not in {None, _file_id(connection)}:
+                raise HotjarStoreError(
+                    f"{self.path} is not the file it was when the sync began, and what was read "
+                    "rests on that one; sync again (nothing was changed)"
+                )
             merge = Merge(connection, SURVEY_RESPONSES)
             survey_ids = [read.survey_id for read in reads]
             before = merge.counts(survey_ids)
@@ -260,6 +280,7 @@ class Warehouse:
             after = merge.counts(survey_ids)
             deleted = merge.counts(survey_ids, "deleted_at = $now")
             vanished = merge.vanished()
+            merge.note_unsettled([read for read in reads if read.overlapped])
             return {
                 key: Figures(
                     rows=after.get(key, 0),
@@ -280,23 +301,28 @@ class Warehouse:
             yield connection
 
 
+def _file_id(connection: duckdb.DuckDBPyConnection | None) -> str | None:
+    """Return the id that the file was given when it was made, if it has one."""
+    sql = "SELECT value FROM {table} WHERE name = 'file_id'"
+    return next((value for (value,) in rows_if_any(connection, META, sql)), None)
+
+
 def _prepare(connection: duckdb.DuckDBPyConnection, path: Path, account: str | None) -> None:
     """Make or extend the tables, and refuse a file of another account or a newer release."""
     create_schema(connection, SCHEMA)
-    meta = qualified(connection, "meta")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {meta} (name VARCHAR, value VARCHAR)")
+    for table in (META, SURVEYS, SURVEY_RESPONSES, FORGOTTEN, UNSETTLED):
+        types = {column.name: column.type for column in table.columns}
+        add_columns(connection, SCHEMA, table.name, types)
+    meta = qualified(connection, META.name)
     known = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
-    if int(known.get("schema_version", SCHEMA_VERSION)) > int(SCHEMA_VERSION):
+    if int(known.get("schema_version") or SCHEMA_VERSION) > int(SCHEMA_VERSION):
         raise HotjarStoreError(f"{path} was written by a newer release; upgrade hotjar-assets")
     if account and known.get("account", account) != account:
         raise HotjarStoreError(
             f"{path} holds the data of a {known['account']} account and these answers come from a "
             f"{account} one; set HOTJAR_DATABASE to another file (nothing was changed)"
         )
-    facts = {"schema_version": SCHEMA_VERSION, "account": account}
+    facts = {"schema_version": SCHEMA_VERSION, "account": account, "file_id": uuid4().hex}
     for name, value in facts.items():
         if value and name not in known:
             connection.execute(f"INSERT INTO {meta} VALUES (?, ?)", [name, value])
-    for table in (SURVEYS, SURVEY_RESPONSES, FORGOTTEN):
-        types = {column.name: column.type for column in table.columns}
-        add_columns(connection, SCHEMA, table.name, types)

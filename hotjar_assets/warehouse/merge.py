@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from hotjar_assets.schema import FORGOTTEN, SCHEMA, SURVEY_RESPONSES, Table
+from hotjar_assets.schema import FORGOTTEN, SCHEMA, SURVEY_RESPONSES, UNSETTLED, Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.sync import SurveyRead
 from hotjar_assets.warehouse.database import columns_of, literal, qualified, quote
@@ -69,6 +69,7 @@ class Merge:
         self._names = {
             "table": qualified(connection, table.name),
             "forgotten": qualified(connection, FORGOTTEN.name),
+            "unsettled": qualified(connection, UNSETTLED.name),
             "same_key": " AND ".join(f"t.{key} = i.{key}" for key in table.key),
             "keys": ", ".join(table.key),
         }
@@ -196,6 +197,18 @@ class Merge:
         unseen = f"FROM {{table}} t, walks w WHERE NOT w.is_full AND {self._unseen}"
         counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
         return dict(self.execute(counts).fetchall())
+
+    def note_unsettled(self, overlapped: Sequence[SurveyRead]) -> None:
+        """Keep in mind, until a full walk, the surveys whose pages shifted under a walk."""
+        self.execute(
+            f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
+            "WHERE NOT w.is_full AND (w.survey_id IN (SELECT unnest($overlapped::VARCHAR[])) "
+            f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
+            overlapped=[read.survey_id for read in overlapped],
+        )
+        self.execute(
+            "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE is_full)"
+        )
 
     @property
     def _unseen(self) -> str:

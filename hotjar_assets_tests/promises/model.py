@@ -49,7 +49,7 @@ def held_responses(path: Path) -> dict[str, Rows]:
     by_survey: dict[str, list[Row]] = {}
     for stored_row in _read(path, "survey_responses"):
         row = dict.fromkeys(YOUNG) | _with_flag(stored_row)
-        by_survey.setdefault(row["survey_id"], []).append(row)
+        by_survey.setdefault(str(row["survey_id"]), []).append(row)
     return {survey_id: _unique(rows, "response_id") for survey_id, rows in by_survey.items()}
 
 

@@ -356,7 +356,6 @@ def test_after_the_file_was_removed_in_mid_sync_the_next_sync_makes_it_whole(
     assert statuses(line, account) == {"MATERIALIZED"}
 
 
-@pytest.mark.xfail(strict=True, reason="the file is made anew, without what was stored before")
 def test_a_file_that_is_removed_in_mid_sync_fails_the_sync(line, removed):
     done = line.run()
     assert removed.is_set()

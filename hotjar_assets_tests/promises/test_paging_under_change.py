@@ -183,10 +183,6 @@ def test_rows_that_come_twice_tell_of_a_shift_at_once(server, tables):
 
 
 @offset
-@pytest.mark.xfail(
-    strict=True,
-    reason="the plain walk is committed before the survey is read whole, and moves the watermark",
-)
 @pytest.mark.parametrize("end", ["failed", "killed"])
 def test_evidence_of_a_shift_outlives_a_sync_that_could_not_follow_it(server, tables, end):
     """The rows that came meanwhile push the gap out of the pages that the next plain sync reads."""

@@ -1,5 +1,7 @@
 """Erasing one person's rows, for ever."""
 
+from typing import Any
+
 import pytest
 
 from hotjar_assets.config import PiiMode
@@ -19,7 +21,7 @@ def bobs(account, survey_id) -> list[str]:
     """Responses of one person, each giving the address in another place; returns their ids."""
     question = account.survey(survey_id)["questions"][0]["id"]
     quiet = [{"question_id": question, "answer": "9"}]
-    places = [
+    places: list[dict[str, Any]] = [
         {"answers": [{"question_id": question, "answer": "BOB@x.example "}]},
         {"answers": [{"question_id": question, "answer": f"Write to {ADDRESS}."}]},
         {"answers": [{"question_id": question, "answer": "9", "comment": f"<{ADDRESS}>"}]},

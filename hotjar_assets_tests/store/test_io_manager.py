@@ -154,7 +154,7 @@ def test_a_survey_that_cannot_be_read_whole_after_rows_vanished_is_failed(
     assert runs.figures(runs.run())[survey_id]["deleted"] == 1
     assert [path for path, _ in sent(runs.server) if "responses" in path] == [
         responses_path(survey_id)
-    ] * 4
+    ] * 3
 
 
 def test_a_value_the_database_refuses_is_nowhere_in_the_record_of_the_run(account, runs, path):

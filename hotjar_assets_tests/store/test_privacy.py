@@ -41,8 +41,7 @@ def person(account, survey_id) -> str:
         {"question_id": "other", "answer": "in my own words", "comment": "a comment"},
     ]
     account.update_survey(survey_id, questions=[{**questions[0], "type": "email"}])
-    (response_id,) = account.add_responses(survey_id, **PERSON, answers=answers)
-    return response_id
+    return str(account.add_responses(survey_id, **PERSON, answers=answers)[0])
 
 
 def sync(store, survey_id, privacy, depth=Depth.NEW):
