@@ -9,6 +9,7 @@ from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Survey
 from hotjar_assets.defs.assets import RECONCILE_JOB, survey_responses, surveys
 from hotjar_assets.defs.partitions import add_surveys, known_surveys, range_tags
+from hotjar_assets.defs.retention import delete_old_runs
 from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.sync import Depth
 
@@ -67,6 +68,7 @@ def _schedule(
     def evaluate(context: dg.ScheduleEvaluationContext, hotjar: HotjarResource) -> dg.RunRequest:
         with as_failure():
             register_surveys(context.instance, hotjar.client())
+            delete_old_runs(context.instance, (sync_job.name, reconcile_job.name))
             return sync_request(context.instance, run_config(depth))
 
     return evaluate
