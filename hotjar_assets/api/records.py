@@ -31,27 +31,27 @@ Id = Annotated[str, Meta(min_length=1)] | _Integer
 Scalar = str | _Integer | float | bool
 
 
-class WindowSize(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class WindowSize(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`{"width": 1280, "height": 720}`, in CSS pixels."""
 
     width: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     height: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
 
 
-class UserAttribute(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class UserAttribute(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`{"name": "plan", "value": "pro"}`; the value is any JSON value."""
 
     name: Text | None = None
     value: Scalar | None = None
 
 
-class Tag(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Tag(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """`{"name": "pricing"}`, or just the name."""
 
     name: Text | None = None
 
 
-class Answer(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Answer(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One answer to one question.
 
     {"question_id": "q1", "answer": "9", "comment": null, "tags": [{"name": "pricing"}],
@@ -65,7 +65,7 @@ class Answer(Struct, forbid_unknown_fields=True, omit_defaults=True):
     sentiment: Text | None = None
 
 
-class Response(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Response(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One person's response to a survey.
 
     {"id": "r1", "created_time": "2026-01-31T09:00:00Z", "is_complete": true, "device": "desktop",
@@ -96,21 +96,21 @@ class Response(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ordinal: int = msgspec.field(default=-1, name="hotjar_assets:ordinal")
 
 
-class Choice(Struct, omit_defaults=True):
+class Choice(Struct, omit_defaults=True, gc=False):
     """`{"text": "Price", "allow_comment": false}`, or just the text."""
 
     text: Text | None = None
     allow_comment: bool | None = None
 
 
-class Labels(Struct, omit_defaults=True):
+class Labels(Struct, omit_defaults=True, gc=False):
     """`{"low_label": "Not likely", "high_label": "Very likely"}`."""
 
     low_label: Text | None = None
     high_label: Text | None = None
 
 
-class Question(Struct, omit_defaults=True):
+class Question(Struct, omit_defaults=True, gc=False):
     """One question of a survey.
 
     {"id": "q1", "text": "How likely …?", "type": "nps", "is_required": true, "choices": null,
@@ -127,7 +127,7 @@ class Question(Struct, omit_defaults=True):
     position: int = msgspec.field(default=-1, name="hotjar_assets:position")
 
 
-class Survey(Struct, omit_defaults=True):
+class Survey(Struct, omit_defaults=True, gc=False):
     """One survey; `questions` only where they were asked for.
 
     {"id": "1", "name": "Checkout", "type": "popover", "url": "https://…", "responses_url": "…",
@@ -210,12 +210,13 @@ def _decode_page(
     strict: Callable[[msgspec.Raw], list[RecordT]] | None,
     tolerant: Callable[[Any, str], RecordT],
 ) -> Page[RecordT]:
-    if strict is not None and _is_plain(body):
+    if strict is not None and _ESCAPED_NUL not in body:
         try:
             envelope = _ENVELOPE.decode(body.removeprefix(_BOM))
             rows = strict(envelope.pop("results"))
             cursor = envelope.pop("next_cursor", b"null")
-            return Page(rows, _cursor(_loads(bytes(cursor))), _decode_values(envelope))
+            if not (_hold_floats(rows) and _LONG_NUMBER.search(body)):
+                return Page(rows, _cursor(_loads(bytes(cursor))), _decode_values(envelope))
         except (msgspec.MsgspecError, KeyError, RecursionError, UnicodeDecodeError):
             # Whatever is wrong, the tolerant decoder says it better or gets over it.
             pass
@@ -226,8 +227,13 @@ def _decode_page(
     return Page(rows, _cursor(page.pop("next_cursor", None)), page)
 
 
-def _is_plain(body: bytes) -> bool:
-    return _ESCAPED_NUL not in body and not _LONG_NUMBER.search(body)
+def _hold_floats(responses: Iterable[Any]) -> bool:
+    """Tell whether any row holds a float, which the search for long numbers costs more than."""
+    return any(
+        type(attribute.value) is float
+        for response in responses
+        for attribute in response.user_attributes or ()
+    )
 
 
 def _decode_values(envelope: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
