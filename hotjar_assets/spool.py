@@ -15,8 +15,9 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from hotjar_assets.api.records import Response, encode_lines
+from hotjar_assets.errors import HotjarStoreError
 
-SEGMENT_ROWS = 20_000
+SEGMENT_ROWS = 10_000
 """Rows in one file: what a merge handles at a time, whatever the size of the survey."""
 
 
@@ -27,7 +28,13 @@ def spool_folder(database: Path) -> Iterator[Path]:
     Beside the database, because that disk has room for the rows; a temporary folder may be memory.
     """
     root = database.with_name(f".{database.name}.spool")
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HotjarStoreError(
+            f"{root}, where rows wait to be stored, cannot be made ({error.strerror}); set "
+            "HOTJAR_DATABASE to a path in a folder that can be written to"
+        ) from error
     for lock_file in root.glob("*.lock"):
         _delete(lock_file.with_suffix(""))
     folder = root / uuid4().hex

@@ -272,7 +272,7 @@ class Warehouse:
             merge = Merge(connection, SURVEY_RESPONSES)
             survey_ids = [read.survey_id for read in reads]
             before = merge.counts(survey_ids)
-            merge.begin([read for read in reads if read.pages or read.is_removed])
+            merge.begin([read for read in reads if read.pages or read.is_removed], before)
             for chunk in chunks(segment for read in reads for segment in read.segments):
                 merge.rows(chunk)
             purged = merge.purge() if purge else {}

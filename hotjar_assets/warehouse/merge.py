@@ -1,6 +1,6 @@
 """Merging spooled rows into a table, and marking what a walk should have met and did not."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from hotjar_assets.spool import Segment
 from hotjar_assets.sync import SurveyRead
 from hotjar_assets.warehouse.database import columns_of, literal, qualified, quote
 
-_CHUNK_ROWS = 40_000
+_CHUNK_ROWS = 20_000
 _MIN_OBJECT_BYTES = 1024 * 1024
 
 
@@ -129,7 +129,11 @@ class Merge:
         )
         if table is SURVEY_RESPONSES:
             self.execute("DELETE FROM incoming i USING {forgotten} t WHERE {same_key}")
-            self.execute("INSERT INTO seen SELECT {keys} FROM incoming")
+            # Where nothing was stored before, nothing can be missed.
+            self.execute(
+                "INSERT INTO seen SELECT {keys} FROM incoming "
+                "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)"
+            )
         self.execute(
             "CREATE OR REPLACE TEMP TABLE existing AS SELECT * FROM {table} t "
             "WHERE EXISTS (FROM incoming i WHERE {same_key})"
@@ -163,15 +167,21 @@ class Merge:
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
-    def begin(self, reads: Sequence[SurveyRead]) -> None:
-        """Note what each walk covers, and from then on remember what it saw."""
+    def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
+        """Note what each walk covers, and from then on remember what it saw.
+
+        Args:
+            reads: The walks.
+            before: The surveys that have rows already.
+        """
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
-            "unnest($full::BOOLEAN[]) AS is_full, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
+            "unnest($full::BOOLEAN[]) AS is_full, unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
             "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
             ids=[read.survey_id for read in reads],
             full=[read.is_full or read.is_removed for read in reads],
+            before=[read.survey_id in before for read in reads],
             starts=[read.started_at for read in reads],
             floors=[read.floor for read in reads],
             oldest=[read.oldest_at for read in reads],

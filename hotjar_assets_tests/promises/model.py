@@ -135,8 +135,9 @@ def problems(before: Rows, after: Rows, seen: Collection[Rows], owed: Owed | Non
         if not may_go:
             found.append(f"{key} was lost")
     for key, row in after.items():
-        if row not in list(_allowed(before.get(key), [rows.get(key) for rows in seen])):
-            found.append(f"{key} holds what the API never gave: {_difference(row, before, seen)}")
+        allowed = list(_allowed(before.get(key), [rows.get(key) for rows in seen]))
+        if row not in allowed:
+            found.append(f"{key} holds what the API never gave: {_difference(row, allowed)}")
     if owed is None:
         return found
     return found + [f"{key} {problem}" for key, problem in _unpaid(before, after, seen, owed)]
@@ -156,7 +157,11 @@ def _allowed(before: Row | None, versions: list[Row | None]) -> Iterable[Row]:
 
 def _merged(before: Row | None, version: Row) -> Row:
     """The row as given, with what retention removed kept: it may leave a null or an empty value."""
-    kept = {name: before[name] for name in KEPT if before and not version[name] and before[name]}
+    kept = {
+        name: before[name]
+        for name in KEPT
+        if before and not version[name] and before[name] is not None
+    }
     return version | kept
 
 
@@ -209,14 +214,12 @@ def hidden(after: Rows, there: Rows, late: Collection[str]) -> list[str]:
     ]
 
 
-def _difference(row: Row, before: Rows, seen: Iterable[Rows]) -> Mapping[str, Any]:
-    key = row["response_id"]
-    versions = [rows[key] for rows in (before, *seen) if key in rows]
-    return {
-        name: (value, [version.get(name) for version in versions])
-        for name, value in row.items()
-        if not any(version.get(name) == value for version in versions)
-    }
+def _difference(row: Row, allowed: Iterable[Row]) -> list[Mapping[str, Any]]:
+    """What is in the row and what may be, for each row that may be there."""
+    return [
+        {name: (value, other[name]) for name, value in row.items() if value != other[name]}
+        for other in allowed
+    ]
 
 
 def listing_problems(before: Rows, after: Rows, there: Rows) -> list[str]:

@@ -461,9 +461,17 @@ class Promises(RuleBasedStateMachine):
         assert outcome.problem or failed | outcome.stored.keys() == {*survey_ids}
         owed = self._owed(survey_ids, depth, purge=purge, lookback_days=lookback_days)
         self._compare(
-            {key: owed[key] for key in outcome.stored.keys() - failed}, survey_ids=survey_ids
+            {key: owed[key] for key in outcome.stored.keys() - failed},
+            survey_ids=survey_ids,
+            untouched={key for key in failed if not self._has_gap(key)},
         )
         self._settle(outcome.stored)
+
+    def _has_gap(self, survey_id: str) -> bool:
+        """Whether a row of ours is gone: then a survey is stored, read whole, and stored again."""
+        there = model.given(self.account, survey_id)
+        rows = self.held.get(survey_id, {})
+        return any(key not in there and not row["is_marked"] for key, row in rows.items())
 
     def _succeeded(self, *outcomes: Outcome) -> None:
         """Nothing failed, but for surveys that are gone."""
@@ -496,6 +504,7 @@ class Promises(RuleBasedStateMachine):
         *,
         survey_ids: Collection[str],
         seen: dict[str, list[model.Rows]] | None = None,
+        untouched: Collection[str] = (),
     ) -> None:
         """Compare every row with the model, and let the model hold what is there."""
         after = model.held_responses(self.tables.path)
@@ -503,11 +512,11 @@ class Promises(RuleBasedStateMachine):
             before, now = self.held.get(key, {}), after.get(key, {})
             there = model.given(self.account, key)
             versions = seen[key] if seen and key in seen else [there]
-            if key in survey_ids:
+            if key in survey_ids and key not in untouched:
                 found = model.problems(before, now, versions, owed.get(key))
                 found += model.hidden(now, there, self.late)
             else:
-                found = [] if before == now else ["was not synced and changed"]
+                found = [] if before == now else ["was not stored and changed"]
             assert not found, f"survey {key}: {'; '.join(found)}"
         self.held = {key: rows for key, rows in after.items() if rows}
 
@@ -534,7 +543,7 @@ def test_whatever_happens_no_row_is_lost_or_doubled(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=4,
+            max_examples=5,
             stateful_step_count=20,
             suppress_health_check=list(HealthCheck),
             # A failing sequence is told as it was found: to make it short takes minutes.
