@@ -28,7 +28,10 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
         yield "credentials", None
         for site_id in client.site_ids:
             yield f"site {site_id}", _problem_of_site(client, site_id)
-        yield f"database {warehouse.path}", _problem_of_database(warehouse, client)
+        yield (
+            f"database {warehouse.path}",
+            _problem_of_database(warehouse, client, Privacy.from_settings(settings)),
+        )
 
 
 def forget_person(
@@ -85,9 +88,12 @@ def _problem_of_site(client: HotjarClient, site_id: str) -> str | None:
     return None
 
 
-def _problem_of_database(warehouse: Warehouse, client: HotjarClient) -> str | None:
+def _problem_of_database(
+    warehouse: Warehouse, client: HotjarClient, privacy: Privacy
+) -> str | None:
     try:
         warehouse.check(client.account)
+        warehouse.adopt(privacy, rewrite=False)
     except HotjarError as error:
         return str(error)
     return None

@@ -1,4 +1,4 @@
-"""From an asset's output to its table, through `warehouse.py`, and back to a DataFrame.
+"""From an asset's output to its table, through the warehouse, and back to a DataFrame.
 
 An output may be one of our syncs, which is read and committed here while it streams, or a plain
 pandas DataFrame of anybody's asset, which replaces its partitions (or the table) in one transaction
@@ -7,6 +7,7 @@ and by column name. The asset key names the table: its last part, in the schema 
 
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -120,7 +121,9 @@ class _HotjarIOManager(dg.IOManager):
             ]
             if shifted:
                 logger.warning("pages shifted under %s; reading it whole", ", ".join(shifted))
-                whole = replace(sync, survey_ids=shifted, depth=Depth.ALL)
+                whole = replace(
+                    sync, survey_ids=shifted, depth=Depth.ALL, purge=False, is_second=True
+                )
                 self._read_and_commit(whole, stored, failed)
         except HotjarError as error:
             whole_ones = {
@@ -144,8 +147,8 @@ class _HotjarIOManager(dg.IOManager):
         failed: dict[str, HotjarError],
     ) -> None:
         states = self._warehouse.survey_states(sync.survey_ids)
-        with self._warehouse.spool() as folder:
-            for group in sync.read(states, folder):
+        with self._warehouse.spool() as folder, ExitStack() as stack:
+            for group in stack.enter_context(closing(sync.read(states, folder))):
                 reads = {read.survey_id: read for read in group if not read.error}
                 failed |= {read.survey_id: read.error for read in group if read.error}
                 results = self._warehouse.commit_responses(list(reads.values()), purge=sync.purge)

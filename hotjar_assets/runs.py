@@ -15,7 +15,7 @@ import yaml
 
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
-from hotjar_assets.defs.abandoned import fail_abandoned_runs, process_tag
+from hotjar_assets.defs.abandoned import process_tag
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
 from hotjar_assets.defs.partitions import known_surveys, range_tags
@@ -129,7 +129,6 @@ def run_sync(
     hotjar = hotjar or HotjarResource.from_settings(settings)
     outcome = Outcome()
     client = hotjar.client()
-    fail_abandoned_runs(instance)
     try:
         listed = register_surveys(instance, client)
         outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}

@@ -2,7 +2,7 @@
 
 `hotjar.surveys` and `hotjar.survey_responses` are created from here, extended from here when a
 newer release adds a column, filled from here (by name), and described in the Dagster UI from here.
-No I/O, and no DuckDB: `warehouse.py` turns this into SQL.
+No I/O, and no DuckDB: the warehouse turns this into SQL.
 """
 
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ than the cutoff. If a page breaks that order the walk goes to the end.
 import logging
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from enum import Enum
 from itertools import islice
 from pathlib import Path
 from time import monotonic
+from traceback import extract_tb
 from typing import Any, TypeVar
 
 from hotjar_assets.api.client import HotjarClient
@@ -94,7 +95,10 @@ class SurveyRead:
         stopped_early: Whether the walk ended at the cutoff and not at the end.
         out_of_order: Whether a page broke the newest-first order.
         overlapped: Whether a row came again on a later page: the pages shifted meanwhile.
-        is_full: Whether this was a full sync's walk, which tells what the API no longer has.
+        is_full: Whether the walk read everything there is.
+        tells_deleted: Whether a row it did not see is gone from the API: it was full and no page
+            shifted meanwhile, which could have hidden the row.
+        settles: Whether an earlier shift is made up for.
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
         skipped: Why nothing was requested.
@@ -114,6 +118,8 @@ class SurveyRead:
     out_of_order: bool = False
     overlapped: bool = False
     is_full: bool = False
+    tells_deleted: bool = False
+    settles: bool = False
     floor: datetime | None = None
     is_removed: bool = False
     skipped: str | None = None
@@ -201,7 +207,9 @@ class ResponseSync:
         lookback_days: Days a `LOOKBACK` reads again.
         start_at: Nothing older is read or marked as deleted.
         concurrency: Surveys read at once.
-        purge: Whether rows that an earlier full sync marked as deleted are removed.
+        purge: Whether a full sync removes rows that an earlier one marked as deleted.
+        is_second: Whether these surveys were read just before and are read whole now because pages
+            had shifted; then overlapping pages are believed to be the API's habit.
         privacy: What personal values become before they are spooled.
         report: Called with each survey's figures when all surveys are stored.
     """
@@ -213,12 +221,13 @@ class ResponseSync:
     start_at: datetime | None = None
     concurrency: int = 8
     purge: bool = False
+    is_second: bool = False
     privacy: Privacy = field(default_factory=Privacy)
     report: Callable[[str, Mapping[str, Any]], None] = lambda _survey_id, _figures: None
 
     def read(
         self, states: Mapping[str, SurveyState], spool_folder: Path
-    ) -> Iterator[list[SurveyRead]]:
+    ) -> Generator[list[SurveyRead], None, None]:
         """Read the surveys concurrently.
 
         Args:
@@ -230,23 +239,15 @@ class ResponseSync:
             Reading goes on while the caller handles a group; it may delete the group's segments.
         """
         waiting = iter(self.survey_ids)
-        finished: queue.SimpleQueue[SurveyRead | BaseException] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[SurveyRead | HotjarError] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="hotjar-reader")
         given_up = threading.Event()
         under_way = 0
+        self.client.resume()
 
         def walk(survey_id: str) -> None:
-            try:
-                state = states.get(survey_id, SurveyState(survey_id))
-                finished.put(self._walk(state, spool_folder, given_up))
-            except OSError as error:
-                finished.put(
-                    HotjarStoreError(
-                        f"cannot spool to {spool_folder}: {error.strerror}; free some disk space"
-                    )
-                )
-            except BaseException as error:  # noqa: BLE001 - raised again by the consuming thread
-                finished.put(error)
+            state = states.get(survey_id, SurveyState(survey_id))
+            finished.put(self._walk_or_error(state, spool_folder, given_up))
 
         def begin(most: int) -> int:
             return sum(bool(pool.submit(walk, survey_id)) for survey_id in islice(waiting, most))
@@ -256,7 +257,7 @@ class ResponseSync:
             while under_way:
                 group: list[SurveyRead] = []
                 for read in _closely_following(finished):
-                    if isinstance(read, BaseException):
+                    if isinstance(read, HotjarError):
                         raise read
                     group.append(read)
                     under_way += begin(1) - 1
@@ -268,6 +269,23 @@ class ResponseSync:
             if under_way:
                 self.client.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _walk_or_error(
+        self, state: SurveyState, spool_folder: Path, given_up: threading.Event
+    ) -> SurveyRead | HotjarError:
+        """Walk one survey; an error is returned only if no other survey can be read either."""
+        try:
+            return self._walk(state, spool_folder, given_up)
+        except OSError as error:
+            return HotjarStoreError(
+                f"cannot spool to {spool_folder}: {error.strerror}; free some disk space"
+            )
+        except HotjarError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - one survey must not stop the others
+            place = extract_tb(error.__traceback__)[-1]
+            problem = f"unexpected {type(error).__name__} in {place.name}, line {place.lineno}"
+            return SurveyRead(state.survey_id, datetime.now(UTC), error=HotjarError(problem))
 
     def _is_full(self, state: SurveyState) -> bool:
         return self.depth is Depth.ALL or state.unsettled
@@ -305,6 +323,8 @@ class ResponseSync:
             spool.close()
         read.segments = spool.segments
         read.overlapped = spool.has_overlap
+        read.tells_deleted = read.is_full and not read.overlapped
+        read.settles = read.is_full and (self.is_second or not read.overlapped)
         read.requests = count.sent
         read.account = self.client.account
         return read

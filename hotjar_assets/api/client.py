@@ -195,6 +195,10 @@ class HotjarClient:
         path = f"/v1/organizations/{quote(organization_id, safe='')}/user-lookup"
         self._transport.post(path, json_body=body)
 
+    def resume(self) -> None:
+        """Let readers wait again after a `cancel`."""
+        self._cancelled.clear()
+
     def cancel(self) -> None:
         """Make every waiting reader stop with an error."""
         self._cancelled.set()

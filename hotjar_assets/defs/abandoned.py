@@ -24,7 +24,10 @@ def fail_abandoned_runs(instance: dg.DagsterInstance) -> list[str]:
         statuses=[dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED]
     )
     abandoned = [
-        run for run in instance.get_runs(unfinished) if _is_gone(run.tags.get(PROCESS_TAG))
+        run
+        for run in instance.get_runs(unfinished)
+        # A re-execution copies the tag of the run it repeats, and Dagster watches that one itself.
+        if "dagster/parent_run_id" not in run.tags and _is_gone(run.tags.get(PROCESS_TAG))
     ]
     for run in abandoned:
         instance.report_run_failed(run, "the process of this run was killed")

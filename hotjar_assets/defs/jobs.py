@@ -7,9 +7,11 @@ import dagster as dg
 
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Survey
+from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import RECONCILE_JOB, survey_responses, surveys
 from hotjar_assets.defs.partitions import add_surveys, known_surveys, range_tags
 from hotjar_assets.defs.retention import delete_old_runs
+from hotjar_assets.errors import HotjarApiError
 from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.sync import Depth
 
@@ -47,6 +49,7 @@ def register_surveys(instance: dg.DagsterInstance, client: HotjarClient) -> list
     Raises:
         HotjarApiError: A listing failed; no partition was added.
     """
+    fail_abandoned_runs(instance)
     listed = client.list_surveys()
     add_surveys(instance, (str(survey.id) for survey in listed))
     return listed
@@ -66,10 +69,17 @@ def _schedule(
 ) -> dg.ScheduleDefinition:
     @dg.schedule(name=name, cron_schedule=cron_schedule, job_name=job_name, description=description)
     def evaluate(context: dg.ScheduleEvaluationContext, hotjar: HotjarResource) -> dg.RunRequest:
+        instance = context.instance
         with as_failure():
-            register_surveys(context.instance, hotjar.client())
-            delete_old_runs(context.instance, (sync_job.name, reconcile_job.name))
-            return sync_request(context.instance, run_config(depth))
+            try:
+                register_surveys(instance, hotjar.client())
+            except HotjarApiError as error:
+                # What is known can be read all the same, and a weekly tick does not come again.
+                if not (error.retryable and known_surveys(instance)):
+                    raise
+                context.log.warning("new surveys are not registered this time: %s", error)
+            delete_old_runs(instance, (sync_job.name, reconcile_job.name))
+            return sync_request(instance, run_config(depth))
 
     return evaluate
 

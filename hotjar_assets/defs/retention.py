@@ -12,7 +12,7 @@ import dagster as dg
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, known_surveys
 
 KEPT_DAYS = 30
-MOST_AT_ONCE = 100
+MOST_AT_ONCE = 20
 """Runs deleted in one go: a tick has a minute."""
 _ENDED = [
     dg.DagsterRunStatus.SUCCESS,

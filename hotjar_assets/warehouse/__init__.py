@@ -77,6 +77,7 @@ class Warehouse:
     ) -> None:
         self.path = Path(path)
         self._file_id_of_states: str | None = None
+        self._privacy_facts: dict[str, str] = {}
         self._database = Database(
             self.path,
             lock_timeout_seconds=lock_timeout_seconds,
@@ -116,6 +117,7 @@ class Warehouse:
             HotjarStoreError: It is of another mode or key, and `rewrite` is not wanted.
         """
         wanted = {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
+        self._privacy_facts = wanted
         with self._writing(None) as connection:
             meta = qualified(connection, META.name)
             noted = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
@@ -130,7 +132,18 @@ class Warehouse:
                     f"settings say {privacy.mode.value}, or its key is another; rewrite the file "
                     "with reconcile_job (hotjar-assets sync --full), or restore the settings"
                 )
-            rewrite_personal(connection, privacy)
+            # Hashes under another key join with nothing; they come back with the rows.
+            was_hashed = facts["pii"] == PiiMode.HASH.value
+            drops = was_hashed and privacy.mode is PiiMode.HASH
+            rewrite_personal(connection, Privacy(PiiMode.DROP) if drops else privacy)
+            # Until each survey was read whole, its rows are partly of the old mode.
+            unsettled, responses = (
+                qualified(connection, table.name) for table in (UNSETTLED, SURVEY_RESPONSES)
+            )
+            connection.execute(
+                f"INSERT INTO {unsettled} SELECT DISTINCT survey_id, $now FROM {responses}",
+                {"now": datetime.now(UTC)},
+            )
             connection.execute(f"DELETE FROM {meta} WHERE name LIKE 'pii%'")
             connection.executemany(f"INSERT INTO {meta} VALUES (?, ?)", list(wanted.items()))
 
@@ -150,7 +163,8 @@ class Warehouse:
                 SURVEY_RESPONSES,
                 "SELECT survey_id, epoch_us(max(created_at)) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
-                "AND deleted_at IS NULL AND created_at <= $now GROUP BY survey_id",
+                "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND $now "
+                "GROUP BY survey_id",
                 ids=list(survey_ids),
                 now=datetime.now(UTC),
             )
@@ -268,6 +282,13 @@ class Warehouse:
                 raise HotjarStoreError(
                     f"{self.path} is not the file it was when the sync began, and what was read "
                     "rests on that one; sync again (nothing was changed)"
+                )
+            meta = qualified(connection, META.name)
+            noted = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
+            if not noted.items() >= self._privacy_facts.items():
+                raise HotjarStoreError(
+                    f"{self.path} was rewritten for another HOTJAR_PII or key while the sync was "
+                    "running; restart with the same settings (nothing was changed)"
                 )
             merge = Merge(connection, SURVEY_RESPONSES)
             survey_ids = [read.survey_id for read in reads]

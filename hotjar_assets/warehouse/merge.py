@@ -177,10 +177,12 @@ class Merge:
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
-            "unnest($full::BOOLEAN[]) AS is_full, unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
+            "unnest($tells::BOOLEAN[]) AS tells_deleted, unnest($settles::BOOLEAN[]) AS settles, "
+            "unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
             "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
             ids=[read.survey_id for read in reads],
-            full=[read.is_full or read.is_removed for read in reads],
+            tells=[read.tells_deleted or read.is_removed for read in reads],
+            settles=[read.settles or read.is_removed for read in reads],
             before=[read.survey_id in before for read in reads],
             starts=[read.started_at for read in reads],
             floors=[read.floor for read in reads],
@@ -189,35 +191,35 @@ class Merge:
 
     def purge(self) -> dict[str, int]:
         """Delete what an earlier full sync marked, and count it by survey."""
-        condition = "t.survey_id = i.survey_id AND i.is_full AND t.deleted_at < i.started_at"
+        condition = "t.survey_id = i.survey_id AND i.tells_deleted AND t.deleted_at < i.started_at"
         marked = f"FROM {{table}} t JOIN walks i ON {condition} GROUP BY t.survey_id"
         counts = dict(self.execute(f"SELECT t.survey_id, count(*) {marked}").fetchall())
         self.execute(f"DELETE FROM {{table}} t USING walks i WHERE {condition}")
         return counts
 
     def mark_unseen(self) -> None:
-        """Mark the rows that a full walk did not see."""
+        """Mark the rows that a walk which tells what is deleted did not see."""
         self.execute(
             f"UPDATE {{table}} t SET deleted_at = $now, synced_at = $now FROM walks w "
-            f"WHERE w.is_full AND {self._unseen}"
+            f"WHERE w.tells_deleted AND {self._unseen}"
         )
 
     def vanished(self) -> dict[str, int]:
         """Count by survey the rows that a walk did not see although it passed their place."""
-        unseen = f"FROM {{table}} t, walks w WHERE NOT w.is_full AND {self._unseen}"
+        unseen = f"FROM {{table}} t, walks w WHERE NOT w.settles AND {self._unseen}"
         counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
         return dict(self.execute(counts).fetchall())
 
     def note_unsettled(self, overlapped: Sequence[SurveyRead]) -> None:
-        """Keep in mind, until a full walk, the surveys whose pages shifted under a walk."""
+        """Keep in mind, until a walk settles it, the surveys whose pages shifted under a walk."""
         self.execute(
             f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
-            "WHERE NOT w.is_full AND (w.survey_id IN (SELECT unnest($overlapped::VARCHAR[])) "
+            "WHERE NOT w.settles AND (w.survey_id IN (SELECT unnest($overlapped::VARCHAR[])) "
             f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
             overlapped=[read.survey_id for read in overlapped],
         )
         self.execute(
-            "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE is_full)"
+            "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE settles)"
         )
 
     @property

@@ -52,8 +52,10 @@ def find_rows(
         f"""WITH direct AS (SELECT * FROM {table} WHERE {condition})
             SELECT survey_id, response_id, hotjar_user_id FROM direct UNION
             SELECT survey_id, response_id, hotjar_user_id FROM {table}
-            WHERE hotjar_user_id IN (SELECT hotjar_user_id FROM direct) ORDER BY ALL""",
-        values,
+            WHERE hotjar_user_id IN (SELECT hotjar_user_id FROM direct)
+              AND hotjar_user_id NOT IN (SELECT unnest($nobody::VARCHAR[])) ORDER BY ALL""",
+        # An empty id is nobody's: it would join everybody who has none.
+        {**values, "nobody": ["", privacy.hash("")]},
     ).fetchall()
 
 

@@ -125,3 +125,12 @@ def test_erasing_fails_as_a_whole(store, survey_id, bobs):
     with pytest.raises(Exception, match="nothing was changed"):
         store.warehouse.erase_person(Person(email=ADDRESS), KEEP)
     assert model.responses(store.path) == before
+
+
+def test_people_without_an_id_are_not_taken_for_one_person(account, store, survey_id):
+    question = account.survey(survey_id)["questions"][0]["id"]
+    answers = [{"question_id": question, "answer": ADDRESS}]
+    (bob,) = account.add_responses(survey_id, hotjar_user_id="", answers=answers)
+    account.add_responses(survey_id, 3, hotjar_user_id="")
+    store.sync(survey_id)
+    assert erased(store, Person(email=ADDRESS)) == [bob]

@@ -407,3 +407,26 @@ def test_a_column_that_somebody_added_keeps_its_values(account, store, synced_id
     with store.warehouse._database.connected() as connection:
         reviewers = connection.execute(f"SELECT DISTINCT reviewed_by FROM {table}").fetchall()
     assert reviewers == [("ada",)]
+
+
+def test_a_full_walk_whose_pages_overlapped_marks_and_settles_nothing(
+    account, server, store, synced_id
+):
+    gone = account.responses(synced_id)[40]["id"]
+    account.delete_response(synced_id, gone)
+    server.faults.add(Fault("overlap", path="responses", rows=2))
+    assert counted(store, synced_id, depth=Depth.ALL) == (249 + 1, 0, 0, 0)
+    assert store.warehouse.survey_states([synced_id])[synced_id].unsettled
+    assert counted(store, synced_id, depth=Depth.ALL, is_second=True) == (250, 0, 0, 0)
+    assert not store.warehouse.survey_states([synced_id])[synced_id].unsettled
+    server.faults.clear()
+    assert counted(store, synced_id, depth=Depth.ALL) == (250, 0, 0, 1)
+
+
+def test_a_survey_stored_with_an_impossible_instant_can_be_read_again(server, store, survey_id):
+    def ancient(rows: list[Any]) -> list[Any]:
+        return [{**row, "created_time": "0001-01-01T00:00:00+14:00"} for row in rows]
+
+    server.faults.add(Fault("mutate_rows", path="responses", transform=ancient))
+    assert counted(store, survey_id) == (250, 250, 0, 0)
+    assert counted(store, survey_id) == (250, 0, 0, 0)

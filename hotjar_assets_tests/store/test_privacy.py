@@ -176,3 +176,29 @@ def test_stored_values_can_be_read_without_the_package(store, survey_id, person)
         ).fetchone()
     assert counts is not None
     assert counts[0] >= 2
+
+
+def test_a_sync_under_the_old_mode_commits_nothing_after_the_file_was_rewritten(
+    account, store, survey_id, person
+):
+    sync(store, survey_id, KEEP)
+    rewriting = type(store)(store.client, store.path)
+    rewriting.warehouse.adopt(DROP, rewrite=True)
+    account.add_responses(survey_id, hotjar_user_id="MARK1")
+    with pytest.raises(HotjarStoreError, match="was rewritten"):
+        store.sync(survey_id, privacy=KEEP)
+    assert "MARK1" not in everything(store, survey_id)
+
+
+def test_a_file_that_was_rewritten_is_read_whole_at_the_next_chance(store, survey_id, person):
+    sync(store, survey_id, DROP)
+    store.warehouse.adopt(KEEP, rewrite=True)
+    assert sync(store, survey_id, KEEP)[survey_id].read.pages == 3
+    assert [mark for mark in MARKS if mark not in everything(store, survey_id)] == []
+
+
+def test_another_key_leaves_no_hash_of_the_old_one(account, store, survey_id, person):
+    sync(store, survey_id, HASH)
+    account.delete_response(survey_id, person)
+    store.warehouse.adopt(Privacy(PiiMode.HASH, b"another key, also long"), rewrite=True)
+    assert str(HASH.value("user-MARK1")) not in everything(store, survey_id)
