@@ -239,7 +239,7 @@ class ResponseSync:
             Reading goes on while the caller handles a group; it may delete the group's segments.
         """
         waiting = iter(self.survey_ids)
-        finished: queue.SimpleQueue[SurveyRead | HotjarError] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[SurveyRead | BaseException] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="hotjar-reader")
         given_up = threading.Event()
         under_way = 0
@@ -257,7 +257,7 @@ class ResponseSync:
             while under_way:
                 group: list[SurveyRead] = []
                 for read in _closely_following(finished):
-                    if isinstance(read, HotjarError):
+                    if isinstance(read, BaseException):
                         raise read
                     group.append(read)
                     under_way += begin(1) - 1
@@ -272,7 +272,7 @@ class ResponseSync:
 
     def _walk_or_error(
         self, state: SurveyState, spool_folder: Path, given_up: threading.Event
-    ) -> SurveyRead | HotjarError:
+    ) -> SurveyRead | BaseException:
         """Walk one survey; an error is returned only if no other survey can be read either."""
         try:
             return self._walk(state, spool_folder, given_up)
@@ -286,6 +286,8 @@ class ResponseSync:
             place = extract_tb(error.__traceback__)[-1]
             problem = f"unexpected {type(error).__name__} in {place.name}, line {place.lineno}"
             return SurveyRead(state.survey_id, datetime.now(UTC), error=HotjarError(problem))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            return error
 
     def _is_full(self, state: SurveyState) -> bool:
         return self.depth is Depth.ALL or state.unsettled
