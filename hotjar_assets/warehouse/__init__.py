@@ -32,6 +32,7 @@ from hotjar_assets.spool import Segment, spool_folder
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
 from hotjar_assets.warehouse.database import (
     Database,
+    OutOfMemoryError,
     RowsRefusedError,
     add_columns,
     create_schema,
@@ -242,7 +243,10 @@ class Warehouse:
             HotjarStoreError: The file cannot be written at all. Nothing was changed.
         """
         try:
-            return dict(self._commit_group(reads, purge=purge))
+            try:
+                return dict(self._commit_group(reads, purge=purge, frugal=True))
+            except OutOfMemoryError:
+                return dict(self._commit_group(reads, purge=purge, frugal=False))
         except RowsRefusedError as error:
             if len(reads) == 1:
                 return {reads[0].survey_id: error}
@@ -275,9 +279,11 @@ class Warehouse:
                 erase_rows(connection, rows)
         return rows
 
-    def _commit_group(self, reads: Sequence[SurveyRead], *, purge: bool) -> dict[str, Figures]:
+    def _commit_group(
+        self, reads: Sequence[SurveyRead], *, purge: bool, frugal: bool
+    ) -> dict[str, Figures]:
         account = next((read.account for read in reads if read.account), None)
-        with self._writing(account) as connection:
+        with self._writing(account, frugal=frugal) as connection:
             if self._file_id_of_states not in {None, _file_id(connection)}:
                 raise HotjarStoreError(
                     f"{self.path} is not the file it was when the sync began, and what was read "
@@ -315,9 +321,11 @@ class Warehouse:
             }
 
     @contextmanager
-    def _writing(self, account: str | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _writing(
+        self, account: str | None, *, frugal: bool = False
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a transaction on a file that is of this account (None: of whichever it is)."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(frugal=frugal) as connection:
             _prepare(connection, self.path, account)
             yield connection
 
