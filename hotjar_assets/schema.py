@@ -53,7 +53,7 @@ class Table:
 
 
 _DELETED_AT = Column(
-    "deleted_at", "TIMESTAMPTZ", "When a full sync found the row gone from Hotjar; else null."
+    "deleted_at", "TIMESTAMPTZ", "When the row was found gone from Hotjar; else null."
 )
 _SYNCED_AT = Column("synced_at", "TIMESTAMPTZ", "When the row was last written here.")
 _EXTRA = Column(
