@@ -245,6 +245,11 @@ class Transport:
         if session is None:
             session = self._local.session = _Session()
             session.trust_env = self._use_environment
+            # Once for a session: looked up anew for every request, as requests does by itself, the
+            # environment costs as much as sending it.
+            found = session.merge_environment_settings(self._base_url, {}, None, None, None)
+            session.proxies, session.verify = found["proxies"], found["verify"]
+            session.trust_env = False
             # Without an auth of its own, requests would let a ~/.netrc replace the token.
             session.auth = _leave_as_is
             self._sessions.append(session)
