@@ -6,7 +6,7 @@ erases; `Warehouse` is their door.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from hotjar_assets.schema import (
 from hotjar_assets.spool import Segment, spool_folder
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
 from hotjar_assets.warehouse.database import (
+    MEMORY_LIMITS,
     Database,
     OutOfMemoryError,
     RowsRefusedError,
@@ -38,6 +39,7 @@ from hotjar_assets.warehouse.database import (
     create_schema,
     qualified,
     rows_if_any,
+    tables_of,
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
 from hotjar_assets.warehouse.merge import Figures, Merge, chunks
@@ -243,10 +245,7 @@ class Warehouse:
             HotjarStoreError: The file cannot be written at all. Nothing was changed.
         """
         try:
-            try:
-                return dict(self._commit_group(reads, purge=purge, frugal=True))
-            except OutOfMemoryError:
-                return dict(self._commit_group(reads, purge=purge, frugal=False))
+            return dict(self._commit_frugally(reads, purge=purge))
         except RowsRefusedError as error:
             if len(reads) == 1:
                 return {reads[0].survey_id: error}
@@ -279,11 +278,18 @@ class Warehouse:
                 erase_rows(connection, rows)
         return rows
 
+    def _commit_frugally(self, reads: Sequence[SurveyRead], *, purge: bool) -> dict[str, Figures]:
+        *limits, last = MEMORY_LIMITS
+        for limit in limits:
+            with suppress(OutOfMemoryError):
+                return self._commit_group(reads, purge=purge, memory_limit=limit)
+        return self._commit_group(reads, purge=purge, memory_limit=last)
+
     def _commit_group(
-        self, reads: Sequence[SurveyRead], *, purge: bool, frugal: bool
+        self, reads: Sequence[SurveyRead], *, purge: bool, memory_limit: str
     ) -> dict[str, Figures]:
         account = next((read.account for read in reads if read.account), None)
-        with self._writing(account, frugal=frugal) as connection:
+        with self._writing(account, memory_limit=memory_limit) as connection:
             if self._file_id_of_states not in {None, _file_id(connection)}:
                 raise HotjarStoreError(
                     f"{self.path} is not the file it was when the sync began, and what was read "
@@ -322,10 +328,10 @@ class Warehouse:
 
     @contextmanager
     def _writing(
-        self, account: str | None, *, frugal: bool = False
+        self, account: str | None, *, memory_limit: str = ""
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a transaction on a file that is of this account (None: of whichever it is)."""
-        with self._database.transaction(frugal=frugal) as connection:
+        with self._database.transaction(memory_limit=memory_limit) as connection:
             _prepare(connection, self.path, account)
             yield connection
 
@@ -339,9 +345,10 @@ def _file_id(connection: duckdb.DuckDBPyConnection | None) -> str | None:
 def _prepare(connection: duckdb.DuckDBPyConnection, path: Path, account: str | None) -> None:
     """Make or extend the tables, and refuse a file of another account or a newer release."""
     create_schema(connection, SCHEMA)
+    there = tables_of(connection, SCHEMA)
     for table in (META, SURVEYS, SURVEY_RESPONSES, FORGOTTEN, UNSETTLED):
         types = {column.name: column.type for column in table.columns}
-        add_columns(connection, SCHEMA, table.name, types)
+        add_columns(connection, SCHEMA, table.name, types, there.get(table.name, {}))
     meta = qualified(connection, META.name)
     known = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
     if int(known.get("schema_version") or SCHEMA_VERSION) > int(SCHEMA_VERSION):

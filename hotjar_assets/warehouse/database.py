@@ -23,8 +23,11 @@ from hotjar_assets.schema import SCHEMA, Table
 logger = logging.getLogger(__name__)
 
 
-FRUGAL_MEMORY = "200MB"
-"""Of 600,000 rows committed at once, 850 MB would else stay in memory; below 160 MB they fail."""
+MEMORY_LIMITS = ("80MB", "200MB", "")
+"""What a commit may keep in memory, tried in this order; "" is what DuckDB takes by itself.
+
+Without a limit, 600,000 rows committed at once took 850 MB; with one, they wait on the disk.
+"""
 
 
 class Database:
@@ -60,11 +63,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def transaction(self, *, frugal: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self, *, memory_limit: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a transaction: committed at the end, rolled back on any exception.
 
         Args:
-            frugal: Whether rows that are not committed yet go to disk beyond `FRUGAL_MEMORY`.
+            memory_limit: Beyond it, rows that are not committed yet go to disk.
 
         Raises:
             HotjarStoreError: The file cannot be written, or refused a statement.
@@ -73,8 +76,8 @@ class Database:
         with self.connected() as connection:
             # A second thread would parse rows no sooner, and double the buffers it parses them in.
             connection.execute("SET threads = 1")
-            if frugal:
-                connection.execute(f"SET memory_limit = '{FRUGAL_MEMORY}'")
+            if memory_limit:
+                connection.execute(f"SET memory_limit = {literal(memory_limit)}")
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -189,14 +192,19 @@ def literal(text: str) -> str:
 
 def columns_of(connection: duckdb.DuckDBPyConnection, table: str, schema: str) -> dict[str, str]:
     """Map the columns of an existing table to their types; empty if there is no such table."""
-    return dict(
-        connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = current_database() AND schema_name = $schema "
-            "AND table_name = $table ORDER BY column_index",
-            {"schema": schema, "table": table},
-        ).fetchall()
-    )
+    return tables_of(connection, schema).get(table, {})
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, schema: str) -> dict[str, dict[str, str]]:
+    """Map the tables of a schema to their columns and types, in one query: each costs 4 ms."""
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = ? ORDER BY column_index",
+        [schema],
+    ).fetchall():
+        tables.setdefault(table, {})[column] = kind
+    return tables
 
 
 def rows_if_any(
@@ -216,10 +224,14 @@ def create_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
 
 
 def add_columns(
-    connection: duckdb.DuckDBPyConnection, schema: str, table: str, types: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    table: str,
+    types: Mapping[str, str],
+    there: Mapping[str, str],
 ) -> None:
-    """Create the table, or add the columns it lacks."""
-    name, there = qualified(connection, table, schema), columns_of(connection, table, schema)
+    """Create the table, or add the columns it lacks beside those that are there."""
+    name = qualified(connection, table, schema)
     if not there:
         columns = ", ".join(f"{quote(column)} {kind}" for column, kind in types.items())
         connection.execute(f"CREATE TABLE {name} ({columns})")

@@ -79,7 +79,8 @@ def replace_rows(database: Database, part: TableSlice, frame: "pd.DataFrame") ->
         connection.register("frame", frame)
         given = _frame_types(connection, frame)
         create_schema(connection, part.schema)
-        add_columns(connection, part.schema, part.table, given)
+        there = columns_of(connection, part.table, part.schema)
+        add_columns(connection, part.schema, part.table, given, there)
         types = columns_of(connection, part.table, part.schema)
         _refuse_loss(connection, part, given, types)
         stray = f"SELECT count(*) FROM frame WHERE ({part.condition}) IS NOT TRUE"

@@ -1,5 +1,6 @@
 """Merging spooled rows into a table, and marking what a walk should have met and did not."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +13,8 @@ from hotjar_assets.spool import Segment
 from hotjar_assets.sync import SurveyRead
 from hotjar_assets.warehouse.database import columns_of, literal, qualified, quote
 
-_CHUNK_ROWS = 20_000
-_MIN_OBJECT_BYTES = 1024 * 1024
+_CHUNK_ROWS = 10_000
+_BUFFER_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,20 @@ def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
         chunk.append(segment)
     if chunk:
         yield chunk
+
+
+def _lines(segments: Sequence[Segment]) -> str:
+    """Return SQL for a relation of the segments' lines, in its column `line`.
+
+    As CSV of one column, by separators that JSON escapes: `read_json` would take 36 MB of buffers.
+    """
+    files = ", ".join(literal(str(segment.path)) for segment in segments)
+    longest = max(segment.longest for segment in segments)
+    return (
+        f"read_csv([{files}], columns = {{{{'line': 'VARCHAR'}}}}, auto_detect = false, "
+        f"header = false, delim = chr(30), quote = '', escape = '', max_line_size = {longest}, "
+        f"buffer_size = {max(_BUFFER_BYTES, 2 * longest)})"
+    )
 
 
 class Merge:
@@ -113,19 +128,16 @@ class Merge:
         """
         table = self._table
         columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
-        record = ", ".join(f"{quote(name)}: {literal(kind)}" for name, kind in table.record.items())
-        files = ", ".join(literal(str(segment.path)) for segment in segments)
         latest = (
             f"QUALIFY row_number() OVER (PARTITION BY {self._names['keys']} "
             'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
             if len(segments) > 1 or segments[0].has_duplicates
             else ""
         )
-        longest = max(_MIN_OBJECT_BYTES, *(segment.longest for segment in segments))
         self.execute(
-            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {columns} FROM read_json([{files}], "
-            f"format = 'newline_delimited', columns = {{{{{record}}}}}, "
-            f"maximum_object_size = {longest}) {latest}"
+            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {columns} "
+            f"FROM (SELECT unnest(from_json(line, $record)) FROM {_lines(segments)}) {latest}",
+            record=json.dumps(table.record),
         )
         if table is SURVEY_RESPONSES:
             self.execute("DELETE FROM incoming i USING {forgotten} t WHERE {same_key}")
@@ -138,6 +150,15 @@ class Merge:
             "CREATE OR REPLACE TEMP TABLE existing AS SELECT * FROM {table} t "
             "WHERE EXISTS (FROM incoming i WHERE {same_key})"
         )
+        if self.one("SELECT count(*) FROM existing")[0]:
+            self._replace_changed()
+        self.execute(
+            "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "
+            "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
+        )
+
+    def _replace_changed(self) -> None:
+        table = self._table
         merged = ", ".join(
             # Removed at Hotjar may mean null or empty.
             f"CASE WHEN len(i.{column.name}) > 0 THEN i.{column.name} "
@@ -161,10 +182,6 @@ class Merge:
         self.execute(
             "INSERT INTO {table} BY NAME "
             f"SELECT * EXCLUDE (t), $now AS synced_at{others} FROM changed"
-        )
-        self.execute(
-            "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "
-            "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
     def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
