@@ -35,14 +35,18 @@ from hotjar_assets.errors import (
     HotjarTransportError,
 )
 from hotjar_assets.privacy import Privacy
+from hotjar_assets.seats import Seats
 from hotjar_assets.spool import Segment, SpoolWriter
 
 logger = logging.getLogger(__name__)
 FinishedT = TypeVar("FinishedT")
 
-GROUP_ROWS = 40_000
-GROUP_SECONDS = 0.5
+GROUP_ROWS = 120_000
+GROUP_SECONDS = 1.0
 """Finished surveys are handed over after so many rows or so long, whichever comes first."""
+COLLECTING_SHARE = 4
+"""Groups are collected this many times as long as the last one took to store: each time it is
+stored, a database rewrites the end of its table."""
 WAITING_PER_READER = 8
 """Surveys that may be begun or wait for the store, for each reader: bounds the spool."""
 
@@ -206,12 +210,12 @@ class ResponseSync:
         depth: How far back.
         lookback_days: Days a `LOOKBACK` reads again.
         start_at: Nothing older is read or marked as deleted.
-        concurrency: Surveys read at once.
+        concurrency: Surveys read at once, where reading mostly waits for the API.
         purge: Whether a full sync removes rows that an earlier one marked as deleted.
         is_second: Whether these surveys were read just before and are read whole now because pages
             had shifted; then overlapping pages are believed to be the API's habit.
         privacy: What personal values become before they are spooled.
-        report: Called with each survey's figures when all surveys are stored.
+        report: Called with the figures by survey id when all surveys are stored.
     """
 
     client: HotjarClient
@@ -223,7 +227,7 @@ class ResponseSync:
     purge: bool = False
     is_second: bool = False
     privacy: Privacy = field(default_factory=Privacy)
-    report: Callable[[str, Mapping[str, Any]], None] = lambda _survey_id, _figures: None
+    report: Callable[[Mapping[str, Mapping[str, Any]]], None] = lambda _figures: None
 
     def read(
         self, states: Mapping[str, SurveyState], spool_folder: Path
@@ -241,13 +245,14 @@ class ResponseSync:
         waiting = iter(self.survey_ids)
         finished: queue.SimpleQueue[SurveyRead | BaseException] = queue.SimpleQueue()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="hotjar-reader")
-        given_up = threading.Event()
-        under_way = 0
+        seats, given_up = Seats(self.concurrency), threading.Event()
+        under_way, storing = 0, 0.0
         self.client.resume()
 
         def walk(survey_id: str) -> None:
             state = states.get(survey_id, SurveyState(survey_id))
-            finished.put(self._walk_or_error(state, spool_folder, given_up))
+            with seats.taken():
+                finished.put(self._walk_or_error(state, spool_folder, given_up))
 
         def begin(most: int) -> int:
             return sum(bool(pool.submit(walk, survey_id)) for survey_id in islice(waiting, most))
@@ -256,14 +261,17 @@ class ResponseSync:
             under_way = begin(self.concurrency * WAITING_PER_READER)
             while under_way:
                 group: list[SurveyRead] = []
-                for read in _closely_following(finished):
+                patience = max(GROUP_SECONDS, storing * COLLECTING_SHARE)
+                for read in _closely_following(finished, patience):
                     if isinstance(read, BaseException):
                         raise read
                     group.append(read)
                     under_way += begin(1) - 1
                     if not under_way or sum(read.rows for read in group) >= GROUP_ROWS:
                         break
+                handed_over = monotonic()
                 yield group
+                storing = monotonic() - handed_over
         finally:
             given_up.set()
             if under_way:
@@ -378,10 +386,12 @@ def _until(given_up: threading.Event, pages: Iterable[Page[Response]]) -> Iterat
         yield page
 
 
-def _closely_following(finished: "queue.SimpleQueue[FinishedT]") -> Iterator["FinishedT"]:
-    """Wait for one, then yield what comes within `GROUP_SECONDS`."""
+def _closely_following(
+    finished: "queue.SimpleQueue[FinishedT]", seconds: float
+) -> Iterator["FinishedT"]:
+    """Wait for one, then yield what comes within so many seconds."""
     yield finished.get()
-    deadline = monotonic() + GROUP_SECONDS
+    deadline = monotonic() + seconds
     with suppress(queue.Empty):
         while True:
             yield finished.get(timeout=max(0.0, deadline - monotonic()))
