@@ -157,13 +157,13 @@ class _HotjarIOManager(dg.IOManager):
                         failed[survey_id] = result
                         continue
                     stored[survey_id] = _sum(stored.get(survey_id), reads[survey_id], result)
-                    logger.info(
-                        "survey %s: %d rows, %d new",
-                        survey_id,
-                        result.rows,
-                        result.new,
-                        extra={"survey_id": survey_id},
-                    )
+                # One line for the group: Dagster stores each line as an event of its own.
+                logger.info(
+                    "%d surveys committed; new responses: %s",
+                    len(results),
+                    _news(results),
+                    extra={"surveys_stored": len(results)},
+                )
                 for segment in (segment for read in group for segment in read.segments):
                     segment.path.unlink(missing_ok=True)
 
@@ -200,8 +200,7 @@ class _HotjarIOManager(dg.IOManager):
             dagster.Failure: Some surveys failed; names them.
         """
         if not failed:
-            for survey_id, metadata in committed.items():
-                sync.report(survey_id, metadata)
+            sync.report(committed)
             return
         # Dagster records a failing step's partitions as failed, those that are stored included.
         for survey_id, metadata in committed.items():
@@ -249,6 +248,11 @@ class _HotjarIOManager(dg.IOManager):
             window = context.asset_partitions_time_window
             return TableSlice(schema, path[-1], expression, window=(window.start, window.end))
         return TableSlice(schema, path[-1], expression, keys=tuple(context.asset_partition_keys))
+
+
+def _news(results: Mapping[str, Figures | HotjarStoreError]) -> str:
+    new = {key: result.new for key, result in results.items() if isinstance(result, Figures)}
+    return ", ".join(f"{count} in {key}" for key, count in new.items() if count) or "none"
 
 
 def _sum(

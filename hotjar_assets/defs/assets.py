@@ -80,8 +80,10 @@ def survey_responses(
     later, and the weekly reconcile run marks what Hotjar no longer has (`deleted_at`).
     """
 
-    def report(survey_id: str, figures: Mapping[str, Any]) -> None:
-        context.add_asset_metadata(figures, partition_key=survey_id)
+    def report(figures: Mapping[str, Mapping[str, Any]]) -> None:
+        with survey_partitions.held():
+            for survey_id, metadata in figures.items():
+                context.add_asset_metadata(metadata, partition_key=survey_id)
 
     has_partitions = context.has_partition_key or context.has_partition_key_range
     if not has_partitions:

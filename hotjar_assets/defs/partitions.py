@@ -1,11 +1,46 @@
 """The partitions of `hotjar/survey_responses`, and how a run names some of them."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import groupby
 
 import dagster as dg
 
-survey_partitions = dg.DynamicPartitionsDefinition(name="survey_id")
+_held: ContextVar[dict[dg.PartitionKeyRange, Sequence[str]] | None] = ContextVar(
+    "_held", default=None
+)
+
+
+class DynamicPartitionsDefinition(dg.DynamicPartitionsDefinition):
+    """Dagster's, and of its name, which Dagster stores: but able to hold the keys of a range.
+
+    `context.add_asset_metadata(partition_key=…)` asks the event log for all keys at every call,
+    which for 500 partitions takes longer than to read them from the API.
+    """
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Ask for the keys of a range once, for as long as this lasts."""
+        token = _held.set({})
+        try:
+            yield
+        finally:
+            _held.reset(token)
+
+    def get_partition_keys_in_range(
+        self, partition_key_range: dg.PartitionKeyRange
+    ) -> Sequence[str]:
+        """List the keys from the first to the last of a range, in Dagster's order."""
+        held = _held.get()
+        if held is None:
+            return super().get_partition_keys_in_range(partition_key_range)
+        if partition_key_range not in held:
+            held[partition_key_range] = super().get_partition_keys_in_range(partition_key_range)
+        return held[partition_key_range]
+
+
+survey_partitions = DynamicPartitionsDefinition(name="survey_id")
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"

@@ -1,5 +1,6 @@
 """Partition keys, and the tags by which a run names some of them."""
 
+import dagster as dg
 import pytest
 
 from hotjar_assets.defs.partitions import (
@@ -54,3 +55,35 @@ def test_adding_known_surveys_again_changes_nothing(deployment):
 
     assert add_surveys(deployment.instance, ["9", "5"]) == []
     assert list(known_surveys(deployment.instance)) == ["5", "9"]
+
+
+def keys_of(deployment, first, last):
+    with dg.partition_loading_context(dynamic_partitions_store=deployment.instance):
+        return list(
+            survey_partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
+        )
+
+
+def test_keys_of_a_range_are_asked_for_once_while_they_are_held(deployment):
+    add_surveys(deployment.instance, ["1", "3"])
+    with survey_partitions.held():
+        before = keys_of(deployment, "1", "3")
+        deployment.instance.delete_dynamic_partition("survey_id", "1")
+        meanwhile = keys_of(deployment, "1", "3")
+
+    assert before == meanwhile == ["1", "3"]
+
+
+def test_keys_of_a_range_are_not_held_beyond(deployment):
+    add_surveys(deployment.instance, ["1", "3"])
+    with survey_partitions.held():
+        keys_of(deployment, "1", "3")
+    deployment.instance.delete_dynamic_partition("survey_id", "1")
+    add_surveys(deployment.instance, ["1"])
+
+    assert keys_of(deployment, "3", "1") == ["3", "1"]
+
+
+def test_dagster_sees_the_partitions_as_its_own_kind():
+    assert survey_partitions == dg.DynamicPartitionsDefinition(name="survey_id")
+    assert type(survey_partitions).__name__ == dg.DynamicPartitionsDefinition.__name__

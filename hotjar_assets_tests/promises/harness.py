@@ -198,7 +198,9 @@ class Tables:
                 depth,
                 lookback_days=lookback_days,
                 purge=purge,
-                report=lambda key, figures: outcome.stored.update({key: dict(figures)}),
+                report=lambda figures: outcome.stored.update(
+                    {key: dict(each) for key, each in figures.items()}
+                ),
             )
             return self._handle(survey_responses.key, output, outcome, kill)
 
