@@ -161,6 +161,15 @@ print(*({forbidden!r} & set(sys.modules)))
     assert (outcome.returncode, outcome.stdout.split()) == (0, []), outcome.stderr
 
 
+def test_nothing_heavy_is_imported_before_it_is_used():
+    heavy = {"dbt", "dagster_dbt", "matplotlib", "rich.progress", "hotjar_assets.sandbox"}
+    program = f"import hotjar_assets.runs, sys; print(*({heavy!r} & set(sys.modules)))"
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout.split() == []
+
+
 # --- What they declare and pin -----------------------------------------------------------------
 
 
