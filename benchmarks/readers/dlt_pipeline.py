@@ -1,4 +1,8 @@
-"""dlt's rest_api source, as its documentation recommends for a parent and its children."""
+"""dlt's rest_api source, set as its performance guide recommends.
+
+Parallel extraction, workers, no nested tables, Parquet. It merges by key: only that gives the same
+rows when it is run again.
+"""
 
 import os
 
@@ -55,7 +59,7 @@ def work() -> int:
         dataset_name="hotjar",
         pipelines_dir=os.environ["PIPELINES"],
     )
-    pipeline.run(resources)
+    pipeline.run(resources, loader_file_format="parquet")
     with pipeline.sql_client() as client:
         ((count,),) = client.execute_sql("SELECT count(*) FROM survey_responses") or [(0,)]
     return int(count)
