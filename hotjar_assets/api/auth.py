@@ -1,13 +1,14 @@
-"""OAuth client credentials: getting a token, keeping it, replacing it.
+"""How requests prove who asks: getting credentials, keeping them, replacing them.
 
-Knows tokens and nothing of pages or retries. The transport sends the token request.
+Knows tokens and nothing of pages or retries. The transport sends the login request.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from hotjar_assets.errors import HotjarAuthError, HotjarSchemaError
 
@@ -20,82 +21,162 @@ REFRESH_MARGIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class TokenRequest:
-    """`POST path` with a form-encoded body."""
+class Login:
+    """`POST path` with a form-encoded or a JSON body."""
 
     path: str
-    form: dict[str, str] = field(repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    json: Mapping[str, object] | None = field(default=None, repr=False)
 
 
-class ClientCredentials:
-    """One access token for all readers of an account; safe under threads.
+@dataclass(frozen=True)
+class LoginAnswer:
+    """What a login was answered: the fields of its JSON, and the cookies it set."""
+
+    fields: Mapping[str, Any] = field(repr=False)
+    cookies: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What is added to every request."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+SendLogin = Callable[[Login], LoginAnswer]
+
+
+class Auth(Protocol):
+    """One way to prove who asks; safe under threads."""
+
+    refused: str
+    """What it means that a login was refused, and what to do."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be shown."""
+
+    def credentials(self, send: SendLogin) -> Credentials:
+        """Return what is valid now, through `send` if there must be a login."""
+
+    def renew(self, rejected: Credentials, send: SendLogin) -> Credentials | None:
+        """Return credentials other than the rejected ones; None if there are no others."""
+
+
+class TokenAuth(ABC):
+    """One token for all readers of an account; safe under threads.
 
     The token is asked for when first needed, replaced shortly before it expires, and replaced once
-    more when the API rejects it (`renew`). A refusal by the token endpoint is final and remembered:
-    asking again with the same credentials cannot help and may lock the account.
+    more when the API rejects it (`renew`). A refusal of the login is final and remembered: asking
+    again with the same credentials cannot help and may lock the account.
 
     Args:
-        client_id: Client id of the API key.
-        client_secret: Its secret.
         clock: Seconds on a clock that never goes backwards.
     """
 
-    def __init__(
-        self, client_id: str, client_secret: str, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._request = TokenRequest(
-            path="/v1/oauth/token",
-            form={
-                "grant_type": "client_credentials",
-                "client_id": client_id,
-                "client_secret": client_secret,
-            },
-        )
+    refused = "the login was refused; check the credentials"
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._token: str | None = None
         self._refresh_at = 0.0
         self._refusal: HotjarAuthError | None = None
 
-    def secrets(self) -> tuple[str, ...]:
-        """Return what must never be shown."""
-        return (self._request.form["client_secret"], *((self._token,) if self._token else ()))
+    @abstractmethod
+    def _login(self) -> Login:
+        """Return the request that asks for a token."""
 
-    def token(self, send: Callable[[TokenRequest], dict[str, Any]]) -> str:
-        """Return a token that is valid now, through `send` if a new one is needed.
+    @abstractmethod
+    def _token_of(self, answer: LoginAnswer) -> tuple[str, float]:
+        """Return the token of an answer and its lifetime in seconds.
 
         Raises:
-            HotjarAuthError: The token endpoint refused the credentials.
+            HotjarSchemaError: There is none.
+        """
+
+    @abstractmethod
+    def _credentials(self, token: str) -> Credentials:
+        """Return what a request with this token carries."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the token, if there is one; a subclass adds what it logs in with."""
+        return (self._token,) if self._token else ()
+
+    def credentials(self, send: SendLogin) -> Credentials:
+        """Return credentials that are valid now.
+
+        Raises:
+            HotjarAuthError: The login was refused.
         """
         with self._lock:
             if self._token is None or self._clock() >= self._refresh_at:
                 self._token = self._new_token(send)
-            return self._token
+            return self._credentials(self._token)
 
-    def renew(self, rejected: str, send: Callable[[TokenRequest], dict[str, Any]]) -> str:
-        """Return a token other than the rejected one."""
+    def renew(self, rejected: Credentials, send: SendLogin) -> Credentials | None:
+        """Return credentials other than the rejected ones."""
         with self._lock:
             # While this reader waited, another one may have been rejected and replaced it.
-            if self._token is None or self._token == rejected:
+            if self._token is None or self._credentials(self._token) == rejected:
                 self._token = self._new_token(send)
-            return self._token
+            return self._credentials(self._token)
 
-    def _new_token(self, send: Callable[[TokenRequest], dict[str, Any]]) -> str:
+    def _new_token(self, send: SendLogin) -> str:
         if self._refusal is not None:
             # Without its traceback, which would grow with every reader that meets the refusal.
             raise self._refusal.with_traceback(None)
         try:
-            answer = send(self._request)
+            answer = send(self._login())
         except HotjarAuthError as error:
             self._refusal = error
             raise
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise HotjarSchemaError("access_token", "missing from the answer of the token endpoint")
-        try:
-            lifetime = float(answer.get("expires_in", DEFAULT_LIFETIME_SECONDS))
-        except (TypeError, ValueError, OverflowError):
-            lifetime = DEFAULT_LIFETIME_SECONDS
+        token, lifetime = self._token_of(answer)
         margin = min(REFRESH_MARGIN_SECONDS, lifetime / 10)
         self._refresh_at = self._clock() + lifetime - margin
         return token
+
+
+class ClientCredentials(TokenAuth):
+    """The OAuth 2 client credentials grant.
+
+    Args:
+        login: The request for a token; its body holds the secret.
+        secret: The client secret.
+        refused: What a refusal means.
+        clock: Seconds on a clock that never goes backwards.
+    """
+
+    def __init__(
+        self,
+        login: Login,
+        *,
+        secret: str,
+        refused: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(clock=clock)
+        self._request = login
+        self._secret = secret
+        self.refused = refused
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be shown."""
+        return (self._secret, *super().secrets())
+
+    def _login(self) -> Login:
+        return self._request
+
+    def _credentials(self, token: str) -> Credentials:
+        return Credentials(headers={"Authorization": f"Bearer {token}"})
+
+    def _token_of(self, answer: LoginAnswer) -> tuple[str, float]:
+        token = answer.fields.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise HotjarSchemaError("access_token", "missing from the answer of the token endpoint")
+        try:
+            lifetime = float(answer.fields.get("expires_in", DEFAULT_LIFETIME_SECONDS))
+        except (TypeError, ValueError, OverflowError):
+            lifetime = DEFAULT_LIFETIME_SECONDS
+        return token, lifetime

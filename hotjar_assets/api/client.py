@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote
 
-from hotjar_assets.api.auth import ClientCredentials
+from hotjar_assets.api.dialects import HOTJAR, Dialect
 from hotjar_assets.api.pacing import Pacer
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.records import (
@@ -26,7 +26,6 @@ from hotjar_assets.errors import HotjarNotFoundError, HotjarTransportError, Hotj
 
 PAGE_SIZE = 100
 """The most rows the API gives in a page."""
-PLATFORM = "hotjar"
 SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
 """Header by which the answers of a sandbox are known, however it was reached."""
 
@@ -39,6 +38,7 @@ class HotjarClient:
         client_id: Client id of the API key.
         client_secret: Its secret.
         site_ids: The sites of the account that are read.
+        dialect: How the platform of the account speaks the API.
         requests_per_minute: What the account allows.
         use_environment: Whether proxies and certificates come from the environment.
         sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
@@ -52,18 +52,21 @@ class HotjarClient:
         client_id: str,
         client_secret: str,
         site_ids: tuple[str, ...],
+        dialect: Dialect = HOTJAR,
         requests_per_minute: float = 3000,
         use_environment: bool = True,
         sleep: Callable[[float], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.site_ids = site_ids
+        self._dialect = dialect
         self._cancelled = threading.Event()
         self._wait = sleep or self._cancelled.wait
         self._seen_sandbox = False
         self._transport = Transport(
             api_url,
-            auth=ClientCredentials(client_id, client_secret, clock=clock),
+            auth=dialect.auth(client_id, client_secret, clock),
+            advice=dialect.advice,
             pacer=Pacer(requests_per_minute, sleep=self._sleep, clock=clock),
             sleep=self._sleep,
             clock=clock,
@@ -75,6 +78,11 @@ class HotjarClient:
     def requests_sent(self) -> int:
         """Requests sent so far, with retries and token requests."""
         return self._transport.total.sent
+
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether the platform's responses are known to come newest first."""
+        return self._dialect.is_newest_first
 
     @property
     def account(self) -> str:
@@ -101,10 +109,11 @@ class HotjarClient:
             HotjarApiError: As its subclasses say.
         """
         params: dict[str, str | int] = {"with_questions": str(with_questions).lower()}
-        pages = self._iter_pages(_surveys(site_id), decode_survey_page, params, None, count)
+        path = self._dialect.surveys(site_id)
+        pages = self._iter_pages(path, decode_survey_page, params, None, count)
         for page in pages:
             for survey in page.results:
-                yield _placed(survey, site_id)
+                yield self._placed(survey, site_id)
 
     def list_surveys(self) -> list[Survey]:
         """List the surveys of all sites, without their questions; errors as in `iter_surveys`."""
@@ -118,8 +127,9 @@ class HotjarClient:
         self, site_id: str, survey_id: str, *, count: RequestCount | None = None
     ) -> Survey:
         """Get one survey with its questions; errors as in `iter_surveys`."""
-        path = _survey(site_id, survey_id)
-        return _placed(self._transport.get(path, decode=decode_survey, count=count), site_id)
+        path = self._dialect.survey(site_id, survey_id)
+        survey = self._transport.get(path, decode=decode_survey, count=count)
+        return self._placed(survey, site_id)
 
     def find_site(self, survey_id: str, *, count: RequestCount | None = None) -> str:
         """Ask each site for a survey and return the id of the one that has it.
@@ -159,11 +169,11 @@ class HotjarClient:
             HotjarPaginationError: The cursors go round in a circle.
             HotjarApiError: As its subclasses say, with the page's number.
         """
-        path = f"{_survey(site_id, survey_id)}/responses"
+        path = f"{self._dialect.survey(site_id, survey_id)}/responses"
         pages = self._iter_pages(path, decode_response_page, {}, start_cursor, count)
         for page in pages:
             for response in page.results:
-                _placed(response, site_id).survey_id = survey_id
+                self._placed(response, site_id).survey_id = survey_id
             yield page
 
     def look_up_user(
@@ -231,19 +241,7 @@ class HotjarClient:
         if SANDBOX_HEADER in headers:
             self._seen_sandbox = True
 
-
-def _placed(record: RecordT, site_id: str) -> RecordT:
-    record.site_id = site_id
-    record.platform = PLATFORM
-    return record
-
-
-def _surveys(site_id: str) -> str:
-    return f"/v1/sites/{quote(site_id, safe='')}/surveys"
-
-
-def _survey(site_id: str, survey_id: str) -> str:
-    # An empty or bare dot segment, even an escaped one, would be folded away on the way and name
-    # another resource; behind a sign that no id has, it names none.
-    segment = survey_id if survey_id.strip(".") else f"%{survey_id}"
-    return f"{_surveys(site_id)}/{quote(segment, safe='')}"
+    def _placed(self, record: RecordT, site_id: str) -> RecordT:
+        record.site_id = site_id
+        record.platform = self._dialect.platform
+        return record

@@ -21,7 +21,7 @@ import tenacity
 from tenacity.stop import stop_base
 from urllib3.exceptions import HTTPError
 
-from hotjar_assets.api.auth import ClientCredentials, TokenRequest
+from hotjar_assets.api.auth import Auth, Credentials, Login, LoginAnswer
 from hotjar_assets.api.pacing import Pacer
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -63,12 +63,47 @@ class RequestCount:
             self.sent += 1
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer.
+
+    Attributes:
+        body: Its body.
+        headers: Its headers, case-insensitive.
+        cookies: The cookies it set.
+    """
+
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    cookies: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the refusals of one API mean, and which settings they have to do with.
+
+    Attributes:
+        url_setting: Setting of its base URL.
+        pace_setting: Setting of the requests per minute.
+        unauthorized: What a second 401 means.
+        forbidden: What a 403 means.
+        not_found: What a 404 means.
+    """
+
+    url_setting: str
+    pace_setting: str
+    unauthorized: str
+    forbidden: str
+    not_found: str
+
+
 class Transport:
     """Send requests to one API as one account, from any number of threads.
 
     Args:
         base_url: Scheme and host, with a path prefix if there is one.
-        auth: Gives and renews the token.
+        auth: Gives and renews the credentials.
+        advice: What its refusals mean.
         pacer: Says when a request may go.
         sleep: Called with the seconds to wait between tries; may raise to stop waiting.
         clock: Seconds on a clock that never goes backwards.
@@ -81,7 +116,8 @@ class Transport:
         self,
         base_url: str,
         *,
-        auth: ClientCredentials,
+        auth: Auth,
+        advice: Advice,
         pacer: Pacer,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -90,6 +126,7 @@ class Transport:
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._auth = auth
+        self._advice = advice
         self._pacer = pacer
         self._sleep = sleep
         self._clock = clock
@@ -120,15 +157,18 @@ class Transport:
         """
         url = self._base_url + path
 
-        return self._retry(lambda: self._authorized("GET", url, decode, count, params=params))
+        def read(answer: Answer) -> ResultT:
+            return decode(answer.body)
+
+        return self._retry(lambda: self._authorized("GET", url, read, count, params=params or {}))
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
-        self._authorized("POST", self._base_url + path, lambda _: None, None, json=json_body)
+        self._authorized("POST", self._base_url + path, lambda _answer: None, None, json=json_body)
 
     def authenticate(self) -> None:
-        """Get a token if there is none; errors as in `get`."""
-        self._auth.token(self._send_token_request)
+        """Log in if nobody did; errors as in `get`."""
+        self._auth.credentials(self._send_login)
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -139,42 +179,49 @@ class Transport:
         self,
         method: str,
         url: str,
-        decode: Callable[[bytes], ResultT],
+        read: Callable[[Answer], ResultT],
         count: RequestCount | None,
         **request: Any,
     ) -> ResultT:
-        """Send a request with a token, and once more with a new one if that was rejected."""
+        """Send a request with credentials, and once more with new ones if those were rejected."""
 
-        def answer(token: str) -> ResultT:
-            headers = {"Authorization": f"Bearer {token}"}
-            return self._send(method, url, decode, count, headers=headers, **request)
+        def answer(credentials: Credentials) -> ResultT:
+            params = {**request.get("params", {}), **credentials.params}
+            return self._send(
+                method,
+                url,
+                read,
+                count,
+                **{**request, "params": params, "headers": credentials.headers},
+            )
 
-        token = self._auth.token(self._send_token_request)
+        credentials = self._auth.credentials(self._send_login)
         try:
-            return answer(token)
+            return answer(credentials)
         except HotjarAuthError as error:
             if error.status != requests.codes.unauthorized:
                 raise
-        return answer(self._auth.renew(token, self._send_token_request))
+            renewed = self._auth.renew(credentials, self._send_login)
+            if renewed is None:
+                raise
+        return answer(renewed)
 
-    def _send_token_request(self, request: TokenRequest) -> dict[str, Any]:
-        url = self._base_url + request.path
+    def _send_login(self, login: Login) -> LoginAnswer:
+        url = self._base_url + login.path
         try:
             return self._retry(
-                lambda: self._send("POST", url, _decode_object, None, data=request.form)
+                lambda: self._send("POST", url, _read_login, None, data=login.form, json=login.json)
             )
         except HotjarNotFoundError as error:
-            what = "no token endpoint here; check HOTJAR_API_URL"
+            what = f"no token endpoint here; check {self._advice.url_setting}"
             missing = HotjarStatusError(what, status=error.status)
             raise missing.locate(method="POST", url=url) from None
         except HotjarStatusError as error:
             if error.status not in {400, 401, 403}:
                 raise
-            what = (
-                "the API key was refused: the client id or secret is wrong, or the key has expired "
-                "(keys live one year and cannot be extended; make a new one in Hotjar's settings)"
+            refusal = HotjarAuthError(
+                self._auth.refused, status=error.status, error_code=error.error_code
             )
-            refusal = HotjarAuthError(what, status=error.status, error_code=error.error_code)
             raise refusal.locate(method="POST", url=url, request_id=error.request_id) from None
 
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
@@ -206,7 +253,7 @@ class Transport:
         self,
         method: str,
         url: str,
-        decode: Callable[[bytes], ResultT],
+        read: Callable[[Answer], ResultT],
         count: RequestCount | None,
         **request: Any,
     ) -> ResultT:
@@ -215,18 +262,18 @@ class Transport:
             for counter in (self.total, count):
                 if counter is not None:
                     counter.add()
-            with _located(method, url), self._exchange(method, url, **request) as response:
+            with self._located(method, url), self._exchange(method, url, **request) as response:
                 self._on_answer(response.headers)
                 secrets = (*self._auth.secrets(), _token_sent(response))
                 request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
-                with _located(method, url, request_id):
+                with self._located(method, url, request_id):
                     if not response.is_redirect:
-                        return decode(self._body(response))
-                    url = _redirect_target(response, method)
+                        return read(self._answer(response))
+                    url = _redirect_target(response, method, self._advice)
                     # The target repeats the query if it wants it kept.
                     request.pop("params", None)
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
-        with _located(method, url):
+        with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
 
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
@@ -255,10 +302,34 @@ class Transport:
             self._sessions.append(session)
         return session
 
-    def _body(self, response: requests.Response) -> bytes:
-        if response.ok:
-            return _read(response, MAX_BODY_BYTES, self._clock)
-        raise _status_error(response, self._clock)
+    def _answer(self, response: requests.Response) -> Answer:
+        if not response.ok:
+            raise _status_error(response, self._advice, self._clock)
+        body = _read(response, MAX_BODY_BYTES, self._clock)
+        return Answer(body, response.headers, response.cookies.get_dict())
+
+    @contextmanager
+    def _located(self, method: str, url: str, request_id: str | None = None) -> Iterator[None]:
+        """Turn what requests and the decoders raise into our errors, and add the place to them."""
+        located: HotjarApiError
+        try:
+            yield
+        except HotjarApiError as error:
+            located = error
+        except (requests.RequestException, HTTPError) as error:
+            # The text of a transport error may hold the query; its type says enough.
+            what = f"no complete answer ({type(error).__name__}); check the network and "
+            located = HotjarTransportError(what + self._advice.url_setting)
+        except OSError as error:
+            # Of what requests reads from the disk, only certificates fail in this way.
+            raise HotjarConfigError("REQUESTS_CA_BUNDLE", str(error)) from None
+        except (ValueError, RecursionError) as error:
+            what = "nested too deep" if isinstance(error, RecursionError) else str(error)
+            located = HotjarBodyError(f"not the JSON it should be: {what}")
+        else:
+            return
+        path = url.partition("?")[0]
+        raise located.locate(method=method, url=path, request_id=request_id) from None
 
 
 class _Session(requests.Session):
@@ -283,30 +354,6 @@ def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-@contextmanager
-def _located(method: str, url: str, request_id: str | None = None) -> Iterator[None]:
-    """Turn what requests and the decoders raise into our errors, and add the place to them."""
-    located: HotjarApiError
-    try:
-        yield
-    except HotjarApiError as error:
-        located = error
-    except (requests.RequestException, HTTPError) as error:
-        # The text of a transport error may hold the query; its type says enough.
-        what = f"no complete answer ({type(error).__name__}); check the network and HOTJAR_API_URL"
-        located = HotjarTransportError(what)
-    except OSError as error:
-        # Of what requests reads from the disk, only certificates fail in this way.
-        raise HotjarConfigError("REQUESTS_CA_BUNDLE", str(error)) from None
-    except (ValueError, RecursionError) as error:
-        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        located = HotjarBodyError(f"not the JSON it should be: {what}")
-    else:
-        return
-    path = url.partition("?")[0]
-    raise located.locate(method=method, url=path, request_id=request_id) from None
-
-
 def _read(response: requests.Response, most_bytes: int, clock: Callable[[], float]) -> bytes:
     deadline, body = clock() + MAX_BODY_SECONDS, bytearray()
     # `iter_content` would wait for a whole chunk, however slowly its bytes come.
@@ -323,7 +370,7 @@ def _read(response: requests.Response, most_bytes: int, clock: Callable[[], floa
     return bytes(body)
 
 
-def _redirect_target(response: requests.Response, method: str) -> str:
+def _redirect_target(response: requests.Response, method: str, advice: Advice) -> str:
     try:
         target = urljoin(response.url, response.headers["Location"])
         here, there = _origin(response.url), _origin(target)
@@ -333,7 +380,7 @@ def _redirect_target(response: requests.Response, method: str) -> str:
         scheme, host, port = there
         what = (
             f"redirected to another host ({scheme}://{host}:{port}), which gets no credentials; "
-            "check HOTJAR_API_URL"
+            f"check {advice.url_setting}"
         )
         raise HotjarStatusError(what, status=response.status_code)
     keeps_method = response.status_code in {307, 308}
@@ -348,14 +395,11 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or default_port
 
 
-def _status_error(response: requests.Response, clock: Callable[[], float]) -> HotjarStatusError:
+def _status_error(
+    response: requests.Response, advice: Advice, clock: Callable[[], float]
+) -> HotjarStatusError:
     status = response.status_code
-    kind, what = _STATUSES.get(
-        status,
-        (HotjarServerError, "the API failed; try again later")
-        if status >= requests.codes.server_error
-        else (HotjarStatusError, "the API refused the request"),
-    )
+    kind, what = _meaning(status, advice)
     told = _retry_after_seconds(response.headers)
     if told is not None and told > MAX_WAIT_SECONDS:
         what += f"; it asks to wait {told:.0f} s, which is too long to wait here"
@@ -390,21 +434,22 @@ _ERROR_CODES = frozenset(
     }
 )
 """Error codes of OAuth 2 (RFC 6749, RFC 6750) and those in use for HTTP statuses."""
-_NOT_ALLOWED = (
-    "not allowed: survey export needs the Ask Scale plan, and the API key must belong to the "
-    "organization of the site"
-)
-_STATUSES: dict[int, tuple[type[HotjarStatusError], str]] = {
-    400: (HotjarStatusError, "the API did not understand the request"),
-    401: (HotjarAuthError, "the API rejected two tokens in a row; check the API key in Hotjar"),
-    403: (HotjarAuthError, _NOT_ALLOWED),
-    404: (
-        HotjarNotFoundError,
-        "not found: Hotjar has no such site or survey; check HOTJAR_SITE_ID",
-    ),
-    408: (HotjarServerError, "the API timed out; try again later"),
-    429: (HotjarRateLimitError, "too many requests; lower HOTJAR_REQUESTS_PER_MINUTE"),
-}
+
+
+def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]:
+    known: dict[int, tuple[type[HotjarStatusError], str]] = {
+        400: (HotjarStatusError, "the API did not understand the request"),
+        401: (HotjarAuthError, advice.unauthorized),
+        403: (HotjarAuthError, advice.forbidden),
+        404: (HotjarNotFoundError, advice.not_found),
+        408: (HotjarServerError, "the API timed out; try again later"),
+        429: (HotjarRateLimitError, f"too many requests; lower {advice.pace_setting}"),
+    }
+    if status in known:
+        return known[status]
+    if status >= requests.codes.server_error:
+        return HotjarServerError, "the API failed; try again later"
+    return HotjarStatusError, "the API refused the request"
 
 
 def _token_sent(response: requests.Response) -> str:
@@ -465,8 +510,8 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     return random.uniform(0, scale * 2**state.attempt_number)  # noqa: S311 - no secret in it
 
 
-def _decode_object(body: bytes) -> dict[str, Any]:
-    answer = json.loads(body.decode("utf-8-sig"))
-    if not isinstance(answer, dict):
+def _read_login(answer: Answer) -> LoginAnswer:
+    fields = json.loads(answer.body.decode("utf-8-sig"))
+    if not isinstance(fields, dict):
         raise ValueError("an object was expected")  # noqa: TRY004 - a malformed body
-    return answer
+    return LoginAnswer(fields, answer.cookies)

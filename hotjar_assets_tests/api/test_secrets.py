@@ -1,12 +1,14 @@
 """No secret, no token and nothing a respondent wrote gets into a message, a repr or the log."""
 
 import logging
+import time
 import traceback
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from hotjar_assets.api.auth import ClientCredentials, TokenRequest
+from hotjar_assets.api.auth import Credentials, Login, LoginAnswer
+from hotjar_assets.api.dialects import HOTJAR
 from hotjar_assets.errors import HotjarApiError
 from hotjar_assets_tests.api.model import CLIENT_ID, CLIENT_SECRET, SITE_ID, SURVEY_ID, response_row
 from hotjar_assets_tests.api.scripted_server import (
@@ -132,10 +134,13 @@ def test_cursor_is_no_part_of_a_message(client, api):
 @pytest.mark.parametrize(
     "shown",
     [
-        TokenRequest("/v1/oauth/token", {"client_secret": CLIENT_SECRET}),
-        ClientCredentials(CLIENT_ID, CLIENT_SECRET),
+        Login("/v1/oauth/token", form={"client_secret": CLIENT_SECRET}),
+        Login("/v1/oauth/token", json={"client_secret": CLIENT_SECRET}),
+        LoginAnswer({"access_token": TOKEN}, {"session": TOKEN}),
+        Credentials({"Authorization": TOKEN}, {"key": TOKEN}),
+        HOTJAR.auth(CLIENT_ID, CLIENT_SECRET, time.monotonic),
     ],
-    ids=["request", "credentials"],
+    ids=["form", "json", "login answer", "credentials", "auth"],
 )
 def test_repr_shows_no_secret(shown):
     assert_hidden(repr(shown))

@@ -1,0 +1,68 @@
+"""What differs between the platforms: the login, the paths, and what a refusal means."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from hotjar_assets.api.auth import Auth, ClientCredentials, Login
+from hotjar_assets.api.transport import Advice
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One platform's way of speaking the same API.
+
+    Attributes:
+        platform: Its name, in every row.
+        sites_path: Template of what holds the surveys; `{site_id}` stands in it.
+        auth: Makes the login of (client id, secret, clock).
+        advice: What its refusals mean.
+        is_newest_first: Whether its order is known. If not, pages must prove it.
+    """
+
+    platform: str
+    sites_path: str
+    auth: Callable[[str, str, Callable[[], float]], Auth]
+    advice: Advice
+    is_newest_first: bool = True
+
+    def surveys(self, site_id: str) -> str:
+        """Return the path of a site's surveys."""
+        return self.sites_path.format(site_id=quote(site_id, safe="")) + "/surveys"
+
+    def survey(self, site_id: str, survey_id: str) -> str:
+        """Return the path of a survey."""
+        # An empty or bare dot segment, even an escaped one, would be folded away on the way and
+        # name another resource; behind a sign that no id has, it names none.
+        segment = survey_id if survey_id.strip(".") else f"%{survey_id}"
+        return f"{self.surveys(site_id)}/{quote(segment, safe='')}"
+
+
+def _hotjar_login(client_id: str, client_secret: str, clock: Callable[[], float]) -> Auth:
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret,
+    }
+    refused = (
+        "the API key was refused: the client id or secret is wrong, or the key has expired "
+        "(keys live one year and cannot be extended; make a new one in Hotjar's settings)"
+    )
+    login = Login("/v1/oauth/token", form=form)
+    return ClientCredentials(login, secret=client_secret, refused=refused, clock=clock)
+
+
+HOTJAR = Dialect(
+    platform="hotjar",
+    sites_path="/v1/sites/{site_id}",
+    auth=_hotjar_login,
+    advice=Advice(
+        url_setting="HOTJAR_API_URL",
+        pace_setting="HOTJAR_REQUESTS_PER_MINUTE",
+        unauthorized="the API rejected two tokens in a row; check the API key in Hotjar",
+        forbidden="not allowed: survey export needs the Ask Scale plan, and the API key must "
+        "belong to the organization of the site",
+        not_found="not found: Hotjar has no such site or survey; check HOTJAR_SITE_ID",
+    ),
+)
+"""Hotjar API v1. Source: help.hotjar.com "Hotjar API Reference", read 2026-11-20."""
