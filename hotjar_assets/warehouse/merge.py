@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from hotjar_assets.schema import FORGOTTEN, SCHEMA, SURVEY_RESPONSES, UNSETTLED, Table
+from hotjar_assets.schema import FORGOTTEN, SCHEMA, UNSETTLED, Column, Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.sync import SurveyRead
 from hotjar_assets.warehouse.database import columns_of, literal, qualified, quote
 
 _CHUNK_ROWS = 10_000
+_HELD = ("incoming", "existing", "changed")
 _BUFFER_BYTES = 1024 * 1024
 
 
@@ -95,13 +97,32 @@ class Merge:
         # must not take these rows for ones it should have seen.
         self._now = datetime.now(UTC)
         self.updated: dict[str, int] = {}
+        self._held: dict[str, pa.Table] = {}
+        self._remembers = False
+        """Whether rows that come in are compared with what was seen or forgotten before."""
 
     def execute(self, sql: str, **parameters: object) -> duckdb.DuckDBPyConnection:
-        """Run one statement; `{table}` and `$now` may stand in it."""
+        """Run one statement; `{table}`, `$now` and the rows that are held may stand in it."""
+        # DuckDB finds them by the names they have here. Registered, they would stay until the
+        # commit, as a temporary table that is replaced would.
+        incoming, existing, changed = map(self._held.get, _HELD)  # noqa: RUF059
+        return self._connection.execute(*self._statement(sql, parameters))
+
+    def _hold(self, name: str, sql: str, **parameters: object) -> int:
+        """Hold the rows of a query in memory, one of `_HELD`; return how many."""
+        incoming, existing = map(self._held.get, _HELD[:2])  # noqa: RUF059 - as in `execute`
+        query, values = self._statement(sql, parameters)
+        rows = self._connection.sql(query, params=values).to_arrow_table()
+        self._held[name] = rows
+        return int(rows.num_rows)
+
+    def _statement(
+        self, sql: str, parameters: dict[str, object]
+    ) -> tuple[str, dict[str, object] | None]:
         sql = sql.format(**self._names)
         if "$now" in sql:
             parameters["now"] = self._now
-        return self._connection.execute(sql, parameters or None)
+        return sql, parameters or None
 
     def one(self, sql: str, **parameters: object) -> tuple[Any, ...]:
         """Return the only row of a query."""
@@ -126,36 +147,41 @@ class Merge:
         A value the API no longer gives is kept where the column says so, and a row that comes back
         loses its mark.
         """
-        table = self._table
-        columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
         latest = (
             f"QUALIFY row_number() OVER (PARTITION BY {self._names['keys']} "
             'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
             if len(segments) > 1 or segments[0].has_duplicates
             else ""
         )
-        self.execute(
-            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {columns} "
-            f"FROM (SELECT unnest(from_json(line, $record)) FROM {_lines(segments)}) {latest}",
-            record=json.dumps(table.record),
-        )
-        if table is SURVEY_RESPONSES:
-            self.execute("DELETE FROM incoming i USING {forgotten} t WHERE {same_key}")
+        record = json.dumps(self._table.record)
+        lines = f"FROM (SELECT unnest(from_json(line, $record)) FROM {_lines(segments)})"
+        parsed = f"SELECT {self._sources(self._table.sourced)} {lines} {latest}"
+        keys = [column for column in self._table.sourced if column.name in self._table.key]
+        met = f"FROM {{table}} t SEMI JOIN (SELECT {self._sources(keys)} {lines}) i ON {{same_key}}"
+        if not (self._remembers or self.one(f"SELECT EXISTS ({met})", record=record)[0]):
+            self.execute(
+                f"INSERT INTO {{table}} BY NAME SELECT *, $now AS synced_at FROM ({parsed})",
+                record=record,
+            )
+            return
+        forgotten = "WHERE NOT EXISTS (FROM {forgotten} t WHERE {same_key})"
+        unforgotten = f"FROM ({parsed}) i {forgotten if self._remembers else ''}"
+        self._hold("incoming", unforgotten, record=record)
+        if self._remembers:
             # Where nothing was stored before, nothing can be missed.
             self.execute(
                 "INSERT INTO seen SELECT {keys} FROM incoming "
                 "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)"
             )
-        self.execute(
-            "CREATE OR REPLACE TEMP TABLE existing AS SELECT * FROM {table} t "
-            "WHERE EXISTS (FROM incoming i WHERE {same_key})"
-        )
-        if self.one("SELECT count(*) FROM existing")[0]:
+        if self._hold("existing", "FROM {table} t SEMI JOIN incoming i ON {same_key}"):
             self._replace_changed()
         self.execute(
             "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
+
+    def _sources(self, columns: Iterable[Column]) -> str:
+        return ", ".join(f"{column.source} AS {quote(column.name)}" for column in columns)
 
     def _replace_changed(self) -> None:
         table = self._table
@@ -169,9 +195,10 @@ class Merge:
         )
         names = [column.name for column in table.sourced]
         differs = " OR ".join(f"n.{name} IS DISTINCT FROM n.t.{name}" for name in names)
-        self.execute(
-            f"CREATE OR REPLACE TEMP TABLE changed AS FROM (SELECT {merged}, t FROM incoming i "
-            f"JOIN existing t ON {{same_key}}) n WHERE n.t.deleted_at IS NOT NULL OR {differs}"
+        self._hold(
+            "changed",
+            f"FROM (SELECT {merged}, t FROM incoming i JOIN existing t ON {{same_key}}) n "
+            f"WHERE n.t.deleted_at IS NOT NULL OR {differs}",
         )
         counted = "SELECT survey_id, count(*) FROM changed WHERE t.synced_at < $now GROUP BY ALL"
         for survey_id, count in self.execute(counted).fetchall():
@@ -191,6 +218,7 @@ class Merge:
             reads: The walks.
             before: The surveys that have rows already.
         """
+        self._remembers = bool(before) or bool(self.one("SELECT count(*) FROM {forgotten}")[0])
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
