@@ -194,10 +194,12 @@ class Merge:
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
+            "unnest($platforms::VARCHAR[]) AS platform, "
             "unnest($tells::BOOLEAN[]) AS tells_deleted, unnest($settles::BOOLEAN[]) AS settles, "
             "unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
             "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
             ids=[read.survey_id for read in reads],
+            platforms=[read.platform for read in reads],
             tells=[read.tells_deleted or read.is_removed for read in reads],
             settles=[read.settles or read.is_removed for read in reads],
             before=[read.survey_id in before for read in reads],
@@ -243,7 +245,8 @@ class Merge:
     def _unseen(self) -> str:
         """SQL for a row `t` that was there when the walk `w` began, in its range, and not met."""
         return (
-            "t.survey_id = w.survey_id AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
+            "t.survey_id = w.survey_id AND t.platform = w.platform "
+            "AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
             "AND (w.floor IS NULL OR t.created_at >= w.floor) "
             "AND (w.oldest_at IS NULL OR t.created_at > w.oldest_at) "
             f"AND NOT EXISTS (FROM seen i WHERE {self._names['same_key']})"
