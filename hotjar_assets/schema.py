@@ -220,10 +220,11 @@ UNSETTLED = Table(
     record={},
     columns=(
         Column("survey_id", "VARCHAR", "A survey that must be read whole."),
-        Column("since", "TIMESTAMPTZ", "When a walk was seen to have been shifted."),
+        Column("since", "TIMESTAMPTZ", "Since when it must be."),
     ),
 )
-"""Surveys whose watermark cannot be trusted: pages shifted under a walk and may hide a row."""
+"""Surveys whose watermark cannot be trusted: pages shifted under a walk and may hide a row, or came
+in an order that nobody promised."""
 
 META = Table(
     name="meta",

@@ -71,8 +71,8 @@ class SurveyState:
         removed: Whether a complete listing no longer had it.
         watermark: Newest `created_at` among the rows the API is believed to have, not later than
             now; None when there is none, and then the survey is read whole.
-        unsettled: Whether pages shifted under an earlier walk, so that the watermark cannot be
-            trusted until a full walk.
+        unsettled: Whether pages shifted under an earlier walk, or came in an order that nobody
+            promised, so that the watermark cannot be trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
     """
 
@@ -106,6 +106,7 @@ class SurveyRead:
         is_full: Whether the walk read everything there is.
         tells_deleted: Whether a row it did not see is gone from the API: it was full and no page
             shifted meanwhile, which could have hidden the row.
+        unsettles: Whether the watermark cannot be trusted afterwards, unless the walk settles it.
         settles: Whether an earlier shift is made up for.
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
@@ -128,6 +129,7 @@ class SurveyRead:
     overlapped: bool = False
     is_full: bool = False
     tells_deleted: bool = False
+    unsettles: bool = False
     settles: bool = False
     floor: datetime | None = None
     is_removed: bool = False
@@ -346,7 +348,10 @@ class ResponseSync:
         read.segments = spool.segments
         read.overlapped = spool.has_overlap
         read.tells_deleted = read.is_full and not read.overlapped
-        read.settles = read.is_full and (self.is_second or not read.overlapped)
+        # Rows that once came in another order may by chance look newest first another time.
+        unordered = read.out_of_order and not self.client.is_newest_first
+        read.unsettles = read.overlapped or unordered
+        read.settles = read.is_full and not unordered and (self.is_second or not read.overlapped)
         read.requests = count.sent
         read.account = self.client.account
         return read

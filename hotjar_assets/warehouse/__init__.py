@@ -322,7 +322,7 @@ class Warehouse:
             after = merge.counts(survey_ids)
             deleted = merge.counts(survey_ids, "deleted_at = $now")
             vanished = merge.vanished()
-            merge.note_unsettled([read for read in reads if read.overlapped])
+            merge.note_unsettled([read for read in reads if read.unsettles])
             return {
                 key: Figures(
                     rows=after.get(key, 0),

@@ -229,13 +229,14 @@ class Merge:
         counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
         return dict(self.execute(counts).fetchall())
 
-    def note_unsettled(self, overlapped: Sequence[SurveyRead]) -> None:
-        """Keep in mind, until a walk settles it, the surveys whose pages shifted under a walk."""
+    def note_unsettled(self, unsettling: Sequence[SurveyRead]) -> None:
+        """Keep in mind, until a walk settles it, the surveys whose watermark cannot be trusted."""
         self.execute(
             f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
-            "WHERE NOT w.settles AND (w.survey_id IN (SELECT unnest($overlapped::VARCHAR[])) "
+            "WHERE NOT w.settles AND w.survey_id NOT IN (SELECT survey_id FROM {unsettled}) "
+            "AND (w.survey_id IN (SELECT unnest($unsettling::VARCHAR[])) "
             f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
-            overlapped=[read.survey_id for read in overlapped],
+            unsettling=[read.survey_id for read in unsettling],
         )
         self.execute(
             "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE settles)"
