@@ -33,13 +33,17 @@ class Project:
         self.store = Store(client, path)
 
     def sync(self, depth: Depth = Depth.NEW) -> Synced:
-        """Sync and check that all is there, once, and nothing else was asked for."""
+        """Sync and check that every row the API has is there, with every value, once."""
         self.server.clear_requests()
         synced = self.store.sync_one(self.survey_id, depth=depth)
         stored = model.responses(self.store.path, self.survey_id)
-        live = {key for key, row in stored.items() if row["deleted_at"] is None}
-        truth = self.server.contentsquare.responses(self.survey_id)
-        assert live >= {str(row["id"]) for row in truth}
+        truth = model.truth(
+            self.server.contentsquare.responses(self.survey_id),
+            survey_id=self.survey_id,
+            site_id=SANDBOX_PROJECT_ID,
+        )
+        rows = {key: row for key, row in model.cells(stored).items() if key in truth}
+        assert rows == {key: row | {"platform": "contentsquare"} for key, row in truth.items()}
         return synced
 
     @property
