@@ -116,7 +116,8 @@ CONTENTSQUARE = Dialect(
 )
 """Contentsquare Responses API 1.0; a project is what a site is at Hotjar.
 
-Neither its order nor its rate limit is public. Source: docs.contentsquare.com /en/api/responses/, read 2026-11-20.
+Neither its order nor its rate limit is public. Source: docs.contentsquare.com /en/api/responses/,
+read 2026-11-20.
 """
 
 DIALECTS = {dialect.platform: dialect for dialect in (HOTJAR, CONTENTSQUARE)}
