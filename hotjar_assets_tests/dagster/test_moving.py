@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.partitions import known_surveys
 from hotjar_assets.defs.sensors import new_surveys_sensor
@@ -16,9 +17,11 @@ from hotjar_assets.resources import HotjarResource
 from hotjar_assets.runs import Outcome, run_sync
 from hotjar_assets.sandbox import SANDBOX_PROJECT_ID, SANDBOX_SITE_ID
 from hotjar_assets_tests.dagster.model import (
+    QUIET,
     RESPONSES,
     SURVEY_IDS,
     Deployment,
+    environment,
     query,
     settings_for,
     stored_ids,
@@ -203,6 +206,26 @@ def test_the_sensor_asks_for_the_surveys_of_the_new_platform_alone(after):
     (added,) = result.dynamic_partitions_requests or ()
     assert sorted(added.partition_keys) == sorted(after.server.contentsquare.survey_ids())
     assert len(result.run_requests or ()) == 1
+
+
+def test_a_run_takes_the_platform_from_the_environment(after, monkeypatch):
+    variables = environment(after.server, after.database) | {
+        "HOTJAR_PLATFORM": "contentsquare",
+        "HOTJAR_PROJECT_ID": SANDBOX_PROJECT_ID,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HOTJAR_SITE_ID")
+    job = build_defs().resolve_job_def("sync_job")
+
+    result = job.execute_in_process(
+        instance=after.instance,
+        asset_selection=[dg.AssetKey(["hotjar", "surveys"])],
+        run_config=QUIET,
+    )
+
+    assert result.success
+    assert len(rows_of(after, "contentsquare")["surveys"]) == len(SURVEY_IDS)
 
 
 # --- The key's age -----------------------------------------------------------------------------
