@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hotjar_assets.api.client import HotjarClient
-from hotjar_assets.config import Settings
+from hotjar_assets.config import Platform, Settings
 from hotjar_assets.errors import HotjarError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import open_client
@@ -13,7 +13,8 @@ from hotjar_assets.warehouse import Person, Warehouse
 def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
     """Yield what was tested and what is wrong with it, None where nothing is.
 
-    Two requests a site, besides the token: the surveys, and the newest responses of the first.
+    Two requests a site (or the project), besides the token: the surveys, and the first page of the
+    responses of the first one.
     """
     yield "settings", None
     warehouse = Warehouse(
@@ -26,8 +27,9 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield "credentials", str(error)
             return
         yield "credentials", None
+        place = "site" if settings.platform is Platform.HOTJAR else "project"
         for site_id in client.site_ids:
-            yield f"site {site_id}", _problem_of_site(client, site_id)
+            yield f"{place} {site_id}", _problem_of_site(client, site_id)
         yield (
             f"database {warehouse.path}",
             _problem_of_database(warehouse, client, Privacy.from_settings(settings)),

@@ -21,6 +21,7 @@ from dotenv import load_dotenv
 
 from hotjar_assets.config import (
     SANDBOX_DATABASE,
+    Platform,
     Settings,
     environment_variable,
     make_database_folder,
@@ -80,7 +81,7 @@ def sync(
 
 @main.command()
 def check() -> None:
-    """Test the settings, the credentials, each site, the plan and the database."""
+    """Test the settings, the credentials, each site or project, the plan and the database."""
     settings = _settings()
     from hotjar_assets.account import check_account  # noqa: PLC0415 - DuckDB loads with it
 
@@ -106,6 +107,10 @@ def forget(
     if delete_at_hotjar and not at_hotjar:
         raise click.UsageError("--delete-at-hotjar needs --at-hotjar")
     settings = _settings()
+    if at_hotjar and settings.platform is not Platform.HOTJAR:
+        problem = f"{settings.platform} has no such request; leave out --at-hotjar and ask it there"
+        click.echo(f"{environment_variable('platform')}: {problem}", err=True)
+        sys.exit(BAD_USAGE)
     if at_hotjar and not settings.organization_id:
         click.echo(f"{environment_variable('organization_id')}: --at-hotjar needs it", err=True)
         sys.exit(BAD_USAGE)
@@ -134,7 +139,7 @@ def forget(
 @click.option("--seed", default=1, show_default=True, help="Seed of the made-up data.")
 @click.option("--latency", default=0.0, metavar="SECONDS", help="Delay of every answer.")
 def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
-    """Run the sandbox, a local Hotjar with made-up data, until it is interrupted."""
+    """Run the sandbox, a local Hotjar and Contentsquare with made-up data, until interrupted."""
     from hotjar_assets.sandbox.server import run  # noqa: PLC0415 - a web server loads with it
 
     run(host=host, port=port, seed=seed, latency_seconds=latency)

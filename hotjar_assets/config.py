@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -29,6 +29,19 @@ from hotjar_assets.errors import HotjarConfigError
 ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
 SANDBOX_DATABASE = "data/sandbox.duckdb"
+
+
+class Platform(StrEnum):
+    """Whose API the account is read from."""
+
+    HOTJAR = "hotjar"
+    CONTENTSQUARE = "contentsquare"
+
+
+API_URLS: dict[str, str] = {
+    Platform.HOTJAR: "https://api.hotjar.io",
+    Platform.CONTENTSQUARE: "https://api.contentsquare.com",
+}
 
 
 class PiiMode(Enum):
@@ -52,6 +65,13 @@ def _split_ids(value: object) -> object:
         problem = "holds an empty or malformed item; write ids separated by single commas"
         raise ValueError(problem)
     return tuple(dict.fromkeys(ids))
+
+
+def _check_project_id(value: str) -> str:
+    if not re.fullmatch(r"[\w.~-]+", value, re.ASCII):
+        problem = "is malformed; write the id of one project"
+        raise ValueError(problem)
+    return value
 
 
 def _is_loopback(host: str) -> bool:
@@ -87,6 +107,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    platform: Platform = Field(
+        default=Platform.HOTJAR,
+        description="Whose API the account is read from: hotjar or contentsquare.",
+    )
     client_id: str | None = Field(
         default=None, description="Client id of the API key (Hotjar: Settings, API access)."
     )
@@ -94,10 +118,14 @@ class Settings(BaseModel):
         default=None, repr=False, description="Client secret of the API key."
     )
     site_id: Annotated[tuple[str, ...], BeforeValidator(_split_ids)] = Field(
-        default=(), description="Site id, or several separated by commas."
+        default=(), description="Site id, or several separated by commas; of Hotjar alone."
+    )
+    project_id: Annotated[str, AfterValidator(_check_project_id)] | None = Field(
+        default=None, description="Project id; of Contentsquare alone."
     )
     api_url: Annotated[str, AfterValidator(_check_url)] = Field(
-        default="https://api.hotjar.io", description="Base URL of the API."
+        default=API_URLS[Platform.HOTJAR],
+        description="Base URL of the API; default that of the platform.",
     )
     database: str | None = Field(
         default=None,
@@ -137,10 +165,17 @@ class Settings(BaseModel):
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_api_url(cls, values: dict[str, object]) -> dict[str, object]:
+        """Give each platform its own default; one that does not exist is refused later."""
+        platform = str(values.get("platform"))
+        return {"api_url": API_URLS[platform], **values} if platform in API_URLS else values
+
     @model_validator(mode="after")
     def _require_account(self) -> Self:
         if not self.sandbox:
-            for name in ("client_id", "client_secret", "site_id"):
+            for name in required_names(self.platform):
                 if not getattr(self, name):
                     raise HotjarConfigError(
                         environment_variable(name),
@@ -187,6 +222,11 @@ class Settings(BaseModel):
         return Path(self.database or default_database(sandbox=self.sandbox))
 
     @property
+    def site_ids(self) -> tuple[str, ...]:
+        """The ids that stand in `site_id`: the sites of Hotjar, the project of Contentsquare."""
+        return self.site_id if self.platform is Platform.HOTJAR else (str(self.project_id),)
+
+    @property
     def start_at(self) -> datetime | None:
         """The first instant of `start_date`, UTC."""
         if self.start_date is None:
@@ -201,6 +241,12 @@ def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:
         for name in Settings.model_fields
         if environ.get(environment_variable(name), "").strip()
     ]
+
+
+def required_names(platform: str) -> tuple[str, ...]:
+    """Name the settings (by field name) without which an account of the platform is unknown."""
+    place = "project_id" if platform == Platform.CONTENTSQUARE else "site_id"
+    return ("client_id", "client_secret", place)
 
 
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:

@@ -92,7 +92,7 @@ class _HotjarIOManager(dg.IOManager):
             return self._warehouse.load(part, (context.definition_metadata or {}).get("columns"))
 
     def _store_surveys(self, context: dg.OutputContext, sync: SurveySync) -> None:
-        listing = sync.read(self._warehouse.known_surveys())
+        listing = sync.read(self._warehouse.known_surveys(sync.client.platform))
         figures = self._warehouse.merge_surveys(listing)
         context.add_output_metadata(
             {

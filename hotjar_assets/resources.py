@@ -13,7 +13,14 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from hotjar_assets.api.client import HotjarClient
-from hotjar_assets.config import Settings, environment_variable, is_sandbox, set_names
+from hotjar_assets.api.dialects import DIALECTS
+from hotjar_assets.config import (
+    Settings,
+    environment_variable,
+    is_sandbox,
+    required_names,
+    set_names,
+)
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
 
 logger = logging.getLogger(__name__)
@@ -37,10 +44,16 @@ class HotjarResource(dg.ConfigurableResource[None]):
         )
     """
 
+    platform: str = Field(
+        default="hotjar", description=Settings.model_fields["platform"].description
+    )
     client_id: str | None = _setting("client_id")
     client_secret: str | None = _setting("client_secret")
     site_id: str = Field(default="", description=Settings.model_fields["site_id"].description)
-    api_url: str = _setting("api_url")
+    project_id: str | None = _setting("project_id")
+    api_url: str | None = Field(
+        default=None, description=Settings.model_fields["api_url"].description
+    )
     requests_per_minute: int = _setting("requests_per_minute")
     concurrency: int = _setting("concurrency")
     lookback_days: int = _setting("lookback_days")
@@ -61,7 +74,8 @@ class HotjarResource(dg.ConfigurableResource[None]):
         Only names are kept: Dagster reads the values when a run or a tick starts.
         """
         sandbox = is_sandbox(environ)
-        required = () if sandbox else ("client_id", "client_secret", "site_id")
+        platform = environ.get(environment_variable("platform"), "").strip()
+        required = () if sandbox else required_names(platform)
         names = {*required, *set_names(environ)} & cls.model_fields.keys() - {"sandbox"}
         return cls(sandbox=sandbox, **{name: _env_var(name) for name in sorted(names)})
 
@@ -117,7 +131,8 @@ def open_client(settings: Settings) -> Iterator[HotjarClient]:
             settings.api_url,
             client_id=str(settings.client_id),
             client_secret=str(settings.client_secret),
-            site_ids=settings.site_id,
+            site_ids=settings.site_ids,
+            dialect=DIALECTS[settings.platform],
             requests_per_minute=settings.requests_per_minute,
             use_environment=not settings.sandbox,
         )
@@ -132,6 +147,7 @@ def _sandbox(settings: Settings) -> Iterator[Settings]:
     from hotjar_assets.sandbox.constants import (  # noqa: PLC0415
         SANDBOX_CLIENT_ID,
         SANDBOX_CLIENT_SECRET,
+        SANDBOX_PROJECT_ID,
         SANDBOX_SITE_ID,
     )
     from hotjar_assets.sandbox.server import SandboxServer  # noqa: PLC0415
@@ -142,6 +158,7 @@ def _sandbox(settings: Settings) -> Iterator[Settings]:
             "client_id": SANDBOX_CLIENT_ID,
             "client_secret": SANDBOX_CLIENT_SECRET,
             "site_id": (SANDBOX_SITE_ID,),
+            "project_id": SANDBOX_PROJECT_ID,
         }
         yield settings.model_copy(update=account)
 

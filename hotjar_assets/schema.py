@@ -89,7 +89,9 @@ SURVEYS = Table(
     },
     columns=(
         Column("survey_id", "VARCHAR", "Id of the survey; the key.", "id"),
-        Column("site_id", "VARCHAR", "Site the survey is on.", '"hotjar_assets:site_id"'),
+        Column(
+            "site_id", "VARCHAR", "Site (or project) the survey is on.", '"hotjar_assets:site_id"'
+        ),
         Column("platform", "VARCHAR", "API it was read from.", '"hotjar_assets:platform"'),
         Column("name", "VARCHAR", "Name in Hotjar.", "name"),
         Column("type", "VARCHAR", "How it is shown: link, full_screen, popover, …", "type"),
@@ -156,7 +158,9 @@ SURVEY_RESPONSES = Table(
             "Survey it answers; the partition.",
             '"hotjar_assets:survey_id"',
         ),
-        Column("site_id", "VARCHAR", "Site the survey is on.", '"hotjar_assets:site_id"'),
+        Column(
+            "site_id", "VARCHAR", "Site (or project) the survey is on.", '"hotjar_assets:site_id"'
+        ),
         Column("platform", "VARCHAR", "API it was read from.", '"hotjar_assets:platform"'),
         Column("created_at", "TIMESTAMPTZ", "When it was begun, UTC.", "created_time"),
         Column("is_complete", "BOOLEAN", "Whether every question was reached.", "is_complete"),
@@ -220,10 +224,11 @@ UNSETTLED = Table(
     record={},
     columns=(
         Column("survey_id", "VARCHAR", "A survey that must be read whole."),
-        Column("since", "TIMESTAMPTZ", "When a walk was seen to have been shifted."),
+        Column("since", "TIMESTAMPTZ", "Since when it must be."),
     ),
 )
-"""Surveys whose watermark cannot be trusted: pages shifted under a walk and may hide a row."""
+"""Surveys whose watermark cannot be trusted: pages shifted under a walk and may hide a row, or came
+in an order that nobody promised."""
 
 META = Table(
     name="meta",

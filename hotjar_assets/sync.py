@@ -7,7 +7,8 @@ already holds.
 
 What makes a survey's incremental walk right: the watermark is the newest `created_at` in the table,
 pages come newest first, and the walk ends with the first page whose oldest row is strictly older
-than the cutoff. If a page breaks that order the walk goes to the end.
+than the cutoff. If a page breaks that order the walk goes to the end; and where the platform does
+not promise it, so does a walk whose pages have not yet proved it.
 """
 
 import logging
@@ -66,16 +67,18 @@ class SurveyState:
     Attributes:
         survey_id: The survey.
         site_id: Its site; None when the survey is not known.
+        platform: The platform the site is on; None when the survey is not known.
         removed: Whether a complete listing no longer had it.
         watermark: Newest `created_at` among the rows the API is believed to have, not later than
             now; None when there is none, and then the survey is read whole.
-        unsettled: Whether pages shifted under an earlier walk, so that the watermark cannot be
-            trusted until a full walk.
+        unsettled: Whether pages shifted under an earlier walk, or came in an order that nobody
+            promised, so that the watermark cannot be trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
     """
 
     survey_id: str
     site_id: str | None = None
+    platform: str | None = None
     removed: bool = False
     watermark: datetime | None = None
     unsettled: bool = False
@@ -89,6 +92,7 @@ class SurveyRead:
     Attributes:
         survey_id: The survey.
         site_id: Its site.
+        platform: The platform it is on.
         account: `real` or `sandbox`: who answered; None when nobody was asked.
         segments: The rows, to be merged in this order.
         started_at: When the walk began: only rows stored before can have vanished from the API.
@@ -102,6 +106,7 @@ class SurveyRead:
         is_full: Whether the walk read everything there is.
         tells_deleted: Whether a row it did not see is gone from the API: it was full and no page
             shifted meanwhile, which could have hidden the row.
+        unsettles: Whether the watermark cannot be trusted afterwards, unless the walk settles it.
         settles: Whether an earlier shift is made up for.
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
@@ -112,6 +117,7 @@ class SurveyRead:
     survey_id: str
     started_at: datetime
     site_id: str | None = None
+    platform: str | None = None
     account: str | None = None
     segments: list[Segment] = field(default_factory=list)
     pages: int = 0
@@ -123,6 +129,7 @@ class SurveyRead:
     overlapped: bool = False
     is_full: bool = False
     tells_deleted: bool = False
+    unsettles: bool = False
     settles: bool = False
     floor: datetime | None = None
     is_removed: bool = False
@@ -142,12 +149,14 @@ class SurveyListing:
     Attributes:
         surveys: The surveys, with questions.
         site_ids: The sites that were listed.
+        platform: The platform they are on.
         account: `real` or `sandbox`.
         requests: Requests sent.
     """
 
     surveys: list[Survey]
     site_ids: tuple[str, ...]
+    platform: str
     account: str
     requests: int
 
@@ -165,7 +174,7 @@ class SurveySync:
         believed only after a second one: a survey that either of them has is not gone.
 
         Args:
-            known: Ids of the surveys the store believes to exist, by site.
+            known: Ids of the surveys the store believes to exist on this platform, by site.
 
         Raises:
             HotjarApiError: A listing failed; a failed listing never looks like an empty one.
@@ -193,7 +202,11 @@ class SurveySync:
                 )
             surveys |= listed
         return SurveyListing(
-            list(surveys.values()), self.client.site_ids, self.client.account, count.sent
+            list(surveys.values()),
+            self.client.site_ids,
+            self.client.platform,
+            self.client.account,
+            count.sent,
         )
 
     def _list(self, site_id: str, count: RequestCount) -> dict[str, Survey]:
@@ -315,6 +328,7 @@ class ResponseSync:
             state.survey_id,
             started_at=datetime.now(UTC),
             site_id=state.site_id,
+            platform=state.platform or self.client.platform,
             is_removed=state.removed,
             skipped=self._reason_to_skip(state),
         )
@@ -334,7 +348,10 @@ class ResponseSync:
         read.segments = spool.segments
         read.overlapped = spool.has_overlap
         read.tells_deleted = read.is_full and not read.overlapped
-        read.settles = read.is_full and (self.is_second or not read.overlapped)
+        # Rows that once came in another order may by chance look newest first another time.
+        unordered = read.out_of_order and not self.client.is_newest_first
+        read.unsettles = read.overlapped or unordered
+        read.settles = read.is_full and not unordered and (self.is_second or not read.overlapped)
         read.requests = count.sent
         read.account = self.client.account
         return read
@@ -342,6 +359,8 @@ class ResponseSync:
     def _reason_to_skip(self, state: SurveyState) -> str | None:
         if state.removed:
             return "removed in Hotjar"
+        if state.platform and state.platform != self.client.platform:
+            return f"is on {state.platform}, and HOTJAR_PLATFORM is {self.client.platform}"
         if state.site_id and state.site_id not in self.client.site_ids:
             return f"site {state.site_id} is not in HOTJAR_SITE_ID"
         return None
@@ -356,10 +375,12 @@ class ResponseSync:
         floor = read.floor = self.start_at
         stops = [instant for instant in (self._cutoff(state), floor) if instant]
         stop_below = max(stops, default=None)
+        is_newest_first = self.client.is_newest_first
         last: datetime | None = None
         for page in pages:
             read.pages += 1
             for response in page.results:
+                is_newest_first |= last is not None and response.created_time < last
                 if last and response.created_time > last and not read.out_of_order:
                     read.out_of_order = True
                     logger.warning(
@@ -371,7 +392,8 @@ class ResponseSync:
                 read.newest_at = max(read.newest_at or last, last)
                 self.privacy.apply(response, state.email_questions)
             spool.write([row for row in page.results if not floor or row.created_time >= floor])
-            if stop_below and last and last < stop_below and not read.out_of_order:
+            may_stop = is_newest_first and not read.out_of_order
+            if may_stop and stop_below and last and last < stop_below:
                 read.stopped_early = page.next_cursor is not None
                 read.oldest_at = last
                 break

@@ -3,10 +3,12 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from hotjar_assets.config import (
     PiiMode,
+    Platform,
     Settings,
     default_database,
     environment_variable,
@@ -22,7 +24,15 @@ ACCOUNT = {
     "HOTJAR_CLIENT_SECRET": "a-secret",
     "HOTJAR_SITE_ID": "1001",
 }
+CONTENTSQUARE = {
+    "HOTJAR_PLATFORM": "contentsquare",
+    "HOTJAR_CLIENT_ID": "an-id",
+    "HOTJAR_CLIENT_SECRET": "a-secret",
+    "HOTJAR_PROJECT_ID": "2001",
+}
 DEFAULTS = {
+    "platform": Platform.HOTJAR,
+    "project_id": None,
     "api_url": "https://api.hotjar.io",
     "database": None,
     "requests_per_minute": 3000,
@@ -65,6 +75,7 @@ def test_an_empty_variable_counts_as_unset(name, value):
 @pytest.mark.parametrize(
     ("variable", "value", "field", "expected"),
     [
+        ("HOTJAR_PLATFORM", "hotjar", "platform", Platform.HOTJAR),
         ("HOTJAR_SITE_ID", "1001, 1002", "site_id", ("1001", "1002")),
         ("HOTJAR_SITE_ID", "1001,1002,1001", "site_id", ("1001", "1002")),
         ("HOTJAR_API_URL", "https://api.example.com/v/", "api_url", "https://api.example.com/v"),
@@ -106,6 +117,9 @@ def test_a_missing_account_setting_is_named_with_what_to_do(variable, value):
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
+        ("HOTJAR_PLATFORM", "hotglue", "'hotjar' or 'contentsquare'"),
+        ("HOTJAR_PROJECT_ID", "1,2", "write the id of one project"),
+        ("HOTJAR_PROJECT_ID", "../1", "write the id of one project"),
         ("HOTJAR_SITE_ID", "123,", "empty or malformed item"),
         ("HOTJAR_SITE_ID", ",", "empty or malformed item"),
         ("HOTJAR_SITE_ID", "1,,2", "empty or malformed item"),
@@ -147,6 +161,52 @@ def test_a_malformed_setting_is_named_with_what_is_wrong(variable, value, proble
     assert raised.value.setting == variable
     assert str(raised.value).startswith(f"{variable}: ")
     assert "\n" not in str(raised.value)
+
+
+# --- Contentsquare -----------------------------------------------------------------------------
+
+
+def test_contentsquare_needs_a_project_and_no_site():
+    settings = Settings.from_environment(CONTENTSQUARE)
+
+    assert settings.site_ids == ("2001",)
+    assert settings.api_url == "https://api.contentsquare.com"
+
+
+def test_a_site_that_is_still_set_is_no_part_of_a_contentsquare_account():
+    assert Settings.from_environment(CONTENTSQUARE | ACCOUNT).site_ids == ("2001",)
+
+
+def test_contentsquare_without_a_project_names_the_project():
+    with pytest.raises(HotjarConfigError, match="HOTJAR_PROJECT_ID: is not set"):
+        read(HOTJAR_PLATFORM="contentsquare")
+
+
+def test_an_address_that_is_given_is_used_on_both_platforms():
+    given = {"HOTJAR_API_URL": "http://127.0.0.1:8787"}
+
+    assert Settings.from_environment(CONTENTSQUARE | given).api_url == given["HOTJAR_API_URL"]
+    assert read(**given).api_url == given["HOTJAR_API_URL"]
+
+
+def test_a_resource_names_the_variables_that_its_platform_needs():
+    resource = HotjarResource.from_environment({"HOTJAR_PLATFORM": "contentsquare"})
+
+    assert resource.project_id == dg.EnvVar("HOTJAR_PROJECT_ID")
+    assert resource.client_id == dg.EnvVar("HOTJAR_CLIENT_ID")
+    assert resource.site_id == ""
+
+
+def test_a_resource_has_the_address_of_its_platform():
+    resource = HotjarResource(
+        platform="contentsquare", client_id="a", client_secret="b", project_id="2001"
+    )
+
+    assert resource.settings.api_url == "https://api.contentsquare.com"
+    assert HotjarResource.from_settings(resource.settings).settings == resource.settings
+
+
+# --- What settings never do --------------------------------------------------------------------
 
 
 def test_hashing_without_a_key_names_the_key():

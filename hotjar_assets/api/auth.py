@@ -39,10 +39,17 @@ class LoginAnswer:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What is added to every request."""
+    """What is added to every request, and where the login said that requests go.
+
+    Attributes:
+        headers: Headers to send.
+        params: Query parameters to send.
+        endpoint: Base URL that the login's answer named, unchecked; None if it named none.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    endpoint: object = None
 
 
 SendLogin = Callable[[Login], LoginAnswer]
@@ -145,6 +152,8 @@ class ClientCredentials(TokenAuth):
         login: The request for a token; its body holds the secret.
         secret: The client secret.
         refused: What a refusal means.
+        endpoint_field: Field of the answer that names the base URL of all other requests, on a
+            platform that has one.
         clock: Seconds on a clock that never goes backwards.
     """
 
@@ -154,12 +163,15 @@ class ClientCredentials(TokenAuth):
         *,
         secret: str,
         refused: str,
+        endpoint_field: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(clock=clock)
         self._request = login
         self._secret = secret
         self.refused = refused
+        self._endpoint_field = endpoint_field
+        self._endpoint: object = None
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown."""
@@ -169,7 +181,7 @@ class ClientCredentials(TokenAuth):
         return self._request
 
     def _credentials(self, token: str) -> Credentials:
-        return Credentials(headers={"Authorization": f"Bearer {token}"})
+        return Credentials({"Authorization": f"Bearer {token}"}, endpoint=self._endpoint)
 
     def _token_of(self, answer: LoginAnswer) -> tuple[str, float]:
         token = answer.fields.get("access_token")
@@ -179,4 +191,6 @@ class ClientCredentials(TokenAuth):
             lifetime = float(answer.fields.get("expires_in", DEFAULT_LIFETIME_SECONDS))
         except (TypeError, ValueError, OverflowError):
             lifetime = DEFAULT_LIFETIME_SECONDS
+        if self._endpoint_field:
+            self._endpoint = answer.fields.get(self._endpoint_field) or None
         return token, lifetime

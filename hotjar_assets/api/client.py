@@ -1,4 +1,4 @@
-"""The endpoints of the Hotjar API v1, as one account sees them.
+"""The endpoints of the API, as one account sees them; what differs by platform is in `dialects`.
 
 Source: help.hotjar.com "Hotjar API Reference" (read 2026-11-20). There is no endpoint that lists
 the sites, so their ids are settings.
@@ -37,7 +37,7 @@ class HotjarClient:
         api_url: Base URL.
         client_id: Client id of the API key.
         client_secret: Its secret.
-        site_ids: The sites of the account that are read.
+        site_ids: The sites of the account that are read; on Contentsquare, the one project.
         dialect: How the platform of the account speaks the API.
         requests_per_minute: What the account allows.
         use_environment: Whether proxies and certificates come from the environment.
@@ -65,8 +65,9 @@ class HotjarClient:
         self._seen_sandbox = False
         self._transport = Transport(
             api_url,
-            auth=dialect.auth(client_id, client_secret, clock),
+            auth=dialect.auth(client_id, client_secret, site_ids, clock),
             advice=dialect.advice,
+            domain=dialect.domain,
             pacer=Pacer(requests_per_minute, sleep=self._sleep, clock=clock),
             sleep=self._sleep,
             clock=clock,
@@ -78,6 +79,11 @@ class HotjarClient:
     def requests_sent(self) -> int:
         """Requests sent so far, with retries and token requests."""
         return self._transport.total.sent
+
+    @property
+    def platform(self) -> str:
+        """The platform of the account, as it stands in every row."""
+        return self._dialect.platform
 
     @property
     def is_newest_first(self) -> bool:
@@ -153,12 +159,12 @@ class HotjarClient:
         start_cursor: str | None = None,
         count: RequestCount | None = None,
     ) -> Iterator[Page[Response]]:
-        """Yield the pages of a survey's responses, newest first as the API gives them.
+        """Yield the pages of a survey's responses in the API's order (see `is_newest_first`).
 
         Args:
             site_id: The site the survey is on.
             survey_id: The survey.
-            start_cursor: Cursor of the page to start from; None for the newest.
+            start_cursor: Cursor of the page to start from; None for the first.
             count: Where to count the requests.
 
         Yields:

@@ -8,6 +8,7 @@ import email.utils
 import json
 import math
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -105,6 +106,8 @@ class Transport:
         auth: Gives and renews the credentials.
         advice: What its refusals mean.
         pacer: Says when a request may go.
+        domain: Domain whose hosts a login's answer may name as the base URL of all other requests,
+            besides the host of `base_url`.
         sleep: Called with the seconds to wait between tries; may raise to stop waiting.
         clock: Seconds on a clock that never goes backwards.
         use_environment: Whether proxies and certificates come from the environment, as usual with
@@ -119,6 +122,7 @@ class Transport:
         auth: Auth,
         advice: Advice,
         pacer: Pacer,
+        domain: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         use_environment: bool = True,
@@ -128,6 +132,7 @@ class Transport:
         self._auth = auth
         self._advice = advice
         self._pacer = pacer
+        self._domain = domain
         self._sleep = sleep
         self._clock = clock
         self._use_environment = use_environment
@@ -155,20 +160,19 @@ class Transport:
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
-        url = self._base_url + path
 
         def read(answer: Answer) -> ResultT:
             return decode(answer.body)
 
-        return self._retry(lambda: self._authorized("GET", url, read, count, params=params or {}))
+        return self._retry(lambda: self._authorized("GET", path, read, count, params=params or {}))
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
-        self._authorized("POST", self._base_url + path, lambda _answer: None, None, json=json_body)
+        self._authorized("POST", path, lambda _answer: None, None, json=json_body)
 
     def authenticate(self) -> None:
         """Log in if nobody did; errors as in `get`."""
-        self._auth.credentials(self._send_login)
+        self._base_for(self._auth.credentials(self._send_login))
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -178,7 +182,7 @@ class Transport:
     def _authorized(
         self,
         method: str,
-        url: str,
+        path: str,
         read: Callable[[Answer], ResultT],
         count: RequestCount | None,
         **request: Any,
@@ -189,7 +193,7 @@ class Transport:
             params = {**request.get("params", {}), **credentials.params}
             return self._send(
                 method,
-                url,
+                self._base_for(credentials) + path,
                 read,
                 count,
                 **{**request, "params": params, "headers": credentials.headers},
@@ -205,6 +209,22 @@ class Transport:
             if renewed is None:
                 raise
         return answer(renewed)
+
+    def _base_for(self, credentials: Credentials) -> str:
+        """Return the base URL of requests with these credentials.
+
+        Raises:
+            HotjarSchemaError: The login's answer named one that must not get them.
+        """
+        if credentials.endpoint is None:
+            return self._base_url
+        if not _may_get_credentials(credentials.endpoint, self._base_url, self._domain):
+            problem = (
+                "the login's answer names a base URL that gets no credentials: it is neither https "
+                f"on a host under {self._domain}, nor on the host of {self._advice.url_setting}"
+            )
+            raise HotjarSchemaError("endpoint", problem)
+        return str(credentials.endpoint).rstrip("/")
 
     def _send_login(self, login: Login) -> LoginAnswer:
         url = self._base_url + login.path
@@ -277,7 +297,7 @@ class Transport:
             raise HotjarStatusError(circle, status=requests.codes.found)
 
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
-        return self._session().request(
+        return self._session(url).request(
             method,
             url,
             timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
@@ -286,15 +306,17 @@ class Transport:
             **request,
         )
 
-    def _session(self) -> requests.Session:
-        """Return this thread's session; requests does not promise that one can be shared."""
-        session: requests.Session | None = getattr(self._local, "session", None)
+    def _session(self, url: str) -> requests.Session:
+        """Return this thread's session for a host; nobody promises that one can be shared."""
+        sessions: dict[str, requests.Session] = self._local.__dict__.setdefault("sessions", {})
+        host = urlsplit(url).netloc
+        session = sessions.get(host)
         if session is None:
-            session = self._local.session = _Session()
+            session = sessions[host] = _Session()
             session.trust_env = self._use_environment
             # Once for a session: looked up anew for every request, as requests does by itself, the
             # environment costs as much as sending it.
-            found = session.merge_environment_settings(self._base_url, {}, None, None, None)
+            found = session.merge_environment_settings(url, {}, None, None, None)
             session.proxies, session.verify = found["proxies"], found["verify"]
             session.trust_env = False
             # Without an auth of its own, requests would let a ~/.netrc replace the token.
@@ -387,6 +409,24 @@ def _redirect_target(response: requests.Response, method: str, advice: Advice) -
     if method != "GET" and not keeps_method:
         raise HotjarStatusError("the redirect would drop the body", status=response.status_code)
     return target
+
+
+_PLAIN_URL = re.compile(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
+
+
+def _may_get_credentials(endpoint: object, base_url: str, domain: str | None) -> bool:
+    """Tell whether credentials for `base_url` may go to an endpoint that an answer named."""
+    # Whatever else could be read in two ways is refused with the rest.
+    if not isinstance(endpoint, str) or not _PLAIN_URL.fullmatch(endpoint):
+        return False
+    try:
+        scheme, host, _ = _origin(endpoint)
+    except ValueError:
+        return False
+    here_scheme, here, _ = _origin(base_url)
+    if host == here:
+        return scheme in {"https", here_scheme}
+    return scheme == "https" and domain is not None and f".{host}".endswith(f".{domain}")
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

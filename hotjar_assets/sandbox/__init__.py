@@ -1,5 +1,7 @@
 """A local Hotjar: it speaks the Hotjar API v1 over real HTTP, with made-up but lifelike data.
 
+The same account is served as Contentsquare would, on the paths of its Responses API.
+
 Here live the account (the data), the faults (what can go wrong) and the server. Nothing here
 reads Hotjar or knows the client. The web framework is imported only when a server starts, so the
 constants cost nothing to import.
@@ -14,9 +16,11 @@ from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_SECRET,
     SANDBOX_HEADER,
     SANDBOX_ORGANIZATION_ID,
+    SANDBOX_PROJECT_ID,
     SANDBOX_SECOND_SITE_ID,
     SANDBOX_SITE_ID,
 )
+from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.faults import Fault
 from hotjar_assets.sandbox.server import SandboxServer, run
 from hotjar_assets.sandbox.wire import ReceivedRequest
@@ -26,8 +30,10 @@ __all__ = [
     "SANDBOX_CLIENT_SECRET",
     "SANDBOX_HEADER",
     "SANDBOX_ORGANIZATION_ID",
+    "SANDBOX_PROJECT_ID",
     "SANDBOX_SECOND_SITE_ID",
     "SANDBOX_SITE_ID",
+    "ContentsquareAccount",
     "Fault",
     "ReceivedRequest",
     "SandboxAccount",

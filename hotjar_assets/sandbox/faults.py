@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+Platform = Literal["hotjar", "contentsquare"]
 PathKind = Literal["token", "surveys", "survey", "responses", "user_lookup", "any"]
 FaultKind = Literal[
     "400",
@@ -76,11 +77,12 @@ class Target:
 
     Attributes:
         path: The kind of path; "any" for a path the API does not have.
-        site_id: The site in the path.
+        site_id: The site in the path, or the project.
         survey_id: The survey in the path.
         page: The page's number within its walk, from 1; None where there are no pages.
         is_last: Whether the listing ends with this page.
         is_redirected: Whether a redirect of the sandbox led here.
+        platform: Whose API the path is of.
     """
 
     path: PathKind
@@ -89,6 +91,7 @@ class Target:
     page: int | None = None
     is_last: bool = False
     is_redirected: bool = False
+    platform: Platform = "hotjar"
 
 
 @dataclass(frozen=True, slots=True)

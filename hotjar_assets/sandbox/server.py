@@ -14,12 +14,20 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from hotjar_assets.sandbox.account import DEFAULT_CLOCK, DEFAULT_SEED, Paging, SandboxAccount
+from hotjar_assets.sandbox.account import (
+    DEFAULT_CLOCK,
+    DEFAULT_SEED,
+    Order,
+    Paging,
+    SandboxAccount,
+)
 from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,
+    SANDBOX_PROJECT_ID,
     SANDBOX_SITE_ID,
 )
+from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.faults import Faults
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import ReceivedRequest, RequestLog
@@ -40,6 +48,7 @@ class SandboxServer:
 
     Attributes:
         account: The data served; change it while the server runs.
+        contentsquare: The same data as Contentsquare shows it.
         faults: What goes wrong; change it while the server runs.
     """
 
@@ -54,6 +63,8 @@ class SandboxServer:
         latency_seconds: float = 0.0,
         requests_per_minute: int | None = None,
         paging: Paging = "keyset",
+        order: Order = "newest_first",
+        endpoint: str | None = None,
         token_lifetime_seconds: float = 3600,
         allow_remote: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
@@ -69,6 +80,8 @@ class SandboxServer:
             latency_seconds: How long every answer takes at least.
             requests_per_minute: Beyond this many in any minute, answer 429; None for no limit.
             paging: How cursors work: "keyset" stays right while rows come and go, "offset" not.
+            order: In which order responses come.
+            endpoint: The base URL that Contentsquare's token answer names; the server's when None.
             token_lifetime_seconds: How long a token is good.
             allow_remote: Listen on an address that other machines reach.
             monotonic: The clock of tokens and of the rate limit, in seconds.
@@ -83,6 +96,7 @@ class SandboxServer:
             )
             raise ValueError(message)
         self.account = SandboxAccount() if account is None else account
+        self.contentsquare = ContentsquareAccount(self.account)
         self.faults = Faults()
         self._host = host
         self._port = port
@@ -93,6 +107,8 @@ class SandboxServer:
             latency_seconds=latency_seconds,
             requests_per_minute=requests_per_minute,
             paging=paging,
+            order=order,
+            endpoint=endpoint,
             token_lifetime_seconds=token_lifetime_seconds,
             monotonic=monotonic,
         )
@@ -215,7 +231,8 @@ def run(
         with server:
             echo(
                 f"Sandbox at {server.url} (client id {SANDBOX_CLIENT_ID}, client secret "
-                f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}); Ctrl+C stops it"
+                f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}, or project "
+                f"{SANDBOX_PROJECT_ID} of Contentsquare); Ctrl+C stops it"
             )
             # A wait without end would not notice a signal on every platform.
             while not stopped.wait(0.5):

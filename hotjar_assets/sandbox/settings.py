@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hotjar_assets.sandbox.account import Paging
+from hotjar_assets.sandbox.account import Order, Paging
 from hotjar_assets.sandbox.constants import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 
 
@@ -17,5 +17,7 @@ class ServerSettings:
     latency_seconds: float = 0.0
     requests_per_minute: int | None = None
     paging: Paging = "keyset"
+    order: Order = "newest_first"
+    endpoint: str | None = None
     token_lifetime_seconds: float = 3600
     monotonic: Callable[[], float] = time.monotonic

@@ -156,47 +156,52 @@ class Warehouse:
             surveys = rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT survey_id, site_id, deleted_at IS NOT NULL, list_transform(list_filter("
-                "questions, lambda q: q.type = 'email'), lambda q: q.question_id) FROM {table} "
+                "SELECT survey_id, site_id, platform, deleted_at IS NOT NULL, "
+                "list_transform(list_filter(questions, lambda q: q.type = 'email'), "
+                "lambda q: q.question_id) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
                 ids=list(survey_ids),
             )
             watermarks = rows_if_any(
                 connection,
                 SURVEY_RESPONSES,
-                "SELECT survey_id, epoch_us(max(created_at)) FROM {table} "
+                "SELECT survey_id, platform, epoch_us(max(created_at)) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
                 "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND $now "
-                "GROUP BY survey_id",
+                "GROUP BY survey_id, platform ORDER BY 3",
                 ids=list(survey_ids),
                 now=datetime.now(UTC),
             )
             unsettled = rows_if_any(connection, UNSETTLED, "SELECT survey_id FROM {table}")
             self._file_id_of_states = _file_id(connection)
         states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
-        for survey_id, site_id, removed, email_questions in surveys:
+        for survey_id, site_id, platform, removed, email_questions in surveys:
             states[survey_id] = SurveyState(
                 survey_id,
                 site_id=site_id,
+                platform=platform,
                 removed=removed,
                 email_questions=frozenset(email_questions or ()),
             )
-        for survey_id, microseconds in watermarks:
+        for survey_id, platform, microseconds in watermarks:
             watermark = _EPOCH + timedelta(microseconds=microseconds)
-            states[survey_id] = replace(states[survey_id], watermark=watermark)
+            if states[survey_id].platform in {None, platform}:
+                states[survey_id] = replace(states[survey_id], watermark=watermark)
         for (survey_id,) in unsettled:
             if survey_id in states:
                 states[survey_id] = replace(states[survey_id], unsettled=True)
         return states
 
-    def known_surveys(self) -> dict[str, set[str]]:
-        """Map each site to the ids of its surveys that are not marked as deleted."""
+    def known_surveys(self, platform: str) -> dict[str, set[str]]:
+        """Map each site of a platform to the ids of its surveys that are not marked as deleted."""
         known: dict[str, set[str]] = {}
         with self._database.reading() as connection:
             rows = rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT site_id, survey_id FROM {table} WHERE deleted_at IS NULL",
+                "SELECT site_id, survey_id FROM {table} "
+                "WHERE deleted_at IS NULL AND platform = $platform",
+                platform=platform,
             )
         for site_id, survey_id in rows:
             known.setdefault(site_id, set()).add(survey_id)
@@ -204,6 +209,8 @@ class Warehouse:
 
     def merge_surveys(self, listing: SurveyListing) -> Figures:
         """Upsert a complete listing and mark the surveys of its sites that it no longer has.
+
+        A site of another platform may have the same id: its surveys are left alone.
 
         Raises:
             HotjarStoreError: Nothing was changed.
@@ -219,10 +226,12 @@ class Warehouse:
                 """UPDATE {table} SET synced_at = $now, deleted_at = CASE
                      WHEN survey_id IN (SELECT unnest($listed::VARCHAR[])) THEN NULL
                      ELSE coalesce(deleted_at, $now) END
-                   WHERE site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
+                   WHERE platform = $platform
+                     AND site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
                      OR survey_id IN (SELECT unnest($listed::VARCHAR[])))""",
                 listed=[str(survey.id) for survey in listing.surveys],
                 sites=list(listing.site_ids),
+                platform=listing.platform,
             )
             rows, deleted = merge.one(
                 "SELECT count(*), count(*) FILTER (deleted_at = $now) FROM {table}"
@@ -313,7 +322,7 @@ class Warehouse:
             after = merge.counts(survey_ids)
             deleted = merge.counts(survey_ids, "deleted_at = $now")
             vanished = merge.vanished()
-            merge.note_unsettled([read for read in reads if read.overlapped])
+            merge.note_unsettled([read for read in reads if read.unsettles])
             return {
                 key: Figures(
                     rows=after.get(key, 0),
