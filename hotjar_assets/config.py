@@ -5,6 +5,7 @@ environment (or from `.env`, which the command line and `dagster dev` load befor
 """
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -29,6 +31,24 @@ from hotjar_assets.errors import HotjarConfigError
 ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
 SANDBOX_DATABASE = "data/sandbox.duckdb"
+_WITHOUT_ACCOUNT = object()
+"""Validation context of what makes no request."""
+
+
+class Source(Enum):
+    """Where surveys and responses are read."""
+
+    API = "api"
+    INSIGHTS = "insights"
+
+
+API_URLS = {Source.API: "https://api.hotjar.io", Source.INSIGHTS: "https://insights.hotjar.com"}
+"""Base URL of each source, where the settings give none."""
+REQUIRED = {
+    Source.API: ("client_id", "client_secret", "site_id"),
+    Source.INSIGHTS: ("email", "password", "site_id"),
+}
+"""What an account must be given, by source."""
 
 
 class PiiMode(Enum):
@@ -54,7 +74,8 @@ def _split_ids(value: object) -> object:
     return tuple(dict.fromkeys(ids))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
     if host == "localhost":
         return True
     try:
@@ -76,10 +97,21 @@ def _check_url(value: str) -> str:
     if url.username or url.password:
         problem = "must not hold credentials"
         raise ValueError(problem)
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if url.scheme == "http" and not is_loopback(url.hostname):
         problem = "must be https: credentials are sent to it (http is for this machine alone)"
         raise ValueError(problem)
     return value.rstrip("/")
+
+
+def _check_json_object(value: str) -> str:
+    problem = 'must be a JSON object such as {"sort_by":"-index","clauses":[]}'
+    try:
+        is_object = isinstance(json.loads(value), dict)
+    except (ValueError, RecursionError):
+        raise ValueError(problem) from None
+    if not is_object:
+        raise ValueError(problem)
+    return value
 
 
 class Settings(BaseModel):
@@ -97,7 +129,20 @@ class Settings(BaseModel):
         default=(), description="Site id, or several separated by commas."
     )
     api_url: Annotated[str, AfterValidator(_check_url)] = Field(
-        default="https://api.hotjar.io", description="Base URL of the API."
+        default=API_URLS[Source.API],
+        description="Base URL of the API; the default follows from the source.",
+    )
+    source: Source = Field(
+        default=Source.API,
+        description="What is read: the API (needs its plan), or the export of insights.hotjar.com.",
+    )
+    email: str | None = Field(
+        default=None, repr=False, description="E-mail of the login that the export needs."
+    )
+    password: str | None = Field(default=None, repr=False, description="Password of that login.")
+    survey_query: Annotated[str, AfterValidator(_check_json_object)] = Field(
+        default='{"sort_by":"-index","clauses":[]}',
+        description="Which responses are exported: the survey_query of Insights, a JSON object.",
     )
     database: str | None = Field(
         default=None,
@@ -137,10 +182,17 @@ class Settings(BaseModel):
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_api_url(cls, values: dict[str, object]) -> dict[str, object]:
+        if values.get("source") in {Source.INSIGHTS, Source.INSIGHTS.value}:
+            return {"api_url": API_URLS[Source.INSIGHTS], **values}
+        return values
+
     @model_validator(mode="after")
-    def _require_account(self) -> Self:
-        if not self.sandbox:
-            for name in ("client_id", "client_secret", "site_id"):
+    def _require_account(self, info: ValidationInfo) -> Self:
+        if not self.sandbox and info.context is not _WITHOUT_ACCOUNT:
+            for name in REQUIRED[self.source]:
                 if not getattr(self, name):
                     raise HotjarConfigError(
                         environment_variable(name),
@@ -159,27 +211,35 @@ class Settings(BaseModel):
         return self
 
     @classmethod
-    def parse(cls, values: Mapping[str, object]) -> Self:
+    def parse(cls, values: Mapping[str, object], *, needs_account: bool = True) -> Self:
         """Validate settings given by field name.
+
+        Args:
+            values: The settings.
+            needs_account: Whether requests will be made, so that credentials must be there.
 
         Raises:
             HotjarConfigError: Names the first setting that is missing or malformed.
         """
+        context = None if needs_account else _WITHOUT_ACCOUNT
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(dict(values), context=context)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             problem = first["msg"].removeprefix("Value error, ")
             raise HotjarConfigError(environment_variable(str(first["loc"][0])), problem) from None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, *, needs_account: bool = True
+    ) -> Self:
         """Validate the settings found in the environment; an empty variable counts as unset.
 
         Raises:
             HotjarConfigError: Names the first setting that is missing or malformed.
         """
-        return cls.parse({name: environ[environment_variable(name)] for name in set_names(environ)})
+        given = {name: environ[environment_variable(name)] for name in set_names(environ)}
+        return cls.parse(given, needs_account=needs_account)
 
     @property
     def database_path(self) -> Path:
@@ -201,6 +261,12 @@ def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:
         for name in Settings.model_fields
         if environ.get(environment_variable(name), "").strip()
     ]
+
+
+def required_names(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """List the settings that the source asked for cannot do without, before any is validated."""
+    wanted = environ.get(environment_variable("source"))
+    return REQUIRED[Source.INSIGHTS if wanted == Source.INSIGHTS.value else Source.API]
 
 
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:

@@ -230,7 +230,7 @@ META = Table(
     key=("name",),
     record={},
     columns=(
-        Column("name", "VARCHAR", "account, schema_version, pii, pii_key_fingerprint, file_id."),
+        Column("name", "VARCHAR", "account, source, schema_version, pii, …, file_id."),
         Column("value", "VARCHAR", "Its value."),
     ),
 )

@@ -25,8 +25,8 @@ from time import monotonic
 from traceback import extract_tb
 from typing import Any, TypeVar
 
-from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Page, Response, Survey
+from hotjar_assets.api.source import SurveySource
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
     HotjarError,
@@ -90,6 +90,8 @@ class SurveyRead:
         survey_id: The survey.
         site_id: Its site.
         account: `real` or `sandbox`: who answered; None when nobody was asked.
+        source: `api` or `insights`: what the ids of the rows belong to; None as for the account.
+        is_filtered: Whether responses may have been left out: none that it did not see is gone.
         segments: The rows, to be merged in this order.
         started_at: When the walk began: only rows stored before can have vanished from the API.
         pages: Pages read.
@@ -113,6 +115,8 @@ class SurveyRead:
     started_at: datetime
     site_id: str | None = None
     account: str | None = None
+    source: str | None = None
+    is_filtered: bool = False
     segments: list[Segment] = field(default_factory=list)
     pages: int = 0
     requests: int = 0
@@ -143,12 +147,14 @@ class SurveyListing:
         surveys: The surveys, with questions.
         site_ids: The sites that were listed.
         account: `real` or `sandbox`.
+        source: `api` or `insights`.
         requests: Requests sent.
     """
 
     surveys: list[Survey]
     site_ids: tuple[str, ...]
     account: str
+    source: str
     requests: int
 
 
@@ -156,7 +162,7 @@ class SurveyListing:
 class SurveySync:
     """List the surveys of every site of an account."""
 
-    client: HotjarClient
+    client: SurveySource
 
     def read(self, known: Mapping[str, Collection[str]]) -> SurveyListing:
         """List every site completely.
@@ -193,7 +199,11 @@ class SurveySync:
                 )
             surveys |= listed
         return SurveyListing(
-            list(surveys.values()), self.client.site_ids, self.client.account, count.sent
+            list(surveys.values()),
+            self.client.site_ids,
+            self.client.account,
+            self.client.name,
+            count.sent,
         )
 
     def _list(self, site_id: str, count: RequestCount) -> dict[str, Survey]:
@@ -218,7 +228,7 @@ class ResponseSync:
         report: Called with the figures by survey id when all surveys are stored.
     """
 
-    client: HotjarClient
+    client: SurveySource
     survey_ids: Sequence[str]
     depth: Depth = Depth.NEW
     lookback_days: int = 7
@@ -324,7 +334,9 @@ class ResponseSync:
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)
-            pages = self.client.iter_response_pages(read.site_id, read.survey_id, count=count)
+            pages = self.client.iter_response_pages(
+                read.site_id, read.survey_id, folder=spool_folder, count=count
+            )
             self._read_pages(read, state, spool, _until(given_up, pages))
         except HotjarError as error:
             read.error = error
@@ -336,7 +348,8 @@ class ResponseSync:
         read.tells_deleted = read.is_full and not read.overlapped
         read.settles = read.is_full and (self.is_second or not read.overlapped)
         read.requests = count.sent
-        read.account = self.client.account
+        read.account, read.source = self.client.account, self.client.name
+        read.is_filtered = self.client.is_filtered
         return read
 
     def _reason_to_skip(self, state: SurveyState) -> str | None:
@@ -359,17 +372,19 @@ class ResponseSync:
         last: datetime | None = None
         for page in pages:
             read.pages += 1
+            is_unsorted = page.is_unsorted
             for response in page.results:
-                if last and response.created_time > last and not read.out_of_order:
-                    read.out_of_order = True
-                    logger.warning(
-                        "survey %s: page %d is not newest first; reading to the end",
-                        read.survey_id,
-                        read.pages,
-                    )
+                is_unsorted |= last is not None and response.created_time > last
                 last = response.created_time
                 read.newest_at = max(read.newest_at or last, last)
                 self.privacy.apply(response, state.email_questions)
+            if is_unsorted and not read.out_of_order:
+                read.out_of_order = True
+                logger.warning(
+                    "survey %s: page %d is not newest first; reading to the end",
+                    read.survey_id,
+                    read.pages,
+                )
             spool.write([row for row in page.results if not floor or row.created_time >= floor])
             if stop_below and last and last < stop_below and not read.out_of_order:
                 read.stopped_early = page.next_cursor is not None

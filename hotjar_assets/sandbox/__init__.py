@@ -1,4 +1,4 @@
-"""A local Hotjar: it speaks the Hotjar API v1 over real HTTP, with made-up but lifelike data.
+"""A local Hotjar: its API v1 and its Insights export over real HTTP, with lifelike data.
 
 Here live the account (the data), the faults (what can go wrong) and the server. Nothing here
 reads Hotjar or knows the client. The web framework is imported only when a server starts, so the
@@ -12,8 +12,10 @@ from hotjar_assets.sandbox.account import SandboxAccount
 from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,
+    SANDBOX_EMAIL,
     SANDBOX_HEADER,
     SANDBOX_ORGANIZATION_ID,
+    SANDBOX_PASSWORD,
     SANDBOX_SECOND_SITE_ID,
     SANDBOX_SITE_ID,
 )
@@ -24,8 +26,10 @@ from hotjar_assets.sandbox.wire import ReceivedRequest
 __all__ = [
     "SANDBOX_CLIENT_ID",
     "SANDBOX_CLIENT_SECRET",
+    "SANDBOX_EMAIL",
     "SANDBOX_HEADER",
     "SANDBOX_ORGANIZATION_ID",
+    "SANDBOX_PASSWORD",
     "SANDBOX_SECOND_SITE_ID",
     "SANDBOX_SITE_ID",
     "Fault",

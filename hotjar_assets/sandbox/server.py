@@ -21,6 +21,7 @@ from hotjar_assets.sandbox.constants import (
     SANDBOX_SITE_ID,
 )
 from hotjar_assets.sandbox.faults import Faults
+from hotjar_assets.sandbox.insights import ExportFormat
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import ReceivedRequest, RequestLog
 
@@ -55,6 +56,7 @@ class SandboxServer:
         requests_per_minute: int | None = None,
         paging: Paging = "keyset",
         token_lifetime_seconds: float = 3600,
+        export_format: ExportFormat = "zip",
         allow_remote: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,6 +72,7 @@ class SandboxServer:
             requests_per_minute: Beyond this many in any minute, answer 429; None for no limit.
             paging: How cursors work: "keyset" stays right while rows come and go, "offset" not.
             token_lifetime_seconds: How long a token is good.
+            export_format: What an export is downloaded as: "zip" or "csv".
             allow_remote: Listen on an address that other machines reach.
             monotonic: The clock of tokens and of the rate limit, in seconds.
 
@@ -86,6 +89,7 @@ class SandboxServer:
         self.faults = Faults()
         self._host = host
         self._port = port
+        self._downloads_port = 0
         self._log = RequestLog()
         self._settings = ServerSettings(
             client_id=client_id,
@@ -94,6 +98,7 @@ class SandboxServer:
             requests_per_minute=requests_per_minute,
             paging=paging,
             token_lifetime_seconds=token_lifetime_seconds,
+            export_format=export_format,
             monotonic=monotonic,
         )
         self._app: SandboxApp | None = None
@@ -123,8 +128,11 @@ class SandboxServer:
         if not self._port:
             message = "the sandbox has no address before it was started"
             raise RuntimeError(message)
+        return self._url(self._port)
+
+    def _url(self, port: int) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"http://{host}:{port}"
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -151,13 +159,23 @@ class SandboxServer:
         from hotjar_assets.sandbox.app import SandboxApp  # noqa: PLC0415 - the web framework
         from hotjar_assets.sandbox.serving import ServerThread  # noqa: PLC0415 - the web framework
 
-        if self._app is None:
-            self._app = SandboxApp(
-                self.account, faults=self.faults, requests=self._log, settings=self._settings
-            )
         sock = _listen(self._host, self._port)
         self._port = sock.getsockname()[1]
-        self._thread = ServerThread(self._app, sock)
+        try:
+            downloads = _listen(self._host, self._downloads_port)
+        except OSError:
+            sock.close()
+            raise
+        self._downloads_port = downloads.getsockname()[1]
+        if self._app is None:
+            self._app = SandboxApp(
+                self.account,
+                faults=self.faults,
+                requests=self._log,
+                settings=self._settings,
+                downloads_url=self._url(self._downloads_port),
+            )
+        self._thread = ServerThread(self._app, [sock, downloads])
 
     def stop(self) -> None:
         """Close all connections and end the thread; does nothing when it is not running."""

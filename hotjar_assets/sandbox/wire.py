@@ -6,7 +6,7 @@ No decision about what to answer is made here (see `app`), and no web framework 
 import base64
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -195,7 +195,24 @@ def parse_target(request: ReceivedRequest) -> Target:
             return Target("responses", site_id, survey_id, is_redirected=is_redirected)
         case ["", "v1", "organizations", _, "user-lookup"]:
             return Target("user_lookup", is_redirected=is_redirected)
-    return Target("any", is_redirected=is_redirected)
+    return replace(_insights_target(request), is_redirected=is_redirected)
+
+
+def _insights_target(request: ReceivedRequest) -> Target:  # noqa: PLR0911 - one line a path
+    match [unquote(part) for part in request.path.split("/")]:
+        case ["", "api", "v2", "users"]:
+            return Target("login")
+        case ["", "api", "v1", "sites", site_id, "surveys"]:
+            return Target("polls", site_id)
+        case ["", "api", "v1", "sites", site_id, "polls", survey_id]:
+            return Target("poll", site_id, survey_id)
+        case ["", "api", "v1", "sites", site_id, "polls", survey_id, "questions"]:
+            return Target("questions", site_id, survey_id)
+        case ["", "api", "ask", "v3", "sites", site_id, "polls", survey_id, "responses", "export"]:
+            return Target("export", site_id, survey_id)
+        case ["", "exports", _]:
+            return Target("download")
+    return Target("any")
 
 
 def parse_page_request(request: ReceivedRequest, target: Target) -> PageRequest:
