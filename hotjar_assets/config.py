@@ -31,6 +31,7 @@ from hotjar_assets.errors import HotjarConfigError
 ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
 SANDBOX_DATABASE = "data/sandbox.duckdb"
+SANDBOX_INSIGHTS_DATABASE = "data/sandbox-insights.duckdb"
 _WITHOUT_ACCOUNT = object()
 """Validation context of what makes no request."""
 
@@ -64,11 +65,16 @@ def environment_variable(name: str) -> str:
     return ENVIRONMENT_PREFIX + name.upper()
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text may be the id of a site or a survey."""
+    return re.fullmatch(r"[\w.~-]+", text, re.ASCII) is not None
+
+
 def _split_ids(value: object) -> object:
     if not isinstance(value, str):
         return value
     ids = [item.strip() for item in value.split(",")]
-    if not all(re.fullmatch(r"[\w.~-]+", item, re.ASCII) for item in ids):
+    if not all(is_id(item) for item in ids):
         problem = "holds an empty or malformed item; write ids separated by single commas"
         raise ValueError(problem)
     return tuple(dict.fromkeys(ids))
@@ -244,7 +250,7 @@ class Settings(BaseModel):
     @property
     def database_path(self) -> Path:
         """Path of the DuckDB file."""
-        return Path(self.database or default_database(sandbox=self.sandbox))
+        return Path(self.database or default_database(sandbox=self.sandbox, source=self.source))
 
     @property
     def start_at(self) -> datetime | None:
@@ -263,10 +269,10 @@ def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     ]
 
 
-def required_names(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """List the settings that the source asked for cannot do without, before any is validated."""
-    wanted = environ.get(environment_variable("source"))
-    return REQUIRED[Source.INSIGHTS if wanted == Source.INSIGHTS.value else Source.API]
+def wanted_source(environ: Mapping[str, str] = os.environ) -> Source:
+    """Tell which source the environment asks for, before anything is validated."""
+    value = environ.get(environment_variable("source"))
+    return Source.INSIGHTS if value == Source.INSIGHTS.value else Source.API
 
 
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
@@ -275,8 +281,10 @@ def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
 
 
-def default_database(*, sandbox: bool) -> str:
+def default_database(*, sandbox: bool, source: Source = Source.API) -> str:
     """Return the default path: the sandbox and a real account never share a file."""
+    if sandbox and source is Source.INSIGHTS:
+        return SANDBOX_INSIGHTS_DATABASE
     return SANDBOX_DATABASE if sandbox else REAL_DATABASE
 
 

@@ -16,12 +16,13 @@ from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.insights import InsightsClient
 from hotjar_assets.api.source import SurveySource
 from hotjar_assets.config import (
+    REQUIRED,
     Settings,
     Source,
     environment_variable,
     is_sandbox,
-    required_names,
     set_names,
+    wanted_source,
 )
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
 
@@ -74,7 +75,7 @@ class HotjarResource(dg.ConfigurableResource[None]):
         Only names are kept: Dagster reads the values when a run or a tick starts.
         """
         sandbox = is_sandbox(environ)
-        required = () if sandbox else required_names(environ)
+        required = () if sandbox else REQUIRED[wanted_source(environ)]
         names = {*required, *set_names(environ)} & cls.model_fields.keys() - {"sandbox"}
         return cls(sandbox=sandbox, **{name: _env_var(name) for name in sorted(names)})
 

@@ -26,7 +26,7 @@ from traceback import extract_tb
 from typing import Any, TypeVar
 
 from hotjar_assets.api.records import Page, Response, Survey
-from hotjar_assets.api.source import SurveySource
+from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
     HotjarError,
@@ -228,7 +228,7 @@ class ResponseSync:
         report: Called with the figures by survey id when all surveys are stored.
     """
 
-    client: SurveySource
+    client: ResponseSource
     survey_ids: Sequence[str]
     depth: Depth = Depth.NEW
     lookback_days: int = 7

@@ -25,12 +25,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice, pairwise
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, ClassVar
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from hotjar_assets.api.records import Answer, Page, Question, Response, UserAttribute
 from hotjar_assets.errors import HotjarSchemaError
 
+PLATFORM = "hotjar"
 PAGE_ROWS = 500
 MAX_UNPACKED_BYTES = 8 * 1024**3
 MAX_CELL_LENGTH = 4 * 1024**2
@@ -337,3 +339,47 @@ def _named(header: Sequence[str], columns: Iterable[int]) -> Iterator[tuple[str,
 def _plain(text: str) -> str:
     """Return a text without what two ways of writing it may differ in."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+# --- A file as a source ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ExportFile:
+    """An export of one survey on this disk, as a source of its responses; nothing is requested.
+
+    Attributes:
+        path: The file.
+        site_ids: The site the survey is on.
+        questions: The survey's questions; None if they are not known.
+        account: `real` or `sandbox`: whose rows these are said to be.
+    """
+
+    path: Path
+    site_ids: tuple[str, ...]
+    questions: Sequence[Question] | None
+    account: str
+    name: ClassVar[str] = "insights"
+    is_filtered: ClassVar[bool] = True
+    """Nobody knows which responses were exported."""
+
+    def find_site(self, *_survey: object, **_options: object) -> str:
+        """Return the site that was given."""
+        return self.site_ids[0]
+
+    def iter_response_pages(
+        self, site_id: str, survey_id: str, **_options: object
+    ) -> Iterator[Page[Response]]:
+        """Yield the responses of the file; errors as in `iter_export_pages`."""
+        with self.path.open("rb") as file:
+            for page in iter_export_pages(file, self.questions):
+                for response in page.results:
+                    response.site_id, response.survey_id = site_id, survey_id
+                    response.platform = PLATFORM
+                yield page
+
+    def resume(self) -> None:
+        """Do nothing, as nobody waits."""
+
+    def cancel(self) -> None:
+        """Do nothing, as nobody waits."""

@@ -1,7 +1,8 @@
 """What a sync reads: an account's surveys and responses, whatever they are read through.
 
-`SurveySource` is what the rooms after `api` know of it; `HttpSource` is what every account reached
-over HTTP shares. Which endpoints there are is in `client` and `insights`.
+`SurveySource` (or, of a file, `ResponseSource`) is what the rooms after `api` know of it;
+`HttpSource` is what every account reached over HTTP shares. Which endpoints there are is in
+`client` and `insights`.
 """
 
 import threading
@@ -21,37 +22,24 @@ SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
 """Header by which the answers of a sandbox are known, however it was reached."""
 
 
-class SurveySource(Protocol):
-    """An account's surveys and responses; safe under threads, lazy.
-
-    Attributes:
-        name: What the ids of its responses belong to: `api` or `insights`.
-        site_ids: The sites that are read.
-        is_filtered: Whether it may leave responses out, so that one it does not give may exist.
-    """
-
-    name: str
-    site_ids: tuple[str, ...]
-    is_filtered: bool
+class ResponseSource(Protocol):
+    """The responses of some surveys; safe under threads, lazy."""
 
     @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and logins."""
+    def name(self) -> str:
+        """What the ids of its responses belong to: `api` or `insights`."""
+
+    @property
+    def site_ids(self) -> tuple[str, ...]:
+        """The sites that are read."""
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it may leave responses out, so that one it does not give may exist."""
 
     @property
     def account(self) -> str:
         """`sandbox` or `real`: who answered."""
-
-    def authenticate(self) -> None:
-        """Log in, which every other call does by itself."""
-
-    def iter_surveys(
-        self, site_id: str, *, with_questions: bool = True, count: RequestCount | None = None
-    ) -> Iterator[Survey]:
-        """Yield every survey of a site."""
-
-    def list_surveys(self) -> list[Survey]:
-        """List the surveys of all sites, without their questions."""
 
     def find_site(self, survey_id: str, *, count: RequestCount | None = None) -> str:
         """Return the id of the site that has a survey."""
@@ -78,6 +66,25 @@ class SurveySource(Protocol):
 
     def cancel(self) -> None:
         """Make every waiting reader stop with an error."""
+
+
+class SurveySource(ResponseSource, Protocol):
+    """An account: its surveys, and their responses."""
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, with retries and logins."""
+
+    def authenticate(self) -> None:
+        """Log in, which every other call does by itself."""
+
+    def iter_surveys(
+        self, site_id: str, *, with_questions: bool = True, count: RequestCount | None = None
+    ) -> Iterator[Survey]:
+        """Yield every survey of a site."""
+
+    def list_surveys(self) -> list[Survey]:
+        """List the surveys of all sites, without their questions."""
 
     def close(self) -> None:
         """Stop waiting readers and close the connections."""

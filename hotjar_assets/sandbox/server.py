@@ -18,6 +18,8 @@ from hotjar_assets.sandbox.account import DEFAULT_CLOCK, DEFAULT_SEED, Paging, S
 from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,
+    SANDBOX_EMAIL,
+    SANDBOX_PASSWORD,
     SANDBOX_SITE_ID,
 )
 from hotjar_assets.sandbox.faults import Faults
@@ -233,7 +235,8 @@ def run(
         with server:
             echo(
                 f"Sandbox at {server.url} (client id {SANDBOX_CLIENT_ID}, client secret "
-                f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}); Ctrl+C stops it"
+                f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}; for the export: e-mail "
+                f"{SANDBOX_EMAIL}, password {SANDBOX_PASSWORD}); Ctrl+C stops it"
             )
             # A wait without end would not notice a signal on every platform.
             while not stopped.wait(0.5):

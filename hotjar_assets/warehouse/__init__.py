@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import duckdb
 
-from hotjar_assets.api.records import encode_lines
+from hotjar_assets.api.records import Question, encode_lines
 from hotjar_assets.config import PiiMode, Source, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy
@@ -188,6 +188,18 @@ class Warehouse:
             if survey_id in states:
                 states[survey_id] = replace(states[survey_id], unsettled=True)
         return states
+
+    def questions(self, survey_id: str) -> list[Question] | None:
+        """List a survey's questions, id and text, in order; None if none are known."""
+        with self._database.reading() as connection:
+            rows = rows_if_any(
+                connection,
+                SURVEYS,
+                "SELECT q.question_id, q.text FROM (SELECT unnest(questions) AS q FROM {table} "
+                "WHERE survey_id = $survey_id) ORDER BY q.position",
+                survey_id=survey_id,
+            )
+        return [Question(id=question_id, text=text) for question_id, text in rows] or None
 
     def known_surveys(self) -> dict[str, set[str]]:
         """Map each site to the ids of its surveys that are not marked as deleted."""
