@@ -31,6 +31,8 @@ from hotjar_assets.api.transport import Advice, RequestCount, is_secure
 from hotjar_assets.errors import HotjarAuthError, HotjarSchemaError
 
 DEFAULT_SURVEY_QUERY = '{"sort_by":"-index","clauses":[]}'
+EXPORT_TIMEOUT_SECONDS = 300.0
+"""How long the file may take to be made: it is asked for to be made while the client waits."""
 KEPT_IN_MEMORY_BYTES = 8 * 1024**2
 """A download up to this size is never written to the disk."""
 
@@ -155,13 +157,11 @@ class InsightsClient(HttpSource):
         rows = self._transport.get(path, decode=decode_rows, count=count)
         for number, row in enumerate(rows):
             place = f"surveys[{number}]"
-            survey = self._placed(survey_from_json(row, place), site_id)
+            survey = survey_from_json(row, place)
             if with_questions:
                 questions = self._questions(site_id, str(survey.id), count)
-                survey = self._placed(
-                    survey_from_json({**row, "questions": questions}, place), site_id
-                )
-            yield survey
+                survey = survey_from_json({**row, "questions": questions}, place)
+            yield self._placed(survey, site_id)
 
     def get_survey(
         self, site_id: str, survey_id: str, *, count: RequestCount | None = None
@@ -205,7 +205,13 @@ class InsightsClient(HttpSource):
             "async_export": "false",
         }
         path = f"{_survey_path('ask/v3', site_id, survey_id)}/responses/export"
-        url = self._transport.get(path, decode=_download_url, params=params, count=count)
+        url = self._transport.get(
+            path,
+            decode=_download_url,
+            params=params,
+            count=count,
+            read_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
+        )
         with SpooledTemporaryFile(
             KEPT_IN_MEMORY_BYTES, dir=str(folder) if folder else None
         ) as file:

@@ -1,7 +1,8 @@
 """HTTP: one request, its retries, and what each status means.
 
 Knows status codes and nothing of pages. Answers are bounded, redirects are followed on the same
-host only, and nothing but GET and the token request is sent twice.
+host only (those of a download, which gets no credentials, to any), and nothing but GET and the
+token request is sent twice.
 """
 
 import email.utils
@@ -148,6 +149,7 @@ class Transport:
         decode: Callable[[bytes], ResultT],
         params: dict[str, str | int] | None = None,
         count: RequestCount | None = None,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> ResultT:
         """Return the decoded answer of one GET.
 
@@ -156,6 +158,7 @@ class Transport:
             decode: Body to result; a `ValueError` means a malformed body, which is tried again.
             params: Query parameters.
             count: Where to count what is sent, besides the total.
+            read_timeout_seconds: How long the server may keep silent.
 
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
@@ -165,7 +168,10 @@ class Transport:
         def read(answer: Answer) -> ResultT:
             return decode(answer.body)
 
-        return self._retry(lambda: self._authorized("GET", url, read, count, params=params or {}))
+        timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
+        return self._retry(
+            lambda: self._authorized("GET", url, read, count, params=params or {}, timeout=timeout)
+        )
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
@@ -329,14 +335,9 @@ class Transport:
             raise HotjarStatusError(circle, status=requests.codes.found)
 
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
-        return self._session(url).request(
-            method,
-            url,
-            timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
-            allow_redirects=False,
-            stream=True,
-            **request,
-        )
+        timeout = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
+        given = {"timeout": timeout, **request}
+        return self._session(url).request(method, url, allow_redirects=False, stream=True, **given)
 
     def _session(self, url: str) -> requests.Session:
         """Return this thread's session for a host; requests does not promise that it is shared."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import struct
+import tracemalloc
 import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -225,6 +226,20 @@ def test_a_damaged_end_is_found_before_the_first_page():
 
     with pytest.raises(HotjarSchemaError, match="line 2002: 2 cells, and the header has 9"):
         next(pages)
+
+
+def test_the_memory_it_takes_does_not_grow_with_the_file():
+    def peak_bytes(rows: int) -> int:
+        file = io.BytesIO(zipped(("a.csv", days(*range(rows, 0, -1)))))
+        tracemalloc.start()
+        try:
+            for _ in iter_export_pages(file, None):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak_bytes(20_000) < 1.5 * peak_bytes(4_000)
 
 
 # --- ZIP or CSV --------------------------------------------------------------------------------

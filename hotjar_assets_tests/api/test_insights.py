@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hotjar_assets.api.insights import InsightsClient
-from hotjar_assets.api.transport import RequestCount, Transport
+from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
@@ -358,13 +358,14 @@ def test_a_download_is_not_followed_to_where_anybody_could_read_it(client, api, 
         read(client)
 
 
-def test_a_download_larger_than_the_bound_is_refused(client, api, elsewhere, monkeypatch):
-    monkeypatch.setattr(Transport.download, "__kwdefaults__", {"most_bytes": 50, "count": None})
-    api.answers(logged_in(), QUESTIONS, link(elsewhere))
-    elsewhere.answers(CSV)
+def test_a_download_larger_than_the_bound_is_refused(client, elsewhere):
+    elsewhere.answers(Reply(b"x" * 3_000_000))
+    file = io.BytesIO()
 
-    with pytest.raises(HotjarSchemaError, match="the answer is larger than"):
-        read(client)
+    with pytest.raises(HotjarSchemaError, match="the answer is larger than 1 MiB"):
+        client._transport.download(f"{elsewhere.url}/a", file, most_bytes=1024 * 1024)
+
+    assert file.tell() <= 1024 * 1024
 
 
 class FullDisk(io.BytesIO):
