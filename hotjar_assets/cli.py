@@ -119,7 +119,7 @@ def forget(
         raise click.UsageError("give one of --user and --email")
     if delete_at_hotjar and not at_hotjar:
         raise click.UsageError("--delete-at-hotjar needs --at-hotjar")
-    settings = _settings()
+    settings = _settings(needs_account=at_hotjar)
     if at_hotjar and settings.source is not Source.API:
         problem = "--at-hotjar needs the API; set it to api"
         _exit_for(HotjarConfigError(environment_variable("source"), problem))

@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from hotjar_assets.api.dialects import HOTJAR
 from hotjar_assets.api.records import Answer, Page, Question, Response, UserAttribute
 from hotjar_assets.errors import HotjarSchemaError
 
-PLATFORM = "hotjar"
 PAGE_ROWS = 500
 MAX_UNPACKED_BYTES = 8 * 1024**3
 MAX_CELL_LENGTH = 4 * 1024**2
@@ -375,7 +375,7 @@ class ExportFile:
             for page in iter_export_pages(file, self.questions):
                 for response in page.results:
                     response.site_id, response.survey_id = site_id, survey_id
-                    response.platform = PLATFORM
+                    response.platform = HOTJAR.platform
                 yield page
 
     def resume(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hotjar_assets.api.auth import Auth
+from hotjar_assets.api.dialects import HOTJAR
 from hotjar_assets.api.pacing import Pacer
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.transport import Advice, RequestCount, Transport
@@ -105,7 +106,7 @@ class HttpSource(ABC):
     """
 
     is_filtered = False
-    _platform = "hotjar"
+    _platform = HOTJAR.platform
 
     def __init__(
         self,

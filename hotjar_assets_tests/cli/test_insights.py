@@ -529,6 +529,19 @@ def test_an_import_keeps_to_the_privacy_and_the_start_date_of_the_settings(
     assert count(offline.database, "hotjar_user_id IS NOT NULL") == 0
 
 
+def test_a_forgotten_person_does_not_come_back_with_an_import(offline, account, tmp_path):
+    path = write_export(account, EVERY_TYPE, tmp_path / "a.csv")
+    command = ["import", str(path), "--survey", EVERY_TYPE, "--site", SANDBOX_SITE_ID]
+    figures(offline, *command)
+    person = expected(account, EVERY_TYPE)[0][9]
+
+    assert offline("forget", "--user", person, "--yes").exit_code == 0
+    figures(offline, *command)
+
+    assert count(offline.database, f"hotjar_user_id = '{person}'") == 0
+    assert count(offline.database) < account.response_count(EVERY_TYPE)
+
+
 def test_a_file_that_is_no_export_is_told_and_leaves_no_partition(offline, instance, tmp_path):
     path = tmp_path / "notes.csv"
     path.write_text("MARKED-answer,b\n1,2\n", encoding="utf-8")
