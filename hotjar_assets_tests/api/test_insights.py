@@ -300,8 +300,14 @@ def test_an_export_without_a_usable_link_is_an_error_of_the_api(answer, problem,
 
 @pytest.mark.parametrize(
     "fault",
-    [error(503), error(429), NO_ANSWER, Reply(CSV.body, end="cut")],
-    ids=["503", "429", "no-answer", "cut"],
+    [
+        error(503),
+        error(429),
+        NO_ANSWER,
+        Reply(CSV.body, end="cut"),
+        Reply(CSV.body + b"x" * 9 * len(CSV.body), end="cut"),
+    ],
+    ids=["503", "429", "no-answer", "cut", "cut-after-more"],
 )
 def test_a_download_is_tried_again_from_its_start(fault, client, api, elsewhere):
     api.answers(logged_in(), QUESTIONS, link(elsewhere))
