@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from hotjar_assets.api.client import HotjarClient
-from hotjar_assets.config import Platform, Settings
-from hotjar_assets.errors import HotjarError
+from hotjar_assets.api.source import SurveySource
+from hotjar_assets.config import Platform, Settings, environment_variable
+from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import open_client
 from hotjar_assets.warehouse import Person, Warehouse
@@ -69,9 +70,13 @@ def ask_hotjar_to_forget(
         delete: Whether Hotjar deletes at once; else it mails a report.
 
     Raises:
+        HotjarConfigError: The source is not the API, which alone has it.
         HotjarApiError: Hotjar refused; what was erased here stays erased.
     """
     with open_client(settings) as client:
+        if not isinstance(client, HotjarClient):
+            problem = f"{client.name} has no user lookup; it needs the API and its key"
+            raise HotjarConfigError(environment_variable("source"), problem)
         client.look_up_user(
             str(settings.organization_id),
             email=person.email,
@@ -80,7 +85,7 @@ def ask_hotjar_to_forget(
         )
 
 
-def _problem_of_site(client: HotjarClient, site_id: str) -> str | None:
+def _problem_of_site(client: SurveySource, site_id: str) -> str | None:
     try:
         survey = next(client.iter_surveys(site_id, with_questions=False), None)
         if survey is not None:
@@ -91,10 +96,10 @@ def _problem_of_site(client: HotjarClient, site_id: str) -> str | None:
 
 
 def _problem_of_database(
-    warehouse: Warehouse, client: HotjarClient, privacy: Privacy
+    warehouse: Warehouse, client: SurveySource, privacy: Privacy
 ) -> str | None:
     try:
-        warehouse.check(client.account)
+        warehouse.check(client.account, client.name)
         warehouse.adopt(privacy, rewrite=False)
     except HotjarError as error:
         return str(error)

@@ -5,6 +5,7 @@ environment (or from `.env`, which the command line and `dagster dev` load befor
 """
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -29,6 +31,16 @@ from hotjar_assets.errors import HotjarConfigError
 ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
 SANDBOX_DATABASE = "data/sandbox.duckdb"
+SANDBOX_INSIGHTS_DATABASE = "data/sandbox-insights.duckdb"
+_WITHOUT_ACCOUNT = object()
+"""Validation context of what makes no request."""
+
+
+class Source(StrEnum):
+    """Where surveys and responses are read."""
+
+    API = "api"
+    INSIGHTS = "insights"
 
 
 class Platform(StrEnum):
@@ -38,10 +50,12 @@ class Platform(StrEnum):
     CONTENTSQUARE = "contentsquare"
 
 
-API_URLS: dict[str, str] = {
-    Platform.HOTJAR: "https://api.hotjar.io",
-    Platform.CONTENTSQUARE: "https://api.contentsquare.com",
+API_URLS: dict[tuple[str, str], str] = {
+    ("hotjar", "api"): "https://api.hotjar.io",
+    ("hotjar", "insights"): "https://insights.hotjar.com",
+    ("contentsquare", "api"): "https://api.contentsquare.com",
 }
+"""Base URL of each platform and source, where the settings give none."""
 
 
 class PiiMode(Enum):
@@ -57,11 +71,16 @@ def environment_variable(name: str) -> str:
     return ENVIRONMENT_PREFIX + name.upper()
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text may be the id of a site or a survey."""
+    return re.fullmatch(r"[\w.~-]+", text, re.ASCII) is not None
+
+
 def _split_ids(value: object) -> object:
     if not isinstance(value, str):
         return value
     ids = [item.strip() for item in value.split(",")]
-    if not all(re.fullmatch(r"[\w.~-]+", item, re.ASCII) for item in ids):
+    if not all(is_id(item) for item in ids):
         problem = "holds an empty or malformed item; write ids separated by single commas"
         raise ValueError(problem)
     return tuple(dict.fromkeys(ids))
@@ -74,7 +93,8 @@ def _check_project_id(value: str) -> str:
     return value
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
     if host == "localhost":
         return True
     try:
@@ -96,10 +116,21 @@ def _check_url(value: str) -> str:
     if url.username or url.password:
         problem = "must not hold credentials"
         raise ValueError(problem)
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if url.scheme == "http" and not is_loopback(url.hostname):
         problem = "must be https: credentials are sent to it (http is for this machine alone)"
         raise ValueError(problem)
     return value.rstrip("/")
+
+
+def _check_json_object(value: str) -> str:
+    problem = 'must be a JSON object such as {"sort_by":"-index","clauses":[]}'
+    try:
+        is_object = isinstance(json.loads(value), dict)
+    except (ValueError, RecursionError):
+        raise ValueError(problem) from None
+    if not is_object:
+        raise ValueError(problem)
+    return value
 
 
 class Settings(BaseModel):
@@ -124,8 +155,20 @@ class Settings(BaseModel):
         default=None, description="Project id; of Contentsquare alone."
     )
     api_url: Annotated[str, AfterValidator(_check_url)] = Field(
-        default=API_URLS[Platform.HOTJAR],
-        description="Base URL of the API; default that of the platform.",
+        default=API_URLS["hotjar", "api"],
+        description="Base URL of the API; the default follows from the platform and the source.",
+    )
+    source: Source = Field(
+        default=Source.API,
+        description="What is read: the API (needs its plan), or the export of insights.hotjar.com.",
+    )
+    email: str | None = Field(
+        default=None, repr=False, description="E-mail of the login that the export needs."
+    )
+    password: str | None = Field(default=None, repr=False, description="Password of that login.")
+    survey_query: Annotated[str, AfterValidator(_check_json_object)] = Field(
+        default='{"sort_by":"-index","clauses":[]}',
+        description="Which responses are exported: the survey_query of Insights, a JSON object.",
     )
     database: str | None = Field(
         default=None,
@@ -168,14 +211,20 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _choose_api_url(cls, values: dict[str, object]) -> dict[str, object]:
-        """Give each platform its own default; one that does not exist is refused later."""
-        platform = str(values.get("platform"))
-        return {"api_url": API_URLS[platform], **values} if platform in API_URLS else values
+        """Give each API its own default; a platform or source that is none is refused later."""
+        platform, source = values.get("platform", "hotjar"), values.get("source", "api")
+        default = API_URLS.get((str(platform), str(source)))
+        return {"api_url": default, **values} if default else values
 
     @model_validator(mode="after")
-    def _require_account(self) -> Self:
-        if not self.sandbox:
-            for name in required_names(self.platform):
+    def _require_account(self, info: ValidationInfo) -> Self:
+        if self.platform is Platform.CONTENTSQUARE and self.source is Source.INSIGHTS:
+            raise HotjarConfigError(
+                environment_variable("source"),
+                "insights is Hotjar's; Contentsquare has the API alone (set it to api)",
+            )
+        if not self.sandbox and info.context is not _WITHOUT_ACCOUNT:
+            for name in required_names(self.platform, self.source):
                 if not getattr(self, name):
                     raise HotjarConfigError(
                         environment_variable(name),
@@ -194,32 +243,40 @@ class Settings(BaseModel):
         return self
 
     @classmethod
-    def parse(cls, values: Mapping[str, object]) -> Self:
+    def parse(cls, values: Mapping[str, object], *, needs_account: bool = True) -> Self:
         """Validate settings given by field name.
+
+        Args:
+            values: The settings.
+            needs_account: Whether requests will be made, so that credentials must be there.
 
         Raises:
             HotjarConfigError: Names the first setting that is missing or malformed.
         """
+        context = None if needs_account else _WITHOUT_ACCOUNT
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(dict(values), context=context)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             problem = first["msg"].removeprefix("Value error, ")
             raise HotjarConfigError(environment_variable(str(first["loc"][0])), problem) from None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, *, needs_account: bool = True
+    ) -> Self:
         """Validate the settings found in the environment; an empty variable counts as unset.
 
         Raises:
             HotjarConfigError: Names the first setting that is missing or malformed.
         """
-        return cls.parse({name: environ[environment_variable(name)] for name in set_names(environ)})
+        given = {name: environ[environment_variable(name)] for name in set_names(environ)}
+        return cls.parse(given, needs_account=needs_account)
 
     @property
     def database_path(self) -> Path:
         """Path of the DuckDB file."""
-        return Path(self.database or default_database(sandbox=self.sandbox))
+        return Path(self.database or default_database(sandbox=self.sandbox, source=self.source))
 
     @property
     def site_ids(self) -> tuple[str, ...]:
@@ -243,10 +300,18 @@ def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     ]
 
 
-def required_names(platform: str) -> tuple[str, ...]:
-    """Name the settings (by field name) without which an account of the platform is unknown."""
+def required_names(platform: str, source: str) -> tuple[str, ...]:
+    """Name the settings (by field name) without which an account is unknown."""
+    if source == Source.INSIGHTS:
+        return ("email", "password", "site_id")
     place = "project_id" if platform == Platform.CONTENTSQUARE else "site_id"
     return ("client_id", "client_secret", place)
+
+
+def wanted_source(environ: Mapping[str, str] = os.environ) -> Source:
+    """Tell which source the environment asks for, before anything is validated."""
+    value = environ.get(environment_variable("source"))
+    return Source.INSIGHTS if value == Source.INSIGHTS.value else Source.API
 
 
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
@@ -255,8 +320,10 @@ def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
 
 
-def default_database(*, sandbox: bool) -> str:
+def default_database(*, sandbox: bool, source: Source = Source.API) -> str:
     """Return the default path: the sandbox and a real account never share a file."""
+    if sandbox and source is Source.INSIGHTS:
+        return SANDBOX_INSIGHTS_DATABASE
     return SANDBOX_DATABASE if sandbox else REAL_DATABASE
 
 

@@ -9,7 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from hotjar_assets.config import default_database, environment_variable, is_sandbox, set_names
+from hotjar_assets.config import (
+    default_database,
+    environment_variable,
+    is_sandbox,
+    set_names,
+    wanted_source,
+)
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.jobs import (
@@ -47,7 +53,8 @@ def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitio
 
 def _io_manager() -> HotjarDuckDBIOManager:
     present = set_names()
-    given: dict[str, Any] = {"database": default_database(sandbox=is_sandbox())}
+    default = default_database(sandbox=is_sandbox(), source=wanted_source())
+    given: dict[str, Any] = {"database": default}
     if "database" in present:
         given["database"] = dg.EnvVar(environment_variable("database"))
     if "lock_timeout_seconds" in present:

@@ -163,11 +163,18 @@ SURVEY_RESPONSES = Table(
         ),
         Column("platform", "VARCHAR", "API it was read from.", '"hotjar_assets:platform"'),
         Column("created_at", "TIMESTAMPTZ", "When it was begun, UTC.", "created_time"),
-        Column("is_complete", "BOOLEAN", "Whether every question was reached.", "is_complete"),
+        Column(
+            "is_complete",
+            "BOOLEAN",
+            "Whether every question was reached; an export does not say.",
+            "is_complete",
+        ),
         Column("device", "VARCHAR", "desktop, mobile or tablet.", "device"),
         Column("browser", "VARCHAR", "Browser.", "browser"),
         Column("os", "VARCHAR", "Operating system.", "os"),
-        Column("country", "VARCHAR", "ISO 3166 alpha-2 code.", "country"),
+        Column(
+            "country", "VARCHAR", "ISO 3166 alpha-2 code; of an export, what it says.", "country"
+        ),
         Column("hotjar_user_id", "VARCHAR", "Hotjar's id of the visitor.", "hotjar_user_id"),
         Column(
             "response_origin_url",
@@ -235,7 +242,7 @@ META = Table(
     key=("name",),
     record={},
     columns=(
-        Column("name", "VARCHAR", "account, schema_version, pii, pii_key_fingerprint, file_id."),
+        Column("name", "VARCHAR", "account, source, schema_version, pii, …, file_id."),
         Column("value", "VARCHAR", "Its value."),
     ),
 )

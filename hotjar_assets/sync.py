@@ -26,8 +26,8 @@ from time import monotonic
 from traceback import extract_tb
 from typing import Any, TypeVar
 
-from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Page, Response, Survey
+from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
     HotjarError,
@@ -94,6 +94,8 @@ class SurveyRead:
         site_id: Its site.
         platform: The platform it is on.
         account: `real` or `sandbox`: who answered; None when nobody was asked.
+        source: `api` or `insights`: what the ids of the rows belong to; None as for the account.
+        is_filtered: Whether responses may have been left out: none that it did not see is gone.
         segments: The rows, to be merged in this order.
         started_at: When the walk began: only rows stored before can have vanished from the API.
         pages: Pages read.
@@ -119,6 +121,8 @@ class SurveyRead:
     site_id: str | None = None
     platform: str | None = None
     account: str | None = None
+    source: str | None = None
+    is_filtered: bool = False
     segments: list[Segment] = field(default_factory=list)
     pages: int = 0
     requests: int = 0
@@ -151,6 +155,7 @@ class SurveyListing:
         site_ids: The sites that were listed.
         platform: The platform they are on.
         account: `real` or `sandbox`.
+        source: `api` or `insights`.
         requests: Requests sent.
     """
 
@@ -158,6 +163,7 @@ class SurveyListing:
     site_ids: tuple[str, ...]
     platform: str
     account: str
+    source: str
     requests: int
 
 
@@ -165,7 +171,7 @@ class SurveyListing:
 class SurveySync:
     """List the surveys of every site of an account."""
 
-    client: HotjarClient
+    client: SurveySource
 
     def read(self, known: Mapping[str, Collection[str]]) -> SurveyListing:
         """List every site completely.
@@ -206,6 +212,7 @@ class SurveySync:
             self.client.site_ids,
             self.client.platform,
             self.client.account,
+            self.client.name,
             count.sent,
         )
 
@@ -231,7 +238,7 @@ class ResponseSync:
         report: Called with the figures by survey id when all surveys are stored.
     """
 
-    client: HotjarClient
+    client: ResponseSource
     survey_ids: Sequence[str]
     depth: Depth = Depth.NEW
     lookback_days: int = 7
@@ -338,7 +345,9 @@ class ResponseSync:
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)
-            pages = self.client.iter_response_pages(read.site_id, read.survey_id, count=count)
+            pages = self.client.iter_response_pages(
+                read.site_id, read.survey_id, folder=spool_folder, count=count
+            )
             self._read_pages(read, state, spool, _until(given_up, pages))
         except HotjarError as error:
             read.error = error
@@ -353,7 +362,8 @@ class ResponseSync:
         read.unsettles = read.overlapped or unordered
         read.settles = read.is_full and not unordered and (self.is_second or not read.overlapped)
         read.requests = count.sent
-        read.account = self.client.account
+        read.account, read.source = self.client.account, self.client.name
+        read.is_filtered = self.client.is_filtered
         return read
 
     def _reason_to_skip(self, state: SurveyState) -> str | None:
@@ -379,18 +389,20 @@ class ResponseSync:
         last: datetime | None = None
         for page in pages:
             read.pages += 1
+            is_unsorted = page.is_unsorted
             for response in page.results:
                 is_newest_first |= last is not None and response.created_time < last
-                if last and response.created_time > last and not read.out_of_order:
-                    read.out_of_order = True
-                    logger.warning(
-                        "survey %s: page %d is not newest first; reading to the end",
-                        read.survey_id,
-                        read.pages,
-                    )
+                is_unsorted |= last is not None and response.created_time > last
                 last = response.created_time
                 read.newest_at = max(read.newest_at or last, last)
                 self.privacy.apply(response, state.email_questions)
+            if is_unsorted and not read.out_of_order:
+                read.out_of_order = True
+                logger.warning(
+                    "survey %s: page %d is not newest first; reading to the end",
+                    read.survey_id,
+                    read.pages,
+                )
             spool.write([row for row in page.results if not floor or row.created_time >= floor])
             may_stop = is_newest_first and not read.out_of_order
             if may_stop and stop_below and last and last < stop_below:

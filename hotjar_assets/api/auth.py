@@ -22,11 +22,21 @@ REFRESH_MARGIN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Login:
-    """`POST path` with a form-encoded or a JSON body."""
+    """`POST path` with a form-encoded or a JSON body.
+
+    Attributes:
+        path: Below the base URL.
+        form: The form.
+        json: The JSON.
+        refusals: Statuses that say that the credentials will not do.
+        needs_json: Whether an answer that is no JSON object is malformed; else it has no fields.
+    """
 
     path: str
     form: Mapping[str, str] | None = field(default=None, repr=False)
     json: Mapping[str, object] | None = field(default=None, repr=False)
+    refusals: frozenset[int] = frozenset({400, 401, 403})
+    needs_json: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ class TokenAuth(ABC):
 
         Raises:
             HotjarSchemaError: There is none.
+            HotjarAuthError: There is none because the login was refused.
         """
 
     @abstractmethod
@@ -135,11 +146,10 @@ class TokenAuth(ABC):
             # Without its traceback, which would grow with every reader that meets the refusal.
             raise self._refusal.with_traceback(None)
         try:
-            answer = send(self._login())
+            token, lifetime = self._token_of(send(self._login()))
         except HotjarAuthError as error:
             self._refusal = error
             raise
-        token, lifetime = self._token_of(answer)
         margin = min(REFRESH_MARGIN_SECONDS, lifetime / 10)
         self._refresh_at = self._clock() + lifetime - margin
         return token

@@ -4,13 +4,12 @@ Source: help.hotjar.com "Hotjar API Reference" (read 2026-11-20). There is no en
 the sites, so their ids are settings.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import quote
 
 from hotjar_assets.api.dialects import HOTJAR, Dialect
-from hotjar_assets.api.pacing import Pacer
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.records import (
     Page,
@@ -21,16 +20,14 @@ from hotjar_assets.api.records import (
     decode_survey,
     decode_survey_page,
 )
-from hotjar_assets.api.transport import RequestCount, Transport
-from hotjar_assets.errors import HotjarNotFoundError, HotjarTransportError, HotjarUnknownSurveyError
+from hotjar_assets.api.source import HttpSource
+from hotjar_assets.api.transport import RequestCount
 
 PAGE_SIZE = 100
 """The most rows the API gives in a page."""
-SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
-"""Header by which the answers of a sandbox are known, however it was reached."""
 
 
-class HotjarClient:
+class HotjarClient(HttpSource):
     """Read surveys and responses; safe under threads, lazy, nothing is requested before a call.
 
     Args:
@@ -45,6 +42,8 @@ class HotjarClient:
         clock: Seconds on a clock that never goes backwards.
     """
 
+    name = "api"
+
     def __init__(
         self,
         api_url: str,
@@ -58,51 +57,20 @@ class HotjarClient:
         sleep: Callable[[float], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.site_ids = site_ids
-        self._dialect = dialect
-        self._cancelled = threading.Event()
-        self._wait = sleep or self._cancelled.wait
-        self._seen_sandbox = False
-        self._transport = Transport(
+        super().__init__(
             api_url,
             auth=dialect.auth(client_id, client_secret, site_ids, clock),
             advice=dialect.advice,
             domain=dialect.domain,
-            pacer=Pacer(requests_per_minute, sleep=self._sleep, clock=clock),
-            sleep=self._sleep,
-            clock=clock,
+            site_ids=site_ids,
+            requests_per_minute=requests_per_minute,
             use_environment=use_environment,
-            on_answer=self._note_account,
+            sleep=sleep,
+            clock=clock,
         )
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and token requests."""
-        return self._transport.total.sent
-
-    @property
-    def platform(self) -> str:
-        """The platform of the account, as it stands in every row."""
-        return self._dialect.platform
-
-    @property
-    def is_newest_first(self) -> bool:
-        """Whether the platform's responses are known to come newest first."""
-        return self._dialect.is_newest_first
-
-    @property
-    def account(self) -> str:
-        """`sandbox` once an answer carried the sandbox's header, else `real`."""
-        return "sandbox" if self._seen_sandbox else "real"
-
-    def authenticate(self) -> None:
-        """Get a token, which every other call does by itself.
-
-        Raises:
-            HotjarAuthError: The key was refused.
-            HotjarApiError: As its subclasses say.
-        """
-        self._transport.authenticate()
+        self._dialect = dialect
+        self.platform = dialect.platform
+        self.is_newest_first = dialect.is_newest_first
 
     def iter_surveys(
         self, site_id: str, *, with_questions: bool = True, count: RequestCount | None = None
@@ -121,14 +89,6 @@ class HotjarClient:
             for survey in page.results:
                 yield self._placed(survey, site_id)
 
-    def list_surveys(self) -> list[Survey]:
-        """List the surveys of all sites, without their questions; errors as in `iter_surveys`."""
-        return [
-            survey
-            for site_id in self.site_ids
-            for survey in self.iter_surveys(site_id, with_questions=False)
-        ]
-
     def get_survey(
         self, site_id: str, survey_id: str, *, count: RequestCount | None = None
     ) -> Survey:
@@ -137,26 +97,13 @@ class HotjarClient:
         survey = self._transport.get(path, decode=decode_survey, count=count)
         return self._placed(survey, site_id)
 
-    def find_site(self, survey_id: str, *, count: RequestCount | None = None) -> str:
-        """Ask each site for a survey and return the id of the one that has it.
-
-        Raises:
-            HotjarUnknownSurveyError: None has it.
-        """
-        for site_id in self.site_ids:
-            try:
-                self.get_survey(site_id, survey_id, count=count)
-            except HotjarNotFoundError:
-                continue
-            return site_id
-        raise HotjarUnknownSurveyError(survey_id, self.site_ids)
-
     def iter_response_pages(
         self,
         site_id: str,
         survey_id: str,
         *,
         start_cursor: str | None = None,
+        folder: Path | None = None,  # noqa: ARG002 - pages come one by one
         count: RequestCount | None = None,
     ) -> Iterator[Page[Response]]:
         """Yield the pages of a survey's responses in the API's order (see `is_newest_first`).
@@ -165,6 +112,7 @@ class HotjarClient:
             site_id: The site the survey is on.
             survey_id: The survey.
             start_cursor: Cursor of the page to start from; None for the first.
+            folder: Not needed.
             count: Where to count the requests.
 
         Yields:
@@ -211,19 +159,6 @@ class HotjarClient:
         path = f"/v1/organizations/{quote(organization_id, safe='')}/user-lookup"
         self._transport.post(path, json_body=body)
 
-    def resume(self) -> None:
-        """Let readers wait again after a `cancel`."""
-        self._cancelled.clear()
-
-    def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
-        self._cancelled.set()
-
-    def close(self) -> None:
-        """Stop waiting readers and close the connections."""
-        self.cancel()
-        self._transport.close()
-
     def _iter_pages(
         self,
         path: str,
@@ -237,17 +172,3 @@ class HotjarClient:
             return self._transport.get(path, decode=decode, params=query, count=count)
 
         return iter_pages(get_page, start_cursor=start_cursor)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._wait(seconds):
-            cancelled = "cancelled while waiting"
-            raise HotjarTransportError(cancelled)
-
-    def _note_account(self, headers: Mapping[str, str]) -> None:
-        if SANDBOX_HEADER in headers:
-            self._seen_sandbox = True
-
-    def _placed(self, record: RecordT, site_id: str) -> RecordT:
-        record.site_id = site_id
-        record.platform = self._dialect.platform
-        return record

@@ -8,6 +8,13 @@ from hotjar_assets.api.auth import Auth, ClientCredentials, Login
 from hotjar_assets.api.transport import Advice
 
 
+def path_segment(survey_id: str) -> str:
+    """Return an id as one segment of a path."""
+    # An empty or bare dot segment, even an escaped one, would be folded away on the way and
+    # name another resource; behind a sign that no id has, it names none.
+    return quote(survey_id if survey_id.strip(".") else f"%{survey_id}", safe="")
+
+
 @dataclass(frozen=True)
 class Dialect:
     """One platform's way of speaking the same API.
@@ -34,10 +41,7 @@ class Dialect:
 
     def survey(self, site_id: str, survey_id: str) -> str:
         """Return the path of a survey."""
-        # An empty or bare dot segment, even an escaped one, would be folded away on the way and
-        # name another resource; behind a sign that no id has, it names none.
-        segment = survey_id if survey_id.strip(".") else f"%{survey_id}"
-        return f"{self.surveys(site_id)}/{quote(segment, safe='')}"
+        return f"{self.surveys(site_id)}/{path_segment(survey_id)}"
 
 
 def _hotjar_login(

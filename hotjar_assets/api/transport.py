@@ -1,7 +1,8 @@
 """HTTP: one request, its retries, and what each status means.
 
 Knows status codes and nothing of pages. Answers are bounded, redirects are followed on the same
-host only, and nothing but GET and the token request is sent twice.
+host only (those of a download, which gets no credentials, to any), and nothing but GET and the
+token request is sent twice.
 """
 
 import email.utils
@@ -14,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from http.cookiejar import DefaultCookiePolicy
+from typing import IO, Any, TypeVar
 from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
 import requests
@@ -24,6 +26,7 @@ from urllib3.exceptions import HTTPError
 
 from hotjar_assets.api.auth import Auth, Credentials, Login, LoginAnswer
 from hotjar_assets.api.pacing import Pacer
+from hotjar_assets.config import is_loopback
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
@@ -34,6 +37,7 @@ from hotjar_assets.errors import (
     HotjarSchemaError,
     HotjarServerError,
     HotjarStatusError,
+    HotjarStoreError,
     HotjarTransportError,
 )
 
@@ -44,6 +48,8 @@ MAX_WAIT_SECONDS = 60.0
 """From the first try of a request, no further one begins later than this."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_BODY_SECONDS = 120.0
+MAX_DOWNLOAD_BYTES = 2 * 1024**3
+MAX_DOWNLOAD_SECONDS = 3600.0
 MAX_REDIRECTS = 5
 _CHUNK_BYTES = 1024 * 1024
 _ERROR_BODY_BYTES = 16 * 1024
@@ -148,6 +154,7 @@ class Transport:
         decode: Callable[[bytes], ResultT],
         params: dict[str, str | int] | None = None,
         count: RequestCount | None = None,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> ResultT:
         """Return the decoded answer of one GET.
 
@@ -156,6 +163,7 @@ class Transport:
             decode: Body to result; a `ValueError` means a malformed body, which is tried again.
             params: Query parameters.
             count: Where to count what is sent, besides the total.
+            read_timeout_seconds: How long the server may keep silent.
 
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
@@ -164,11 +172,52 @@ class Transport:
         def read(answer: Answer) -> ResultT:
             return decode(answer.body)
 
-        return self._retry(lambda: self._authorized("GET", path, read, count, params=params or {}))
+        timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
+        return self._retry(
+            lambda: self._authorized("GET", path, read, count, params=params or {}, timeout=timeout)
+        )
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
         self._authorized("POST", path, lambda _answer: None, None, json=json_body)
+
+    def download(
+        self,
+        url: str,
+        file: IO[bytes],
+        *,
+        most_bytes: int = MAX_DOWNLOAD_BYTES,
+        count: RequestCount | None = None,
+    ) -> None:
+        """Write what one GET of any host gives to a file; no credentials and no cookies go there.
+
+        Args:
+            url: An https URL, or one of this machine, and so must be what it redirects to.
+            file: Holds the whole body afterwards, from its start.
+            most_bytes: The most that is taken.
+            count: Where to count what is sent, besides the total.
+
+        Raises:
+            HotjarStoreError: The file cannot hold it.
+            HotjarApiError: As its subclasses say; retryable ones after all tries.
+        """
+
+        def save(response: requests.Response) -> None:
+            if not response.ok:
+                raise _status_error(response, _DOWNLOAD, self._clock)
+            chunks = _chunks(response, most_bytes, MAX_DOWNLOAD_SECONDS, self._clock)
+            try:
+                file.seek(0)
+                file.truncate()
+                for chunk in chunks:
+                    file.write(chunk)
+            except (requests.RequestException, HTTPError):
+                raise
+            except OSError as error:
+                problem = f"the download cannot be kept ({error.strerror}); free some disk space"
+                raise HotjarStoreError(problem) from error
+
+        self._retry(lambda: self._send("GET", url, save, count, follow=_secure_target))
 
     def authenticate(self) -> None:
         """Log in if nobody did; errors as in `get`."""
@@ -194,7 +243,7 @@ class Transport:
             return self._send(
                 method,
                 self._base_for(credentials) + path,
-                read,
+                lambda response: read(self._answer(response)),
                 count,
                 **{**request, "params": params, "headers": credentials.headers},
             )
@@ -230,14 +279,21 @@ class Transport:
         url = self._base_url + login.path
         try:
             return self._retry(
-                lambda: self._send("POST", url, _read_login, None, data=login.form, json=login.json)
+                lambda: self._send(
+                    "POST",
+                    url,
+                    lambda response: _read_login(self._answer(response), login),
+                    None,
+                    data=login.form,
+                    json=login.json,
+                )
             )
         except HotjarNotFoundError as error:
             what = f"no token endpoint here; check {self._advice.url_setting}"
             missing = HotjarStatusError(what, status=error.status)
             raise missing.locate(method="POST", url=url) from None
         except HotjarStatusError as error:
-            if error.status not in {400, 401, 403}:
+            if error.status not in login.refusals:
                 raise
             refusal = HotjarAuthError(
                 self._auth.refused, status=error.status, error_code=error.error_code
@@ -273,8 +329,10 @@ class Transport:
         self,
         method: str,
         url: str,
-        read: Callable[[Answer], ResultT],
+        read: Callable[[requests.Response], ResultT],
         count: RequestCount | None,
+        *,
+        follow: Callable[[requests.Response], str] | None = None,
         **request: Any,
     ) -> ResultT:
         for _ in range(MAX_REDIRECTS + 1):
@@ -288,8 +346,8 @@ class Transport:
                 request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
                 with self._located(method, url, request_id):
                     if not response.is_redirect:
-                        return read(self._answer(response))
-                    url = _redirect_target(response, method, self._advice)
+                        return read(response)
+                    url = follow(response) if follow else _own_target(response, self._advice)
                     # The target repeats the query if it wants it kept.
                     request.pop("params", None)
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
@@ -297,22 +355,19 @@ class Transport:
             raise HotjarStatusError(circle, status=requests.codes.found)
 
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
-        return self._session(url).request(
-            method,
-            url,
-            timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
-            allow_redirects=False,
-            stream=True,
-            **request,
-        )
+        timeout = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
+        given = {"timeout": timeout, **request}
+        return self._session(url).request(method, url, allow_redirects=False, stream=True, **given)
 
     def _session(self, url: str) -> requests.Session:
-        """Return this thread's session for a host; nobody promises that one can be shared."""
-        sessions: dict[str, requests.Session] = self._local.__dict__.setdefault("sessions", {})
-        host = urlsplit(url).netloc
-        session = sessions.get(host)
+        """Return this thread's session for a host; requests does not promise that it is shared."""
+        sessions: dict[Any, requests.Session] = self._local.__dict__.setdefault("sessions", {})
+        origin = _origin(url)
+        session = sessions.get(origin)
         if session is None:
-            session = sessions[host] = _Session()
+            session = sessions[origin] = _Session()
+            # A login's cookie is read from its answer; none is ever sent by itself.
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
             session.trust_env = self._use_environment
             # Once for a session: looked up anew for every request, as requests does by itself, the
             # environment costs as much as sending it.
@@ -377,27 +432,56 @@ def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response, most_bytes: int, clock: Callable[[], float]) -> bytes:
-    deadline, body = clock() + MAX_BODY_SECONDS, bytearray()
+    return b"".join(_chunks(response, most_bytes, MAX_BODY_SECONDS, clock))
+
+
+def _chunks(
+    response: requests.Response, most_bytes: int, most_seconds: float, clock: Callable[[], float]
+) -> Iterator[bytes]:
+    deadline, size = clock() + most_seconds, 0
     # `iter_content` would wait for a whole chunk, however slowly its bytes come.
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-        body += chunk
-        if len(body) > most_bytes:
+        size += len(chunk)
+        if size > most_bytes:
             response.close()
             problem = f"the answer is larger than {most_bytes // 1024 // 1024} MiB"
             raise HotjarSchemaError("body", problem)
         if clock() > deadline:
             response.close()
-            problem = f"the answer took longer than {MAX_BODY_SECONDS:.0f} s"
+            problem = f"the answer took longer than {most_seconds:.0f} s"
             raise HotjarTransportError(problem)
-    return bytes(body)
+        yield chunk
 
 
-def _redirect_target(response: requests.Response, method: str, advice: Advice) -> str:
+def is_secure(url: str) -> bool:
+    """Tell whether a URL is of https, or of this machine."""
+    try:
+        scheme, host, _ = _origin(url)
+    except ValueError:
+        return False
+    return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback(str(host))))
+
+
+def _redirect_target(response: requests.Response) -> str:
     try:
         target = urljoin(response.url, response.headers["Location"])
-        here, there = _origin(response.url), _origin(target)
+        _origin(target)
     except ValueError:
         raise HotjarStatusError("redirected to nowhere", status=response.status_code) from None
+    return target
+
+
+def _secure_target(response: requests.Response) -> str:
+    target = _redirect_target(response)
+    if not is_secure(target):
+        what = "the download was redirected to a URL that is not https"
+        raise HotjarStatusError(what, status=response.status_code)
+    return target
+
+
+def _own_target(response: requests.Response, advice: Advice) -> str:
+    target = _redirect_target(response)
+    here, there = _origin(response.url), _origin(target)
     if here != there:
         scheme, host, port = there
         what = (
@@ -406,7 +490,7 @@ def _redirect_target(response: requests.Response, method: str, advice: Advice) -
         )
         raise HotjarStatusError(what, status=response.status_code)
     keeps_method = response.status_code in {307, 308}
-    if method != "GET" and not keeps_method:
+    if response.request.method != "GET" and not keeps_method:
         raise HotjarStatusError("the redirect would drop the body", status=response.status_code)
     return target
 
@@ -433,6 +517,15 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     default_port = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, parts.port or default_port
+
+
+_DOWNLOAD = Advice(
+    url_setting="HOTJAR_API_URL",
+    pace_setting="HOTJAR_REQUESTS_PER_MINUTE",
+    unauthorized="the download was refused; its link may have run out, so sync again",
+    forbidden="the download was refused; its link may have run out, so sync again",
+    not_found="the download is not there; its link may have run out, so sync again",
+)
 
 
 def _status_error(
@@ -550,8 +643,13 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     return random.uniform(0, scale * 2**state.attempt_number)  # noqa: S311 - no secret in it
 
 
-def _read_login(answer: Answer) -> LoginAnswer:
-    fields = json.loads(answer.body.decode("utf-8-sig"))
-    if not isinstance(fields, dict):
-        raise ValueError("an object was expected")  # noqa: TRY004 - a malformed body
+def _read_login(answer: Answer, login: Login) -> LoginAnswer:
+    try:
+        fields = json.loads(answer.body.decode("utf-8-sig"))
+        if not isinstance(fields, dict):
+            raise ValueError("an object was expected")  # noqa: TRY004, TRY301 - a malformed body
+    except (ValueError, RecursionError):
+        if login.needs_json:
+            raise
+        fields = {}
     return LoginAnswer(fields, answer.cookies)

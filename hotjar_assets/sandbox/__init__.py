@@ -1,4 +1,4 @@
-"""A local Hotjar: it speaks the Hotjar API v1 over real HTTP, with made-up but lifelike data.
+"""A local Hotjar: its API v1 and its Insights export over real HTTP, with lifelike data.
 
 The same account is served as Contentsquare would, on the paths of its Responses API.
 
@@ -14,8 +14,10 @@ from hotjar_assets.sandbox.account import SandboxAccount
 from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,
+    SANDBOX_EMAIL,
     SANDBOX_HEADER,
     SANDBOX_ORGANIZATION_ID,
+    SANDBOX_PASSWORD,
     SANDBOX_PROJECT_ID,
     SANDBOX_SECOND_SITE_ID,
     SANDBOX_SITE_ID,
@@ -28,8 +30,10 @@ from hotjar_assets.sandbox.wire import ReceivedRequest
 __all__ = [
     "SANDBOX_CLIENT_ID",
     "SANDBOX_CLIENT_SECRET",
+    "SANDBOX_EMAIL",
     "SANDBOX_HEADER",
     "SANDBOX_ORGANIZATION_ID",
+    "SANDBOX_PASSWORD",
     "SANDBOX_PROJECT_ID",
     "SANDBOX_SECOND_SITE_ID",
     "SANDBOX_SITE_ID",

@@ -238,6 +238,13 @@ class SandboxAccount:
         with self._lock:
             return self._live(survey_id).blueprint.languages[0][0]
 
+    def numbered_responses(self, survey_id: str) -> list[tuple[int, JsonObject]]:
+        """Return the responses with the numbers they came in by, the highest first."""
+        with self._lock:
+            rows = list(self._live(survey_id).make().rows)
+        rows.sort(key=lambda row: row.key[1], reverse=True)
+        return [(row.key[1] + 1, decode(row.body)) for row in rows]
+
     # Pages, for the server.
 
     def survey_body(self, survey_id: str) -> bytes:

@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 Platform = Literal["hotjar", "contentsquare"]
-PathKind = Literal["token", "surveys", "survey", "responses", "user_lookup", "any"]
+PathKind = Literal[
+    "token",
+    "surveys",
+    "survey",
+    "responses",
+    "user_lookup",
+    "login",
+    "polls",
+    "poll",
+    "questions",
+    "export",
+    "download",
+    "any",
+]
 FaultKind = Literal[
     "400",
     "401",
@@ -29,6 +42,7 @@ FaultKind = Literal[
     "cut",
     "cycle_cursor",
     "disconnect",
+    "download_url_missing",
     "duplicate_rows",
     "empty_page",
     "html",
@@ -43,6 +57,8 @@ FaultKind = Literal[
     "results_missing",
     "results_null",
     "slow",
+    "sso",
+    "two_factor",
     "unsorted",
 ]
 
@@ -65,6 +81,11 @@ LIST_KINDS: frozenset[str] = frozenset(
 
 _END_KINDS: frozenset[str] = frozenset({"cursor_absent", "cursor_empty"})
 _FIRST_PAGE: dict[str, int] = {"repeat_cursor": 2, "overlap": 2, "cycle_cursor": 3}
+_ONLY_PATH: dict[str, PathKind] = {
+    "download_url_missing": "export",
+    "sso": "login",
+    "two_factor": "login",
+}
 _REQUIRED: dict[str, str] = {
     "mutate_rows": "transform",
     "redirect_other_host": "location",
@@ -117,6 +138,8 @@ class Fault:
         "overlap": from page 2 on, a page begins with the last `rows` rows of the one before.
         "duplicate_rows": every row twice. "unsorted": the rows of a page shuffled.
         "mutate_rows": the rows of a page are what `transform` makes of them (in-process only).
+        "sso", "two_factor": a login is answered with what else it would take, and no session.
+        "download_url_missing": an export is answered without its `download_url`.
 
     Attributes:
         kind: What goes wrong.
@@ -168,6 +191,9 @@ class Fault:
             raise ValueError(message)
         if self.kind in LIST_KINDS and self.path not in {"surveys", "responses", "any"}:
             message = f"fault {self.kind!r} hits listings, not path {self.path!r}"
+            raise ValueError(message)
+        if self.path != _ONLY_PATH.get(self.kind, self.path):
+            message = f"fault {self.kind!r} hits path {_ONLY_PATH[self.kind]!r} alone"
             raise ValueError(message)
         if self.page is not None and self.page < _FIRST_PAGE.get(self.kind, 1):
             message = f"fault {self.kind!r} cannot hit page {self.page}"

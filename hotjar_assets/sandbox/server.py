@@ -24,11 +24,14 @@ from hotjar_assets.sandbox.account import (
 from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,
+    SANDBOX_EMAIL,
+    SANDBOX_PASSWORD,
     SANDBOX_PROJECT_ID,
     SANDBOX_SITE_ID,
 )
 from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.faults import Faults
+from hotjar_assets.sandbox.insights import ExportFormat
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import ReceivedRequest, RequestLog
 
@@ -66,6 +69,7 @@ class SandboxServer:
         order: Order = "newest_first",
         endpoint: str | None = None,
         token_lifetime_seconds: float = 3600,
+        export_format: ExportFormat = "zip",
         allow_remote: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,6 +87,7 @@ class SandboxServer:
             order: In which order responses come.
             endpoint: The base URL that Contentsquare's token answer names; the server's when None.
             token_lifetime_seconds: How long a token is good.
+            export_format: What an export is downloaded as: "zip" or "csv".
             allow_remote: Listen on an address that other machines reach.
             monotonic: The clock of tokens and of the rate limit, in seconds.
 
@@ -100,6 +105,7 @@ class SandboxServer:
         self.faults = Faults()
         self._host = host
         self._port = port
+        self._downloads_port = 0
         self._log = RequestLog()
         self._settings = ServerSettings(
             client_id=client_id,
@@ -110,6 +116,7 @@ class SandboxServer:
             order=order,
             endpoint=endpoint,
             token_lifetime_seconds=token_lifetime_seconds,
+            export_format=export_format,
             monotonic=monotonic,
         )
         self._app: SandboxApp | None = None
@@ -139,8 +146,11 @@ class SandboxServer:
         if not self._port:
             message = "the sandbox has no address before it was started"
             raise RuntimeError(message)
+        return self._url(self._port)
+
+    def _url(self, port: int) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"http://{host}:{port}"
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -167,13 +177,23 @@ class SandboxServer:
         from hotjar_assets.sandbox.app import SandboxApp  # noqa: PLC0415 - the web framework
         from hotjar_assets.sandbox.serving import ServerThread  # noqa: PLC0415 - the web framework
 
-        if self._app is None:
-            self._app = SandboxApp(
-                self.account, faults=self.faults, requests=self._log, settings=self._settings
-            )
         sock = _listen(self._host, self._port)
         self._port = sock.getsockname()[1]
-        self._thread = ServerThread(self._app, sock)
+        try:
+            downloads = _listen(self._host, self._downloads_port)
+        except OSError:
+            sock.close()
+            raise
+        self._downloads_port = downloads.getsockname()[1]
+        if self._app is None:
+            self._app = SandboxApp(
+                self.account,
+                faults=self.faults,
+                requests=self._log,
+                settings=self._settings,
+                downloads_url=self._url(self._downloads_port),
+            )
+        self._thread = ServerThread(self._app, [sock, downloads])
 
     def stop(self) -> None:
         """Close all connections and end the thread; does nothing when it is not running."""
@@ -232,7 +252,8 @@ def run(
             echo(
                 f"Sandbox at {server.url} (client id {SANDBOX_CLIENT_ID}, client secret "
                 f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}, or project "
-                f"{SANDBOX_PROJECT_ID} of Contentsquare); Ctrl+C stops it"
+                f"{SANDBOX_PROJECT_ID} of Contentsquare; for the export: e-mail "
+                f"{SANDBOX_EMAIL}, password {SANDBOX_PASSWORD}); Ctrl+C stops it"
             )
             # A wait without end would not notice a signal on every platform.
             while not stopped.wait(0.5):

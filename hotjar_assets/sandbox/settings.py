@@ -5,7 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hotjar_assets.sandbox.account import Order, Paging
-from hotjar_assets.sandbox.constants import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
+from hotjar_assets.sandbox.constants import (
+    SANDBOX_CLIENT_ID,
+    SANDBOX_CLIENT_SECRET,
+    SANDBOX_EMAIL,
+    SANDBOX_PASSWORD,
+)
+from hotjar_assets.sandbox.insights import ExportFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +20,9 @@ class ServerSettings:
 
     client_id: str = SANDBOX_CLIENT_ID
     client_secret: str = SANDBOX_CLIENT_SECRET
+    email: str = SANDBOX_EMAIL
+    password: str = SANDBOX_PASSWORD
+    export_format: ExportFormat = "zip"
     latency_seconds: float = 0.0
     requests_per_minute: int | None = None
     paging: Paging = "keyset"

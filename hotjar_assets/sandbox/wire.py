@@ -196,6 +196,8 @@ def parse_target(request: ReceivedRequest) -> Target:
             target = replace(_parse_surveys(project_id, below), platform="contentsquare")
         case ["", "v1", "organizations", _, "user-lookup"]:
             target = Target("user_lookup")
+        case _:
+            target = _insights_target(parts)
     return replace(target, is_redirected=REDIRECTED in request.query)
 
 
@@ -207,6 +209,23 @@ def _parse_surveys(site_id: str, below: list[str]) -> Target:
             return Target("survey", site_id, survey_id)
         case ["surveys", survey_id, "responses"]:
             return Target("responses", site_id, survey_id)
+    return Target("any")
+
+
+def _insights_target(parts: list[str]) -> Target:  # noqa: PLR0911 - one line a path
+    match parts:
+        case ["", "api", "v2", "users"]:
+            return Target("login")
+        case ["", "api", "v1", "sites", site_id, "surveys"]:
+            return Target("polls", site_id)
+        case ["", "api", "v1", "sites", site_id, "polls", survey_id]:
+            return Target("poll", site_id, survey_id)
+        case ["", "api", "v1", "sites", site_id, "polls", survey_id, "questions"]:
+            return Target("questions", site_id, survey_id)
+        case ["", "api", "ask", "v3", "sites", site_id, "polls", survey_id, "responses", "export"]:
+            return Target("export", site_id, survey_id)
+        case ["", "exports", _]:
+            return Target("download")
     return Target("any")
 
 
