@@ -68,7 +68,7 @@ class HotjarClient(HttpSource):
             clock=clock,
         )
         self._dialect = dialect
-        self._platform = dialect.platform
+        self.platform = dialect.platform
 
     @property
     def is_newest_first(self) -> bool:

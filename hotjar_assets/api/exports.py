@@ -366,6 +366,8 @@ class ExportFile:
     questions: Sequence[Question] | None
     account: str
     name: ClassVar[str] = "insights"
+    platform: ClassVar[str] = HOTJAR.platform
+    is_newest_first: ClassVar[bool] = True
     is_filtered: ClassVar[bool] = True
     """Nobody knows which responses were exported."""
 
@@ -381,7 +383,7 @@ class ExportFile:
             for page in iter_export_pages(file, self.questions):
                 for response in page.results:
                     response.site_id, response.survey_id = site_id, survey_id
-                    response.platform = HOTJAR.platform
+                    response.platform = self.platform
                 yield page
 
     def resume(self) -> None:

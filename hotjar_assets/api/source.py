@@ -35,6 +35,14 @@ class ResponseSource(Protocol):
         """The sites that are read."""
 
     @property
+    def platform(self) -> str:
+        """The platform the surveys are on, as it stands in every row."""
+
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether the responses are known to come newest first; each page tells if they do not."""
+
+    @property
     def is_filtered(self) -> bool:
         """Whether it may leave responses out, so that one it does not give may exist."""
 
@@ -106,7 +114,7 @@ class HttpSource(ABC):
     """
 
     is_filtered = False
-    _platform = HOTJAR.platform
+    platform = HOTJAR.platform
 
     def __init__(
         self,
@@ -203,7 +211,7 @@ class HttpSource(ABC):
 
     def _placed(self, record: RecordT, site_id: str) -> RecordT:
         record.site_id = site_id
-        record.platform = self._platform
+        record.platform = self.platform
         return record
 
     def _sleep(self, seconds: float) -> None:
