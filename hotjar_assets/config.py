@@ -32,6 +32,8 @@ ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
 SANDBOX_DATABASE = "data/sandbox.duckdb"
 SANDBOX_INSIGHTS_DATABASE = "data/sandbox-insights.duckdb"
+EVERY_RESPONSE = '{"sort_by":"-index","clauses":[]}'
+"""The survey_query that leaves nothing out, newest first."""
 _WITHOUT_ACCOUNT = object()
 """Validation context of what makes no request."""
 
@@ -123,7 +125,7 @@ def _check_url(value: str) -> str:
 
 
 def _check_json_object(value: str) -> str:
-    problem = 'must be a JSON object such as {"sort_by":"-index","clauses":[]}'
+    problem = f"must be a JSON object such as {EVERY_RESPONSE}"
     try:
         is_object = isinstance(json.loads(value), dict)
     except (ValueError, RecursionError):
@@ -167,7 +169,7 @@ class Settings(BaseModel):
     )
     password: str | None = Field(default=None, repr=False, description="Password of that login.")
     survey_query: Annotated[str, AfterValidator(_check_json_object)] = Field(
-        default='{"sort_by":"-index","clauses":[]}',
+        default=EVERY_RESPONSE,
         description="Which responses are exported: the survey_query of Insights, a JSON object.",
     )
     database: str | None = Field(

@@ -50,6 +50,8 @@ _FIELDS = {
 """Standard columns that are a field of a response, in lower case."""
 _STANDARD = {NUMBER, SUBMITTED, USER, *_FIELDS}
 _DEVICES = {"desktop", "mobile", "tablet"}
+_SILENT_TYPES = {"statement", "thank-you"}
+"""Questions that nobody answers."""
 _ZIP_SIGNATURES = {b"PK\x03\x04", b"PK\x05\x06"}
 _ENCRYPTED = 0x1
 
@@ -77,7 +79,7 @@ def iter_export_pages(
             or a usable `Date Submitted`; names line and column and never a value.
     """
     submitted = (created for _, created in _dated_rows(file, most_bytes))
-    is_unsorted = any(earlier < later for earlier, later in pairwise(submitted))
+    is_unsorted = max((earlier < later for earlier, later in pairwise(submitted)), default=False)
     responses = _iter_responses(file, questions, most_bytes)
     rows, read = list(islice(responses, PAGE_ROWS)), 0
     while True:
@@ -314,7 +316,7 @@ def _answers(
     """Pair questions with the columns of their text."""
     asked: dict[str, list[Question]] = {}
     for question in questions:
-        if question.text is not None:
+        if question.text is not None and question.type not in _SILENT_TYPES:
             asked.setdefault(_plain(str(question.text)), []).append(question)
     found: dict[str, list[int]] = {}
     for column in columns:
@@ -329,11 +331,15 @@ def _answers(
 
 def _named(header: Sequence[str], columns: Iterable[int]) -> Iterator[tuple[str, int]]:
     """Name columns by their header, a repeated one with its count."""
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     for column in columns:
-        name = header[column].strip() or f"column {column + 1}"
-        seen[name] = seen.get(name, 0) + 1
-        yield (name if seen[name] == 1 else f"{name} ({seen[name]})"), column
+        name = text = header[column].strip() or f"column {column + 1}"
+        times = 1
+        while name in taken:
+            times += 1
+            name = f"{text} ({times})"
+        taken.add(name)
+        yield name, column
 
 
 def _plain(text: str) -> str:

@@ -28,9 +28,9 @@ from hotjar_assets.api.records import (
 )
 from hotjar_assets.api.source import HttpSource
 from hotjar_assets.api.transport import Advice, RequestCount, is_secure
+from hotjar_assets.config import EVERY_RESPONSE
 from hotjar_assets.errors import HotjarAuthError, HotjarSchemaError
 
-DEFAULT_SURVEY_QUERY = '{"sort_by":"-index","clauses":[]}'
 EXPORT_TIMEOUT_SECONDS = 300.0
 """How long the file may take to be made: it is asked for to be made while the client waits."""
 KEPT_IN_MEMORY_BYTES = 8 * 1024**2
@@ -129,7 +129,7 @@ class InsightsClient(HttpSource):
         email: str,
         password: str,
         site_ids: tuple[str, ...],
-        survey_query: str = DEFAULT_SURVEY_QUERY,
+        survey_query: str = EVERY_RESPONSE,
         clock: Callable[[], float] = time.monotonic,
         **options: Any,
     ) -> None:

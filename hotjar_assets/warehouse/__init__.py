@@ -193,16 +193,16 @@ class Warehouse:
         return states
 
     def questions(self, survey_id: str) -> list[Question] | None:
-        """List a survey's questions, id and text, in order; None if none are known."""
+        """List a survey's questions, id, text and type, in order; None if none are known."""
         with self._database.reading() as connection:
             rows = rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT q.question_id, q.text FROM (SELECT unnest(questions) AS q FROM {table} "
-                "WHERE survey_id = $survey_id) ORDER BY q.position",
+                "SELECT q.question_id, q.text, q.type FROM (SELECT unnest(questions) AS q "
+                "FROM {table} WHERE survey_id = $survey_id) ORDER BY q.position",
                 survey_id=survey_id,
             )
-        return [Question(id=question_id, text=text) for question_id, text in rows] or None
+        return [Question(id=key, text=text, type=kind) for key, text, kind in rows] or None
 
     def known_surveys(self, platform: str) -> dict[str, set[str]]:
         """Map each site of a platform to the ids of its surveys that are not marked as deleted."""

@@ -143,6 +143,26 @@ def test_a_question_named_like_a_standard_column_is_the_later_one():
     assert named == [("Country", "one"), ("plan", "pro")]
 
 
+def test_a_question_that_nobody_answers_takes_no_column():
+    questions = [
+        Question(id="s", text="Same", type="statement"),
+        Question(id="q", text="Same", type="long-text"),
+    ]
+
+    (response,) = read(wide(row(1, "2026-01-31", "yes"), header=[*STANDARD, "Same"]), questions)
+
+    assert answers(response) == [("q", "yes")]
+
+
+def test_columns_that_would_get_the_same_name_are_all_kept():
+    names = ["a", "a", "a (2)", "a", "User", ""]
+    cells = ["1", "2", "3", "4", "5", "6"]
+
+    (response,) = read(wide(row(1, "2026-01-31", *cells), header=[*STANDARD, *names]), [])
+
+    assert sorted((response.extra or {}).values()) == cells
+
+
 def test_where_no_question_is_found_nothing_is_taken_for_an_attribute():
     header = [*STANDARD, "An older wording?", ""]
 
