@@ -14,6 +14,8 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from run import Case, served
+
 from hotjar_assets_tests.browser.dagster_dev import DagsterDev, clean_environment, free_port
 
 HERE = Path(__file__).parent
@@ -57,12 +59,25 @@ def main() -> None:
     (folder / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
     port = free_port()
     dagster = str(Path(sysconfig.get_path("scripts")) / "dagster")
-    environment = clean_environment(DAGSTER_HOME=str(folder), HOTJAR_SANDBOX="1")
     command = [dagster, "dev", "-p", str(port), "-w", "workspace.yaml"]
     runs: dict[str, list[float]] = {"empty step": [], "one survey": []}
     try:
-        with DagsterDev(command, folder=folder, environ=environment, port=port) as dev:
-            survey_id = "1204501"
+        with (
+            served(Case(1, 100, ()), surveys=1) as server,
+            DagsterDev(
+                command,
+                folder=folder,
+                environ=clean_environment(
+                    DAGSTER_HOME=str(folder),
+                    HOTJAR_API_URL=server.url,
+                    HOTJAR_CLIENT_ID="sandbox",
+                    HOTJAR_CLIENT_SECRET="sandbox-secret",  # noqa: S106 - the sandbox's
+                    HOTJAR_SITE_ID="1001",
+                ),
+                port=port,
+            ) as dev,
+        ):
+            survey_id = "1400001"
             dev.graphql(
                 """mutation ($selector: RepositorySelector!, $name: String!, $key: String!) {
                 addDynamicPartition(repositorySelector: $selector, partitionsDefName: $name,
