@@ -80,19 +80,22 @@ def _read(path: Path) -> str:
         raise HotjarSourceError(path, 1, "", problem) from None
 
 
+_REASONS = {
+    "another document": "a second document begins here; one file is one source",
+    "'\\t'": "a tab begins a value or indents a line; use spaces",
+    "mapping values are not allowed": "a second `:` in one value; indent the line, or put the "
+    "value in quotes",
+    "expected <block end>": "the indentation does not fit the lines above; align what belongs "
+    "together",
+    "could not find expected ':'": "a `name: value` was expected; add the colon, or indent the "
+    "line",
+}
+
+
 def _reason(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or error.context or "it cannot be parsed"
-    if "'\\t'" in problem:
-        return "a tab begins a value or indents a line; use spaces"
-    if "mapping values are not allowed" in problem:
-        return "a second `:` in one value; indent the line, or put the value in quotes"
-    if "expected <block end>" in problem:
-        return "the indentation does not fit the lines above; align what belongs together"
-    if "could not find expected ':'" in problem:
-        return "a `name: value` was expected; add the colon, or indent the line"
-    if "unhashable" in problem:
-        return "a mapping stands where a name belongs; put text with {{ }} in quotes"
-    return f"{problem}; put text with special characters in quotes"
+    known = (reason for words, reason in _REASONS.items() if words in problem)
+    return next(known, f"{problem}; put text with special characters in quotes")
 
 
 def _refuse_repeated_keys(path: Path, root: yaml.Node) -> None:
@@ -195,13 +198,14 @@ def _problem(details: ErrorDetails, word: str) -> str:
         return f"must be one of {', '.join(words)}{f'; {fix}' if fix else ''}"
     if kind == "mistake":
         return str(context["problem"])
+    if kind == "union_tag_not_found":
+        return f"is missing; it is one of {', '.join(_tags(place))}"
     return _PROBLEMS.get(kind) or _message(details)
 
 
 _MAPPING = "must be a mapping: `name: value` lines, indented"
 _PROBLEMS = {
     "missing": "is missing; add it",
-    "union_tag_not_found": "is missing; it says which kind this is",
     "string_type": "must be text; put it in quotes",
     "string_pattern_mismatch": "must be snake_case: small letters, digits and _, at most 63",
     "string_too_short": "is empty; give it a value",
@@ -225,6 +229,16 @@ def _message(details: ErrorDetails) -> str:
 
 def _known_fields(place: Place) -> list[str]:
     """List the fields that the part of a source at `place` has."""
+    fields = (item for model in _models_at(place) for item in model.model_fields.items())
+    return sorted({field.alias or name for name, field in fields})
+
+
+def _tags(place: Place) -> list[str]:
+    """List the kinds of what is at `place`."""
+    return [tag for model in _models_at(place) if (tag := _tag(model))]
+
+
+def _models_at(place: Place) -> list[type[BaseModel]]:
     models: list[type[BaseModel]] = [Source]
     for step in place:
         if isinstance(step, int):
@@ -237,9 +251,7 @@ def _known_fields(place: Place) -> list[str]:
             if step == (field.alias or name)
             for inner in _models(field.annotation)
         ]
-    return sorted(
-        {field.alias or name for model in models for name, field in model.model_fields.items()}
-    )
+    return models
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -88,7 +88,7 @@ BAD = {
     "unclosed bracket": ("primary_key: [id]", "primary_key: [id", 14, "", "not YAML"),
     "not a mapping": (GOOD, "- name: acme\n", 1, "", "a source is a mapping"),
     "empty": (GOOD, "", 1, "", "a source is a mapping"),
-    "two documents": ("streams:\n", "---\nstreams:\n", 7, "", "not YAML"),
+    "two documents": ("streams:\n", "---\nstreams:\n", 7, "", "one file is one source"),
     "key twice": (
         "    method: GET\n",
         "    path: /other\n",
@@ -137,7 +137,7 @@ BAD = {
         "",
         14,
         "streams[orders].pagination.type",
-        "is missing",
+        "is missing; it is one of none, cursor, page, offset, link",
     ),
     "no streams": (GOOD[GOOD.index("streams:") :], "streams: []\n", 7, "streams", "at least one"),
     "number for text": (
