@@ -65,7 +65,12 @@ def _check_env_name(value: str) -> str:
     return value
 
 
-def _check_path(value: str) -> str:
+def check_path(value: str) -> str:
+    """Return a JSONPath.
+
+    Raises:
+        ValueError: It is none.
+    """
     if not value.startswith("$"):
         raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
     try:
@@ -113,7 +118,7 @@ EnvName = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
 ]
 """The name of an environment variable."""
-JsonPath = Annotated[str, AfterValidator(_check_path)]
+JsonPath = Annotated[str, AfterValidator(check_path)]
 """Where in an answer something is, from its root `$`."""
 
 

@@ -1,0 +1,67 @@
+"""Trying a stream before anything is stored: which one is meant, and its first records."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.streams.checks import meant
+from hotjar_assets.streams.formats import Record
+from hotjar_assets.streams.loading import load_source
+from hotjar_assets.streams.reading import SourceClient
+from hotjar_assets.streams.spec import Source, Stream
+
+FOLDER = "streams"
+"""Where the command line looks for YAML files, below the current directory."""
+
+
+def load_sources(file: Path | None = None) -> list[Source]:
+    """Read one file, or every YAML file of the folder `streams`.
+
+    Raises:
+        HotjarConfigError: There is none, or one is wrong.
+    """
+    files = [file] if file else sorted(Path(FOLDER).glob("*.y*ml"))
+    if not files:
+        raise HotjarConfigError(FOLDER, "no YAML file is in this folder; name one with --file")
+    return [load_source(path) for path in files]
+
+
+def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
+    """Return the stream that `source.stream`, or `stream` if only one has that name, means.
+
+    Raises:
+        HotjarConfigError: None or several are meant.
+    """
+    streams = {
+        f"{source.name}.{each.name}": (source, each)
+        for source in sources
+        for each in source.streams
+    }
+    found = [full for full in streams if name in {full, full.partition(".")[2]}]
+    if len(found) > 1:
+        raise HotjarConfigError(name, f"several streams are named so: {', '.join(found)}")
+    if not found:
+        close = meant(name, [*streams, *(full.partition(".")[2] for full in streams)])
+        known = f"known: {', '.join(streams)}"
+        raise HotjarConfigError(name, f"no such stream; {close or known}")
+    return streams[found[0]]
+
+
+def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
+    """Yield the rows of a stream as they come, before `transform`; of a child, the first parent's.
+
+    A row is the columns from the parent, those of the metadata, and the record's fields.
+
+    Raises:
+        HotjarApiError: As its subclasses say.
+    """
+    parent, inherited = None, {}
+    if stream.parent is not None:
+        above = next(each for each in client.source.streams if each.name == stream.parent.stream)
+        parent = next((record for record in iter_rows(client, above)), None)
+        if parent is None:
+            return
+        inherited = {column: parent.get(name) for column, name in stream.parent.fields.items()}
+    for page in client.iter_pages(stream, parent=parent):
+        for record in page.records:
+            yield {**inherited, **page.metadata, **record}
