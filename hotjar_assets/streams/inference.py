@@ -61,10 +61,21 @@ def schema_yaml(records: Iterable[Record]) -> str:
 
 
 def _flow(value: Any) -> str:
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=2**31, allow_unicode=True
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
+    """Return YAML of one line; quoted with escapes only where a name needs it."""
+    text = ""
+    for style in (None, '"'):
+        text = yaml.safe_dump(
+            value,
+            default_flow_style=True,
+            default_style=style,
+            sort_keys=False,
+            width=2**31,
+            allow_unicode=style is None,
+        )
+        text = text.removesuffix("\n").removesuffix("\n...")
+        if text.isprintable():
+            break
+    return text
 
 
 def _document(body: bytes, kind: Format | None) -> tuple[Format, Any]:
