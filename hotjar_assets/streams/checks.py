@@ -42,6 +42,20 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
+class MisfitError(ValueError):
+    """Parts of a source do not fit together.
+
+    Args:
+        place: Where.
+        problem: What is wrong and how to mend it.
+    """
+
+    def __init__(self, place: Place, problem: str) -> None:
+        super().__init__(f"{'.'.join(map(str, place))}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
 def names_in(text: str) -> list[str]:
     """List the names that stand in `{{ … }}`."""
     return TEMPLATE.findall(text)

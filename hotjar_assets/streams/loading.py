@@ -4,16 +4,15 @@ What may stand in it is in `spec` and `checks`; here a mistake gets its file, li
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from hotjar_assets.errors import HotjarSourceError
-from hotjar_assets.streams.checks import Place, meant
+from hotjar_assets.streams.checks import MisfitError, Place, meant
 from hotjar_assets.streams.spec import Source
 
 
@@ -172,8 +171,9 @@ def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourc
     mistakes = []
     for details in error.errors(include_url=False, include_input=False):
         kind, place = details["type"], details["loc"]
-        if kind == "mistake":
-            place += details["ctx"]["place"]
+        reason = details.get("ctx", {}).get("error")
+        if isinstance(reason, MisfitError):
+            place += reason.place
         elif kind == "union_tag_invalid":
             place += ("type",)
         line, found, word = _find(root, place)
@@ -185,7 +185,7 @@ def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourc
     return HotjarSourceError(path, line, field, problem)
 
 
-def _problem(details: ErrorDetails, word: str) -> str:
+def _problem(details: Mapping[str, Any], word: str) -> str:
     kind, context, place = details["type"], details.get("ctx", {}), details["loc"]
     if kind == "extra_forbidden":
         known = _known_fields(place[:-1])
@@ -196,8 +196,6 @@ def _problem(details: ErrorDetails, word: str) -> str:
         words = re.findall(r"'([^']*)'", expected) or re.findall(r"\w+", expected)
         fix = meant(word, words)
         return f"must be one of {', '.join(words)}{f'; {fix}' if fix else ''}"
-    if kind == "mistake":
-        return str(context["problem"])
     if kind == "union_tag_not_found":
         return f"is missing; it is one of {', '.join(_tags(place))}"
     return _PROBLEMS.get(kind) or _message(details)
@@ -222,8 +220,11 @@ _PROBLEMS = {
 }
 
 
-def _message(details: ErrorDetails) -> str:
-    text = details["msg"].removeprefix("Value error, ")
+def _message(details: Mapping[str, Any]) -> str:
+    reason = details.get("ctx", {}).get("error")
+    if isinstance(reason, MisfitError):
+        return reason.problem
+    text = str(details["msg"]).removeprefix("Value error, ")
     return text.replace("Input should be", "must be")
 
 

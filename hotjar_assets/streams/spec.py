@@ -39,7 +39,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from hotjar_assets.streams import checks
 
@@ -354,6 +353,5 @@ class Source(_Model):
     @model_validator(mode="after")
     def _fits_together(self) -> "Source":
         for place, problem in checks.mistakes(self):
-            where = {"place": place, "problem": problem}
-            raise PydanticCustomError("mistake", "{problem}", where)
+            raise checks.MisfitError(place, problem)
         return self
