@@ -50,6 +50,7 @@ from hotjar_assets.warehouse.personal import (
     has_rows,
     rewrite_personal,
 )
+from hotjar_assets.warehouse.walks import ResponseMerge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,7 +303,7 @@ class Warehouse:
                     f"{self.path} was rewritten for another HOTJAR_PII or key while the sync was "
                     "running; restart with the same settings (nothing was changed)"
                 )
-            merge = Merge(connection, SURVEY_RESPONSES)
+            merge = ResponseMerge(connection)
             survey_ids = [read.survey_id for read in reads]
             before = merge.counts(survey_ids)
             merge.begin([read for read in reads if read.pages or read.is_removed], before)
