@@ -138,7 +138,7 @@ class Merge:
 
     def one(self, sql: str, **parameters: object) -> tuple[Any, ...]:
         """Return the only row of a query."""
-        (row,) = self.execute(sql, **parameters).fetchall()
+        (row,) = self.execute(sql, None, **parameters).fetchall()
         return row
 
     def count(self) -> int:
