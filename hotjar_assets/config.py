@@ -63,20 +63,32 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _check_url(value: str) -> str:
+def check_url(
+    value: str, *, example: str = "https://api.hotjar.io", sends_credentials: bool = True
+) -> str:
+    """Return a base URL without the slash at its end.
+
+    Args:
+        value: The URL.
+        example: What one looks like, for the error.
+        sends_credentials: Whether they go there, which asks for https.
+
+    Raises:
+        ValueError: It is none, or holds or endangers credentials.
+    """
     url = urlsplit(value)
     try:
         url.port  # noqa: B018 - reading it is what checks it
     except ValueError:
-        problem = "has a port that is none; it must look like https://api.hotjar.io"
+        problem = f"has a port that is none; it must look like {example}"
         raise ValueError(problem) from None
     if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
-        problem = "must look like https://api.hotjar.io"
+        problem = f"must look like {example}"
         raise ValueError(problem)
     if url.username or url.password:
         problem = "must not hold credentials"
         raise ValueError(problem)
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if url.scheme == "http" and sends_credentials and not _is_loopback(url.hostname):
         problem = "must be https: credentials are sent to it (http is for this machine alone)"
         raise ValueError(problem)
     return value.rstrip("/")
@@ -96,7 +108,7 @@ class Settings(BaseModel):
     site_id: Annotated[tuple[str, ...], BeforeValidator(_split_ids)] = Field(
         default=(), description="Site id, or several separated by commas."
     )
-    api_url: Annotated[str, AfterValidator(_check_url)] = Field(
+    api_url: Annotated[str, AfterValidator(check_url)] = Field(
         default="https://api.hotjar.io", description="Base URL of the API."
     )
     database: str | None = Field(

@@ -4,13 +4,12 @@ Source: help.hotjar.com "Hotjar API Reference" (read 2026-11-20). There is no en
 the sites, so their ids are settings.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote
 
 from hotjar_assets.api.dialects import HOTJAR, Dialect
-from hotjar_assets.api.pacing import Pacer
+from hotjar_assets.api.pacing import Pacer, Wait
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.records import (
     Page,
@@ -22,7 +21,7 @@ from hotjar_assets.api.records import (
     decode_survey_page,
 )
 from hotjar_assets.api.transport import RequestCount, Transport
-from hotjar_assets.errors import HotjarNotFoundError, HotjarTransportError, HotjarUnknownSurveyError
+from hotjar_assets.errors import HotjarNotFoundError, HotjarUnknownSurveyError
 
 PAGE_SIZE = 100
 """The most rows the API gives in a page."""
@@ -60,15 +59,14 @@ class HotjarClient:
     ) -> None:
         self.site_ids = site_ids
         self._dialect = dialect
-        self._cancelled = threading.Event()
-        self._wait = sleep or self._cancelled.wait
+        self._wait = Wait(sleep)
         self._seen_sandbox = False
         self._transport = Transport(
             api_url,
             auth=dialect.auth(client_id, client_secret, clock),
             advice=dialect.advice,
-            pacer=Pacer(requests_per_minute, sleep=self._sleep, clock=clock),
-            sleep=self._sleep,
+            pacer=Pacer(requests_per_minute, sleep=self._wait, clock=clock),
+            sleep=self._wait,
             clock=clock,
             use_environment=use_environment,
             on_answer=self._note_account,
@@ -207,11 +205,11 @@ class HotjarClient:
 
     def resume(self) -> None:
         """Let readers wait again after a `cancel`."""
-        self._cancelled.clear()
+        self._wait.resume()
 
     def cancel(self) -> None:
         """Make every waiting reader stop with an error."""
-        self._cancelled.set()
+        self._wait.cancel()
 
     def close(self) -> None:
         """Stop waiting readers and close the connections."""
@@ -231,11 +229,6 @@ class HotjarClient:
             return self._transport.get(path, decode=decode, params=query, count=count)
 
         return iter_pages(get_page, start_cursor=start_cursor)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._wait(seconds):
-            cancelled = "cancelled while waiting"
-            raise HotjarTransportError(cancelled)
 
     def _note_account(self, headers: Mapping[str, str]) -> None:
         if SANDBOX_HEADER in headers:

@@ -1,20 +1,23 @@
 """HTTP: one request, its retries, and what each status means.
 
 Knows status codes and nothing of pages. Answers are bounded, redirects are followed on the same
-host only, and nothing but GET and the token request is sent twice.
+host only, and nothing is sent twice but what reads and the token request.
 """
 
 import email.utils
 import json
+import logging
 import math
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urljoin, urlsplit
 
 import requests
 import tenacity
@@ -71,11 +74,23 @@ class Answer:
         body: Its body.
         headers: Its headers, case-insensitive.
         cookies: The cookies it set.
+        url: Where it came from, with the query.
     """
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     cookies: Mapping[str, str] = field(repr=False)
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SentRequest:
+    """A request as it goes out, with `***` where a secret stands."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,8 @@ class Transport:
         use_environment: Whether proxies and certificates come from the environment, as usual with
             requests.
         on_answer: Called with the headers of every answer.
+        on_request: Called with every request before it goes out.
+        secrets: What must never be shown, besides what `auth` knows.
     """
 
     def __init__(
@@ -123,6 +140,8 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         use_environment: bool = True,
         on_answer: Callable[[Any], None] = lambda _: None,
+        on_request: Callable[[SentRequest], None] | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._auth = auth
@@ -132,6 +151,8 @@ class Transport:
         self._clock = clock
         self._use_environment = use_environment
         self._on_answer = on_answer
+        self._on_request = on_request
+        self._secrets = secrets
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self.total = RequestCount()
@@ -155,16 +176,42 @@ class Transport:
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
-        url = self._base_url + path
+        return self.read(path, lambda answer: decode(answer.body), params=params, count=count)
 
-        def read(answer: Answer) -> ResultT:
-            return decode(answer.body)
+    def read(
+        self,
+        path: str,
+        read: Callable[[Answer], ResultT],
+        *,
+        method: str = "GET",
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json_body: Mapping[str, object] | None = None,
+        count: RequestCount | None = None,
+    ) -> ResultT:
+        """Return what `read` makes of the answer to a request that changes nothing.
 
-        return self._retry(lambda: self._authorized("GET", url, read, count, params=params or {}))
+        Args:
+            path: Below the base URL; or a URL, which must be on a host that may see credentials.
+            read: Answer to result; a `ValueError` means a malformed body, which is tried again.
+            method: GET, or POST where that reads.
+            params: Query parameters, in place of those that the path holds already.
+            headers: Further headers.
+            json_body: JSON body of a POST.
+            count: Where to count what is sent, besides the total.
+
+        Raises:
+            HotjarApiError: As its subclasses say; retryable ones after all tries.
+        """
+        url = self._url(path)
+        request: dict[str, Any] = {"params": params or {}, "headers": headers or {}}
+        if json_body is not None:
+            request["json"] = json_body
+        return self._retry(lambda: self._authorized(method, url, read, count, **request))
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
-        self._authorized("POST", self._base_url + path, lambda _answer: None, None, json=json_body)
+        self._authorized("POST", self._url(path), lambda _answer: None, None, json=json_body)
 
     def authenticate(self) -> None:
         """Log in if nobody did; errors as in `get`."""
@@ -186,14 +233,7 @@ class Transport:
         """Send a request with credentials, and once more with new ones if those were rejected."""
 
         def answer(credentials: Credentials) -> ResultT:
-            params = {**request.get("params", {}), **credentials.params}
-            return self._send(
-                method,
-                url,
-                read,
-                count,
-                **{**request, "params": params, "headers": credentials.headers},
-            )
+            return self._send(method, url, read, count, credentials, **request)
 
         credentials = self._auth.credentials(self._send_login)
         try:
@@ -206,11 +246,16 @@ class Transport:
                 raise
         return answer(renewed)
 
+    def _url(self, path: str) -> str:
+        return path if "://" in path.partition("?")[0] else self._base_url + path
+
     def _send_login(self, login: Login) -> LoginAnswer:
-        url = self._base_url + login.path
+        url = self._url(login.path)
         try:
             return self._retry(
-                lambda: self._send("POST", url, _read_login, None, data=login.form, json=login.json)
+                lambda: self._send(
+                    "POST", url, _read_login, None, Credentials(), data=login.form, json=login.json
+                )
             )
         except HotjarNotFoundError as error:
             what = f"no token endpoint here; check {self._advice.url_setting}"
@@ -255,36 +300,47 @@ class Transport:
         url: str,
         read: Callable[[Answer], ResultT],
         count: RequestCount | None,
+        credentials: Credentials,
         **request: Any,
     ) -> ResultT:
+        params = {**request.pop("params", {}), **credentials.params}
+        request["headers"] = {**request.get("headers", {}), **credentials.headers}
         for _ in range(MAX_REDIRECTS + 1):
             self._pacer.wait()
             for counter in (self.total, count):
                 if counter is not None:
                     counter.add()
-            with self._located(method, url), self._exchange(method, url, **request) as response:
+            asked = _with_query(url, params)
+            with self._located(method, url), self._exchange(method, asked, **request) as response:
                 self._on_answer(response.headers)
-                secrets = (*self._auth.secrets(), _token_sent(response))
-                request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
+                secrets = (*self.secrets(), _token_sent(response.request))
+                request_id = redacted(response.headers.get("X-Request-Id", ""), secrets)
                 with self._located(method, url, request_id):
                     if not response.is_redirect:
                         return read(self._answer(response))
                     url = _redirect_target(response, method, self._advice)
-                    # The target repeats the query if it wants it kept.
-                    request.pop("params", None)
+                    # The target repeats the query if it wants it kept, without our credentials.
+                    params = dict(credentials.params)
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
         with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be shown."""
+        return (*self._secrets, *self._auth.secrets())
+
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
-        return self._session().request(
-            method,
-            url,
-            timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
-            allow_redirects=False,
-            stream=True,
-            **request,
-        )
+        session = self._session()
+        prepared = session.prepare_request(requests.Request(method, url, **request))
+        if self._on_request is not None:
+            self._on_request(_shown(prepared, (*self.secrets(), _token_sent(prepared))))
+        with _queries_hidden():
+            return session.send(
+                prepared,
+                timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            )
 
     def _session(self) -> requests.Session:
         """Return this thread's session; requests does not promise that one can be shared."""
@@ -306,7 +362,7 @@ class Transport:
         if not response.ok:
             raise _status_error(response, self._advice, self._clock)
         body = _read(response, MAX_BODY_BYTES, self._clock)
-        return Answer(body, response.headers, response.cookies.get_dict())
+        return Answer(body, response.headers, response.cookies.get_dict(), response.url)
 
     @contextmanager
     def _located(self, method: str, url: str, request_id: str | None = None) -> Iterator[None]:
@@ -350,6 +406,51 @@ class _OutOfTime(stop_base):
         return passed + retry_state.upcoming_sleep > MAX_WAIT_SECONDS
 
 
+_hides_queries: ContextVar[bool] = ContextVar("hides_queries", default=False)
+_QUERY = re.compile(r"\?[^\s\"'>)]*")
+
+
+class _QueryFilter(logging.Filter):
+    """Takes the query out of what urllib3 logs of our requests: it may hold a key or a cursor."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the line."""
+        if _hides_queries.get():
+            record.msg, record.args = _QUERY.sub("?…", record.getMessage()), ()
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_QueryFilter())
+
+
+@contextmanager
+def _queries_hidden() -> Iterator[None]:
+    token = _hides_queries.set(True)
+    try:
+        yield
+    finally:
+        _hides_queries.reset(token)
+
+
+def _with_query(url: str, params: Mapping[str, str | int]) -> str:
+    """Return the URL with these parameters, in place of those of the same names."""
+    if not params:
+        return url
+    bare, _, query = url.partition("#")[0].partition("?")
+    kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in params]
+    return f"{bare}?{urlencode([*kept, *params.items()])}"
+
+
+def _shown(request: requests.PreparedRequest, secrets: tuple[str, ...]) -> SentRequest:
+    body = request.body.decode() if isinstance(request.body, bytes) else request.body
+    headers = {
+        name: redacted(str(value), secrets, mask="***") for name, value in request.headers.items()
+    }
+    url = redacted(str(request.url), secrets, mask="***")
+    shown = None if body is None else redacted(str(body), secrets, mask="***")
+    return SentRequest(str(request.method), url, headers, shown)
+
+
 def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
@@ -373,7 +474,7 @@ def _read(response: requests.Response, most_bytes: int, clock: Callable[[], floa
 def _redirect_target(response: requests.Response, method: str, advice: Advice) -> str:
     try:
         target = urljoin(response.url, response.headers["Location"])
-        here, there = _origin(response.url), _origin(target)
+        here, there = origin(response.url), origin(target)
     except ValueError:
         raise HotjarStatusError("redirected to nowhere", status=response.status_code) from None
     if here != there:
@@ -389,7 +490,12 @@ def _redirect_target(response: requests.Response, method: str, advice: Advice) -
     return target
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port: who gets what is sent to a URL.
+
+    Raises:
+        ValueError: It is no URL.
+    """
     parts = urlsplit(url)
     default_port = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, parts.port or default_port
@@ -452,15 +558,16 @@ def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]
     return HotjarStatusError, "the API refused the request"
 
 
-def _token_sent(response: requests.Response) -> str:
-    return str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
+def _token_sent(request: requests.PreparedRequest) -> str:
+    return str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
 
 
-def _redacted(text: str, secrets: tuple[str, ...]) -> str:
+def redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:
     """Return the text without the secrets, however they are escaped."""
-    for secret in filter(None, secrets):
-        for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
-            text = text.replace(form, "…")
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        in_json = json.dumps(secret)[1:-1]
+        for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), in_json}:
+            text = text.replace(form, mask)
     return text
 
 

@@ -26,24 +26,99 @@ No value of a secret may stand in it, only the name of an environment variable (
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from jsonpath import JSONPathError
+from jsonpath import compile as compile_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from hotjar_assets.streams import checks
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """snake_case: the name of a stream is the name of its table."""
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""The name of an environment variable."""
 Place = Literal["query", "header"]
-_TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
+AnyPlace = Literal["query", "header", "body"]
+DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
+"""What may follow a percent sign in a strftime format."""
+
+
+def _check_env_name(value: str) -> str:
+    is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value)
+    # Keys mix letters and digits where names have words.
+    if not is_name or any(
+        len(part) >= 10 and re.search(r"\d", part) and re.search(r"[A-Za-z]", part)  # noqa: PLR2004
+        for part in value.split("_")
+    ):
+        raise ValueError(
+            "looks like a secret itself; put that into the environment, and here the name of its "
+            "variable, for example ACME_KEY"
+        )
+    return value
+
+
+def _check_path(value: str) -> str:
+    if not value.startswith("$"):
+        raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
+    try:
+        compile_path(value)
+    except JSONPathError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"is no JSONPath ({reason}); it looks like $.data[*]") from None
+    return value
+
+
+def _check_base_url(value: str) -> str:
+    stand_in = re.sub(r"\{\{.*?\}\}", "x", re.sub(r"^\{\{.*?\}\}", "https://x", value))
+    try:
+        url = urlsplit(stand_in)
+        fits = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("is no URL; it looks like https://api.example.com/v1")
+    if url.query or url.fragment:
+        raise ValueError("holds a query; put it under `query` of the streams")
+    if url.username or url.password:
+        raise ValueError("must not hold credentials; use `authentication`")
+    return value
+
+
+def _check_instant_format(value: str) -> str:
+    if value in {"timestamp", "milliseconds"}:
+        return value
+    directives = re.findall(r"%(.?)", value)
+    unknown = [letter for letter in directives if not letter or letter not in DIRECTIVES]
+    if unknown:
+        raise ValueError(f"%{unknown[0]} is no directive of strftime; one is %Y-%m-%dT%H:%M:%SZ")
+    if not directives:
+        raise ValueError(
+            checks.meant(value, ["timestamp", "milliseconds"])
+            or "must be timestamp, milliseconds or a strftime format such as %Y-%m-%d"
+        )
+    return value
+
+
+EnvName = Annotated[
+    str,
+    AfterValidator(_check_env_name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+]
+"""The name of an environment variable."""
+JsonPath = Annotated[str, AfterValidator(_check_path)]
+"""Where in an answer something is, from its root `$`."""
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def names_in(text: str) -> set[str]:
-    """Return the names that stand in `{{ … }}`."""
-    return set(_TEMPLATE.findall(text))
 
 
 class Parameter(_Model):
@@ -58,12 +133,6 @@ class Parameter(_Model):
     env: EnvName | None = Field(
         default=None, description="Environment variable; default NAME_PARAMETER in capitals."
     )
-
-    @model_validator(mode="after")
-    def _has_no_secret_default(self) -> "Parameter":
-        if self.secret and self.default is not None:
-            raise ValueError("a secret has no default: its value would stand in the YAML")
-        return self
 
 
 class NoAuthentication(_Model):
@@ -123,19 +192,26 @@ class CursorPagination(_Model):
     """The answer names the next cursor; null, empty or absent ends it."""
 
     type: Literal["cursor"]
-    selector: str = Field(description="JSONPath of the next cursor, for example $.next_cursor.")
+    selector: JsonPath = Field(
+        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id."
+    )
     parameter: str = Field(min_length=1)
-    place: Place = "query"
+    place: AnyPlace = "query"
 
 
 class PagePagination(_Model):
-    """Pages are numbered; a page without records, or `total_pages`, ends it."""
+    """Pages are numbered; `total_pages` ends it, else a page without records."""
 
     type: Literal["page"]
     parameter: str = Field(min_length=1)
     start: int = Field(default=1, ge=0)
-    place: Place = "query"
-    total_pages: str | None = Field(default=None, description="JSONPath of the number of pages.")
+    place: AnyPlace = "query"
+    total_pages: JsonPath | None = Field(
+        default=None, description="JSONPath of the number of pages."
+    )
+    end_status: Literal[400, 404] | None = Field(
+        default=None, description="Status that a page after the last one is answered with."
+    )
 
 
 class OffsetPagination(_Model):
@@ -145,16 +221,19 @@ class OffsetPagination(_Model):
     parameter: str = Field(default="offset", min_length=1)
     limit_parameter: str | None = "limit"
     limit: int = Field(default=100, ge=1)
-    next_offset: str | None = Field(
+    next_offset: JsonPath | None = Field(
         default=None, description="JSONPath of the next offset; default: rows read so far."
     )
-    place: Place = "query"
+    place: AnyPlace = "query"
 
 
 class LinkPagination(_Model):
-    """`Link: <…>; rel="next"` names the next page."""
+    """`Link: <…>; rel="next"`, or a field of the answer, is the URL of the next page."""
 
     type: Literal["link"]
+    selector: JsonPath | None = Field(
+        default=None, description="JSONPath of the URL; default: the Link header."
+    )
 
 
 Pagination = Annotated[
@@ -171,13 +250,16 @@ class Incremental(_Model):
     """
 
     cursor: str = Field(min_length=1, description="Field of the record that only grows.")
-    parameter: str | None = None
-    place: Place = "query"
-    format: str = Field(
+    parameter: str | None = Field(default=None, min_length=1)
+    place: AnyPlace = "query"
+    format: Annotated[str, AfterValidator(_check_instant_format)] = Field(
         default="%Y-%m-%dT%H:%M:%SZ",
         description="How an instant is sent: timestamp, milliseconds, or a strftime format.",
     )
-    start: str | int | None = Field(default=None, description="Value of the first read.")
+    start: str | int | None = Field(
+        default=None,
+        description="Value of the first read; an instant such as 2026-01-31 is sent in `format`.",
+    )
     lookback_seconds: int = Field(default=0, ge=0, description="Read again that far back.")
 
 
@@ -225,15 +307,15 @@ class Stream(_Model):
     """One endpoint, one table."""
 
     name: Name
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="Below the base URL; begins with a slash.")
     description: str | None = None
     method: Literal["GET", "POST"] = "GET"
     query: dict[str, str | int | float | bool] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = Field(default=None, description="JSON body of a POST.")
     format: Literal["json", "jsonl", "csv"] = "json"
-    records: str = Field(default="$[*]", description="JSONPath of the records.")
-    metadata: dict[Name, str] = Field(
+    records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
+    metadata: dict[Name, JsonPath] = Field(
         default_factory=dict, description="Columns from the root of the answer, by JSONPath."
     )
     primary_key: tuple[str, ...] = Field(
@@ -250,20 +332,12 @@ class Stream(_Model):
     parent: Parent | None = None
     transform: Transform = Transform()
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Stream":
-        if self.body is not None and self.method == "GET":
-            raise ValueError("a body needs method: POST")
-        if self.incremental and not self.primary_key:
-            raise ValueError("incremental needs a primary_key: what is read again is merged by it")
-        return self
-
 
 class Source(_Model):
     """One API and its streams."""
 
     name: Name = Field(description="Schema of the tables, and first part of the asset keys.")
-    base_url: str = Field(pattern=r"^https?://")
+    base_url: Annotated[str, AfterValidator(_check_base_url)]
     description: str | None = None
     parameters: tuple[Parameter, ...] = ()
     authentication: Authentication = NoAuthentication()
@@ -273,15 +347,8 @@ class Source(_Model):
     streams: tuple[Stream, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _streams_know_each_other(self) -> "Source":
-        names = [stream.name for stream in self.streams]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two streams are named {min(twice)}")
-        for stream in self.streams:
-            if stream.parent is None:
-                continue
-            if stream.parent.stream not in names[: names.index(stream.name)]:
-                raise ValueError(
-                    f"the parent of {stream.name}, {stream.parent.stream}, is no stream before it"
-                )
+    def _fits_together(self) -> "Source":
+        for place, problem in checks.mistakes(self):
+            where = {"place": place, "problem": problem}
+            raise PydanticCustomError("mistake", "{problem}", where)
         return self

@@ -201,7 +201,7 @@ def test_giving_up_ends_a_walk_after_the_page_it_reads(
     client = make_client(sleep=None)
 
     def when_given_up(page):
-        client._cancelled.wait(10)
+        client._wait._cancelled.wait(10)
         return page
 
     server.faults.add(
