@@ -34,6 +34,13 @@ UNKNOWN = "NULL"
 LONG = "LONG"
 """The type of an integer that a DOUBLE would round; a BIGINT in the table."""
 _DOUBLE_INTEGERS = 2**53
+_FOUND = {
+    type(None): UNKNOWN,
+    bool: "BOOLEAN",
+    int: "BIGINT",
+    float: "DOUBLE",
+    str: "VARCHAR",
+}
 _SUMS = {
     frozenset({"BIGINT", "DOUBLE"}): "DOUBLE",
     frozenset({"BIGINT", LONG}): LONG,
@@ -65,24 +72,15 @@ def declared_type(schema: Mapping[str, Any]) -> str:
 
 def found_type(value: Any) -> str:
     """Return the narrowest type that holds a value as it is."""
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "BOOLEAN"
-    if isinstance(value, int):
-        if abs(value) <= _DOUBLE_INTEGERS:
-            return "BIGINT"
+    kind = _FOUND.get(type(value), "JSON")
+    if kind == "BIGINT" and abs(value) > _DOUBLE_INTEGERS:
         return LONG if -_INT64 <= value < _INT64 else "VARCHAR"
-    if isinstance(value, float):
-        return "DOUBLE"
-    if isinstance(value, str):
-        return "TIMESTAMPTZ" if _is_instant(value) else "VARCHAR"
-    return "JSON"
+    return "TIMESTAMPTZ" if kind == "VARCHAR" and _is_instant(value) else kind
 
 
 def wider_type(one: str, other: str) -> str:
     """Return the narrowest type that holds the values of both."""
-    if one == other or other == UNKNOWN:
+    if other in {one, UNKNOWN}:
         return one
     if one == UNKNOWN:
         return other

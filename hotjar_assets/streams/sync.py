@@ -6,6 +6,7 @@ the lookback. Where the API cannot filter, it must give the newest records first
 with the first page whose oldest record is strictly older.
 """
 
+import json
 import logging
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarNotFoundError
 from hotjar_assets.readers import Cancellation, Client, NewestFirst, Read, Readers
 from hotjar_assets.spool import SpoolWriter
-from hotjar_assets.streams.spec import Source, Stream, names_in
-from hotjar_assets.streams.tables import RecordLines, StreamTable
+from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,9 @@ class StreamClient(Client, Protocol):
         count: RequestCount | None = None,
     ) -> Iterator[Page]:
         """Read a stream, for one parent where it has some."""
+
+    def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> Value | None:
+        """Return the value from which a stream is read first."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,6 @@ class StreamSync:
         parent = self.stream.parent
         return StreamTable.of(self.client.source, parent.stream) if parent else None
 
-    @property
-    def parent_fields(self) -> tuple[str, ...]:
-        """Fields of the parent's records that a request or a row needs."""
-        return parent_fields(self.stream)
-
     def units(self, parents: Iterable[Mapping[str, Any]] | None) -> list[Unit]:
         """List what is to be read.
 
@@ -177,13 +176,13 @@ class StreamSync:
         (parent,) = (each for each in self.client.source.streams if each.name == given.stream)
         if parent.parent is None:
             for page in self.client.iter_pages(parent):
-                yield from page.records
+                yield from ({**page.metadata, **record} for record in page.records)
             return
         table = StreamTable.of(self.client.source, parent.name)
         for unit in units_of(table, self._records_above(parent)):
             for page in self.client.iter_pages(parent, parent=unit.parent):
                 for record in page.records:
-                    yield {**record, **unit.columns}
+                    yield {**unit.columns, **page.metadata, **record}
 
     def _walk(
         self, unit: Unit, state: UnitState, spool_folder: Path, cancellation: Cancellation
@@ -192,7 +191,7 @@ class StreamSync:
         count, spool = RequestCount(), SpoolWriter(spool_folder)
         lines = RecordLines(self.table, unit.columns)
         try:
-            since = self._since(state)
+            since = self._since(unit, state)
             read.resumed = state.watermark is not None
             pages = self.client.iter_pages(
                 self.stream, parent=unit.parent, since=since, count=count
@@ -214,13 +213,14 @@ class StreamSync:
         read.requests = count.sent
         return read
 
-    def _since(self, state: UnitState) -> Value | None:
+    def _since(self, unit: Unit, state: UnitState) -> Value | None:
         """Return the value from which on to read; None reads all."""
         given = self.stream.incremental
         if given is None:
             return None
         if state.watermark is None:
-            return None if given.start is None else comparable(given.start)
+            start: Value | None = comparable(self.client.start_of(self.stream, unit.parent))
+            return start
         return minus_seconds(state.watermark, given.lookback_seconds, given.format, self.stream)
 
     def _read_pages(
@@ -232,19 +232,24 @@ class StreamSync:
         pages: Iterable[Page],
     ) -> None:
         given = self.stream.incremental
-        by_us = given is not None and given.parameter is None
         order = NewestFirst(f"{self.table.schema}.{self.table.name} {read.key}", since)
         is_comparable = True
         for page in pages:
             read.pages += 1
-            records: Sequence[Mapping[str, Any]] = page.records
-            is_past = False
-            if given is not None and by_us:
+            records, is_past = page.records, False
+            if given is not None and given.parameter is None:
                 values = [comparable(record.get(given.cursor)) for record in records]
-                is_comparable &= all(_alike(value, since) for value in values)
                 # A value that cannot be compared proves nothing: then all is read.
+                is_comparable = is_comparable and all(_alike(value, since) for value in values)
                 is_past = is_comparable and order.see(values)
                 read.out_of_order = order.out_of_order or not is_comparable
+                if not read.resumed and is_comparable and since is not None:
+                    # Before the start, nothing is wanted.
+                    records = [
+                        record
+                        for record, value in zip(records, values, strict=True)
+                        if value >= since
+                    ]
             spool.append(lines.encode(records, spool.ordinal, page.metadata), len(records))
             if is_past:
                 read.stopped_early = True
@@ -252,17 +257,6 @@ class StreamSync:
 
 
 _GONE = "the parent is gone from the API"
-
-
-def parent_fields(stream: Stream) -> tuple[str, ...]:
-    """List the fields of the parent's records that a stream's requests and rows need."""
-    if stream.parent is None:
-        return ()
-    texts = [stream.path, *map(str, stream.query.values()), *stream.headers.values()]
-    texts.append(str(stream.body or ""))
-    in_text = {name for text in texts for name in names_in(text) if name.startswith("parent.")}
-    in_text = {name.removeprefix("parent.") for name in in_text}
-    return tuple(sorted({*stream.parent.fields.values(), *in_text}))
 
 
 def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> list[Unit]:
@@ -283,7 +277,7 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> list[U
             without += 1
             continue
         columns = {column: _identifier(value) for column, value in values.items()}
-        key = unit_key(columns.values())
+        key = unit_key(columns[column] for column in table.unit)
         unit = Unit(key, columns, {name: record.get(name) for name in needed})
         if units.setdefault(key, unit) != unit:
             raise HotjarConfigError(
@@ -303,8 +297,6 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> list[U
 
 def unit_key(values: Iterable[int | str]) -> str:
     """Return the text that names a unit: the value, or a JSON array of several."""
-    import json  # noqa: PLC0415
-
     texts = [str(value) for value in values]
     if len(texts) == 1:
         return texts[0]
@@ -313,6 +305,8 @@ def unit_key(values: Iterable[int | str]) -> str:
 
 def _of_record(record: Mapping[str, Any], name: str) -> Any:
     value: Any = record
+    if name in record:
+        return record[name]
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
@@ -339,7 +333,7 @@ def _alike(value: Any, since: Value | None) -> bool:
     if since is None:
         return True
     numbers = (int, float)
-    return type(value) is type(since) or isinstance(value, numbers) and isinstance(since, numbers)
+    return type(value) is type(since) or (isinstance(value, numbers) and isinstance(since, numbers))
 
 
 def minus_seconds(value: Value, seconds: int, form: str, stream: Stream) -> Value:

@@ -6,12 +6,14 @@ fields of the record (declared, then found), the metadata, the constants, the co
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hotjar_assets.errors import HotjarConfigError, HotjarSchemaError
 from hotjar_assets.schema import SCHEMA, Column, Table
+from hotjar_assets.streams.checks import names_in
 from hotjar_assets.streams.columns import (
     LONG,
     UNKNOWN,
@@ -24,7 +26,9 @@ from hotjar_assets.streams.columns import (
 from hotjar_assets.streams.spec import Source, Stream
 
 _SYNCED_AT = "synced_at"
-_ORDINAL = "hotjar_assets:ordinal"
+ORDINAL = "hotjar_assets:ordinal"
+_TYPE = re.compile(r"[A-Za-z][\w ]*(\(\d+(, ?\d+)?\))?(\[\])*", re.ASCII)
+"""A type by name: what is nested is JSON or comes of the expression."""
 _OURS = {"surveys", "survey_responses", "forgotten", "unsettled", "meta"}
 
 
@@ -49,7 +53,7 @@ class StreamTable:
         """
         (stream,) = (each for each in source.streams if each.name == name)
         table = cls(source.name, stream)
-        table._check(source)  # noqa: SLF001 - its own class
+        table._check(source)
         return table
 
     @property
@@ -58,9 +62,22 @@ class StreamTable:
         return self.stream.name
 
     @property
-    def unit(self) -> tuple[str, ...]:
-        """Columns that name the parent."""
+    def inherited(self) -> tuple[str, ...]:
+        """Columns that hold fields of the parent."""
         return tuple(self.stream.parent.fields) if self.stream.parent else ()
+
+    @property
+    def unit(self) -> tuple[str, ...]:
+        """Columns that say whose child a row is.
+
+        Those in the primary key, else those that the request is made of, else all: a title of the
+        parent that is kept beside its id may change.
+        """
+        fields = self.stream.parent.fields if self.stream.parent else {}
+        requested = names_in_request(self.stream)
+        in_key = tuple(column for column in fields if column in self.stream.primary_key)
+        in_request = tuple(column for column, name in fields.items() if name in requested)
+        return in_key or in_request or tuple(fields)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -78,7 +95,9 @@ class StreamTable:
     def declared(self) -> dict[str, str]:
         """Types of the declared fields, by column."""
         schema = self.stream.record_schema
-        named = ((self._column_of(name), kind) for name, kind in schema.properties.items()) if schema else ()
+        if schema is None:
+            return {}
+        named = ((self.column_of(name), kind) for name, kind in schema.properties.items())
         return {column: declared_type(kind) for column, kind in named if column}
 
     @property
@@ -86,11 +105,8 @@ class StreamTable:
         """Columns from the root of the answer."""
         return tuple(self.stream.metadata)
 
-    def column_of_field(self, name: str) -> str | None:
+    def column_of(self, name: str) -> str | None:
         """Return the column that holds a field of the record; None if the transform drops it."""
-        return self._column_of(name)
-
-    def _column_of(self, name: str) -> str | None:
         transform = self.stream.transform
         if name in transform.drop or (transform.keep is not None and name not in transform.keep):
             return None
@@ -107,26 +123,25 @@ class StreamTable:
         """
         stored = dict(there or {})
         found = dict(found or {})
-        for column in [*self.unit, *self.metadata]:
+        for column in [*self.inherited, *self.metadata]:
             found.setdefault(column, UNKNOWN)
         types = {
-            column: wider_type(stored.get(column, UNKNOWN), kind)
-            for column, kind in found.items()
+            column: wider_type(stored.get(column, UNKNOWN), kind) for column, kind in found.items()
         }
         declared = self.declared
         record = {**types, **declared}
         constants = self.stream.transform.constant
         record |= {name: found_type(value) for name, value in constants.items()}
-        own = {*self.unit, *self.metadata, *constants, *self.stream.transform.computed, _SYNCED_AT}
+        own = {*self.known_columns, _SYNCED_AT}
         if self.stream.unknown_fields == "evolve":
             # A column that no record of this time has is null in what they replace.
             absent = {name: kind for name, kind in stored.items() if name not in own}
             record = {**absent, **record}
         names = [*declared, *(name for name in record if name not in declared)]
         order = [
-            *self.unit,
+            *self.inherited,
             *(name for name in names if name not in own),
-            *(name for name in self.metadata),
+            *self.metadata,
             *constants,
         ]
         # No value was ever met, so there is no type yet; the key's must be there to be compared.
@@ -145,7 +160,7 @@ class StreamTable:
         return Table(
             name=self.name,
             key=self.key,
-            record={_ORDINAL: "BIGINT"} | {name: _known(kind) for name, kind in record.items()},
+            record={ORDINAL: "BIGINT"} | {name: _known(kind) for name, kind in record.items()},
             columns=(*columns, *computed, synced_at),
             schema=self.schema,
             unit=self.unit,
@@ -153,14 +168,14 @@ class StreamTable:
 
     def _described(self, column: str) -> str:
         parent, schema = self.stream.parent, self.stream.record_schema
-        if column in self.unit and parent:
+        if parent and column in parent.fields:
             return f"{parent.fields[column]} of {parent.stream}, whose row this is."
         if column in self.metadata:
             return f"{self.stream.metadata[column]} of the answer."
         if column in self.stream.transform.constant:
             return "The same in every row."
         for name, given in (schema.properties if schema else {}).items():
-            if self._column_of(name) == column:
+            if self.column_of(name) == column:
                 return str(given.get("description", ""))
         return ""
 
@@ -180,23 +195,46 @@ class StreamTable:
             raise HotjarConfigError(
                 place, f"unknown_fields: {stream.unknown_fields} needs a schema to know the fields"
             )
-        if stream.incremental and self._column_of(stream.incremental.cursor) is None:
+        if stream.incremental and self.column_of(stream.incremental.cursor) is None:
             raise HotjarConfigError(
                 place, f"incremental.cursor {stream.incremental.cursor} is dropped by transform"
             )
         if parent:
             above = StreamTable.of(source, parent.stream)
-            for name in parent.fields.values():
-                if name.partition(".")[0] not in above.known_columns and above.column_of_field(name) is None:
+            for name in parent_fields(stream):
+                if above.stored_column(name) is None:
                     raise HotjarConfigError(
-                        place, f"parent.fields: {name} is dropped by the transform of {above.name}"
+                        place, f"needs {name} of {above.name}, which its transform drops; keep it"
                     )
+        for name, computed in stream.transform.computed.items():
+            if not _TYPE.fullmatch(computed.type):
+                raise HotjarConfigError(
+                    place, f"transform.computed.{name}: {computed.type!r} is no DuckDB type"
+                )
+
+    def stored_column(self, name: str) -> str | None:
+        """Return the column that holds what the parent of another stream is asked for."""
+        return name if name in self.known_columns else self.column_of(name.partition(".")[0])
 
     @property
     def known_columns(self) -> set[str]:
         """Columns that are there whatever the records hold."""
         transform = self.stream.transform
-        return {*self.unit, *self.metadata, *transform.constant, *transform.computed}
+        return {*self.inherited, *self.metadata, *transform.constant, *transform.computed}
+
+
+def names_in_request(stream: Stream) -> set[str]:
+    """List the fields of the parent's record that a request is made of."""
+    texts = [stream.path, *stream.headers.values(), json.dumps([stream.query, stream.body])]
+    names = {name for text in texts for name in names_in(text)}
+    return {name.removeprefix("parent.") for name in names if name.startswith("parent.")}
+
+
+def parent_fields(stream: Stream) -> tuple[str, ...]:
+    """List the fields of the parent's records that a stream's requests and rows need."""
+    if stream.parent is None:
+        return ()
+    return tuple(sorted({*stream.parent.fields.values(), *names_in_request(stream)}))
 
 
 @dataclass
@@ -246,7 +284,7 @@ class RecordLines:
                 if target.column is not None:
                     row[target.column] = self._value(target, value, number)
             row |= around
-            row[_ORDINAL] = number
+            row[ORDINAL] = number
             try:
                 lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False))
             except ValueError:
@@ -280,7 +318,7 @@ class RecordLines:
     def _know(self, name: str, number: int) -> "_Field":
         """Decide what becomes of a field met for the first time."""
         stream = self.table.stream
-        column = self.table.column_of_field(name)
+        column = self.table.column_of(name)
         same_as = None
         if column is not None:
             spelled = self._spelled.setdefault(column.lower(), column)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +9,10 @@ import duckdb
 
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.schema import Table
+from hotjar_assets.spool import Segment
+from hotjar_assets.streams.columns import UNKNOWN, wider_type
 from hotjar_assets.streams.sync import StreamRead, UnitState, Value
-from hotjar_assets.streams.tables import StreamTable
+from hotjar_assets.streams.tables import ORDINAL, StreamTable
 from hotjar_assets.warehouse.database import (
     RowsRefusedError,
     add_columns,
@@ -25,7 +26,7 @@ from hotjar_assets.warehouse.merge import (
     Merge,
     chunks,
     record_type,
-    select_rows,
+    records,
     unit_of,
 )
 
@@ -91,9 +92,10 @@ def parent_records(
     there = types_of(connection, parent) if connection else {}
     if connection is None or not there:
         return None
-    columns = {name: parent.stored_column(name) for name in sorted({f.partition(".")[0] for f in fields})}
+    names = sorted({name.partition(".")[0] for name in fields})
+    columns = {name: parent.stored_column(name) for name in names}
     items = ", ".join(
-        f"{quote(name)} := {quote(column) if column in there else 'NULL'}"
+        f"{quote(name)} := {quote(column) if column and column in there else 'NULL'}"
         for name, column in columns.items()
     )
     name = qualified(connection, parent.name, parent.schema)
@@ -112,9 +114,14 @@ def commit_units(
         HotjarStoreError: Rows that a walk rests on are gone, or a column cannot be what it must.
     """
     there = types_of(connection, stream)
-    table = stream.table(_found(reads), there)
+    found = _found(reads)
+    table = stream.table(found, there)
     units = [read.key for read in reads]
-    if not there and not any(read.segments for read in reads) and not _is_typed(stream, reads):
+    is_typed = all(
+        found.get(name, UNKNOWN) != UNKNOWN for name in table.key if name in table.record
+    )
+    if not (there or is_typed or any(read.segments for read in reads)):
+        # Nothing is known yet of what identifies a row: the first record will tell its type.
         return dict.fromkeys(units, Figures())
     create_schema(connection, stream.schema)
     types = {column.name: column.type for column in table.columns}
@@ -134,7 +141,7 @@ def commit_units(
         try:
             merge.rows(chunk)
         except duckdb.Error:
-            problem = _refused_column(table, chunk)
+            problem = refused_column(table, chunk)
             if problem is None:
                 raise
             raise RowsRefusedError(problem) from None
@@ -155,3 +162,75 @@ def _found(reads: Sequence[StreamRead]) -> dict[str, str]:
         for column, kind in read.found.items():
             found[column] = wider_type(found.get(column, UNKNOWN), kind)
     return found
+
+
+def _change_types(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    types: Mapping[str, str],
+    there: Mapping[str, str],
+) -> None:
+    """Give stored columns the types that are wanted now.
+
+    Raises:
+        RowsRefusedError: A stored value would be lost.
+    """
+    name = qualified(connection, table.name, table.schema)
+    for column, kind in types.items():
+        stored = there.get(column, kind)
+        if stored == kind:
+            continue
+        converted = _converted(quote(column), stored, kind)
+        kept = (
+            "true"
+            if kind in {"JSON", "VARCHAR"}
+            else (
+                f"TRY_CAST(TRY_CAST({quote(column)} AS {kind}) AS {stored}) "
+                f"IS NOT DISTINCT FROM {quote(column)}"
+                if stored in {"BIGINT", "DOUBLE", "BOOLEAN", "DATE"}
+                else f"TRY_CAST({converted} AS {kind}) IS NOT NULL OR {quote(column)} IS NULL"
+            )
+        )
+        ((lost,),) = connection.execute(
+            f"SELECT count(*) FROM {name} WHERE NOT ({kept})"
+        ).fetchall()
+        if lost:
+            raise RowsRefusedError(
+                f"column {column} of {table.schema}.{table.name} is {stored}, the stream makes it "
+                f"{kind}, and {lost} stored values would be lost; drop the table to read it anew, "
+                "or declare another type (nothing was changed)"
+            )
+        connection.execute(
+            f"ALTER TABLE {name} ALTER COLUMN {quote(column)} TYPE {kind} USING {converted}"
+        )
+
+
+def _converted(column: str, stored: str, kind: str) -> str:
+    """Return SQL for a stored value in another type, written as the API would write it."""
+    if stored == "JSON" and kind != "JSON":
+        return f"CAST({column} ->> '$' AS {kind})"
+    if stored == "TIMESTAMPTZ" and kind in {"VARCHAR", "JSON"}:
+        column = f"strftime({column}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+    return f"to_json({column})" if kind == "JSON" else f"CAST({column} AS {kind})"
+
+
+def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
+    """Find the computed column that cannot be had from some rows, and say so; None if all can."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for column in table.columns:
+            if column.source in {None, quote(column.name)}:
+                continue
+            try:
+                connection.execute(
+                    f"SELECT count({column.source}) FROM {records(segments)}",
+                    {"record": record_type(table)},
+                )
+            except duckdb.Error as error:
+                kind = type(error).__name__
+                return (
+                    f"{table.schema}.{table.name}: the computed column {column.name} cannot be "
+                    f"had ({kind}); check its sql and type against the columns "
+                    f"{', '.join(sorted(table.record.keys() - {ORDINAL}))} (nothing was changed)"
+                )
+    return None
