@@ -124,6 +124,11 @@ class SourceClient:
 
         return iter_pages(get_page, forbid_repeats=paging.counts_pages(stream.pagination))
 
+    def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> str | int | None:
+        """Return the value from which a stream is read first, its variables replaced."""
+        start = stream.incremental and stream.incremental.start
+        return self._templates.mapping({"start": start}, parent).get("start")
+
     def resume(self) -> None:
         """Let readers wait again after a `cancel`."""
         self._wait.resume()
@@ -154,7 +159,7 @@ class SourceClient:
         if new is None or new.parameter is None:
             return request
         if since is None:
-            since = fill.mapping({"start": new.start}, parent).get("start")
+            since = self.start_of(stream, parent)
         if since is None:
             return request
         return request.put(new.place, new.parameter, sent_value(since, new.format))

@@ -1,17 +1,22 @@
-"""Merging spooled rows into a table, and marking what a walk should have met and did not."""
+"""Merging spooled rows into a table: whoever reads them, they are stored by this."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 
-from hotjar_assets.schema import FORGOTTEN, SCHEMA, SURVEY_RESPONSES, UNSETTLED, Table
+from hotjar_assets.schema import Table
 from hotjar_assets.spool import Segment
-from hotjar_assets.sync import SurveyRead
-from hotjar_assets.warehouse.database import columns_of, literal, qualified, quote
+from hotjar_assets.warehouse.database import (
+    RowsRefusedError,
+    columns_of,
+    literal,
+    qualified,
+    quote,
+)
 
 _CHUNK_ROWS = 10_000
 _BUFFER_BYTES = 1024 * 1024
@@ -19,7 +24,7 @@ _BUFFER_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Figures:
-    """What one commit did to one survey's rows, or to the table of surveys.
+    """What one commit did to the rows of a unit: of a survey, of a parent, or of a whole table.
 
     Attributes:
         rows: Rows now in the table, marked ones included.
@@ -38,7 +43,7 @@ class Figures:
     vanished: int = 0
 
     def __add__(self, later: "Figures") -> "Figures":
-        """Sum up two commits of the same survey."""
+        """Sum up two commits of the same unit."""
         return Figures(
             rows=later.rows,
             new=self.new + later.new,
@@ -61,18 +66,46 @@ def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
         yield chunk
 
 
-def _lines(segments: Sequence[Segment]) -> str:
-    """Return SQL for a relation of the segments' lines, in its column `line`.
+def unit_of(table: Table, alias: str = "t") -> str:
+    """Return SQL for the key of the unit that a row belongs to, as text."""
+    texts = [f"CAST({alias}.{quote(name)} AS VARCHAR)" for name in table.unit]
+    if len(texts) > 1:
+        return f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+    return texts[0] if texts else "''"
 
-    As CSV of one column, by separators that JSON escapes: `read_json` would take 36 MB of buffers.
+
+def records(segments: Sequence[Segment]) -> str:
+    """Return SQL for a relation of the spooled records; `$record` must be bound.
+
+    Read as CSV of one column, by separators that JSON escapes: `read_json` would take 36 MB of
+    buffers.
     """
     files = ", ".join(literal(str(segment.path)) for segment in segments)
     longest = max(segment.longest for segment in segments)
     return (
-        f"read_csv([{files}], columns = {{{{'line': 'VARCHAR'}}}}, auto_detect = false, "
+        f"(SELECT unnest(from_json(line, $record)) FROM read_csv([{files}], "
+        "columns = {'line': 'VARCHAR'}, auto_detect = false, "
         f"header = false, delim = chr(30), quote = '', escape = '', max_line_size = {longest}, "
-        f"buffer_size = {max(_BUFFER_BYTES, 2 * longest)})"
+        f"buffer_size = {max(_BUFFER_BYTES, 2 * longest)}))"
     )
+
+
+def select_rows(table: Table, segments: Sequence[Segment]) -> str:
+    """Return SQL for the rows that spooled records become; `$record` must be bound."""
+    columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
+    latest = ""
+    if table.key and (len(segments) > 1 or segments[0].has_duplicates):
+        keys = ", ".join(map(quote, table.key))
+        latest = (
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} "
+            'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
+        )
+    return f"SELECT {columns} FROM {records(segments)} {latest}"
+
+
+def record_type(table: Table) -> str:
+    """Return what `$record` is bound to."""
+    return json.dumps(table.record)
 
 
 class Merge:
@@ -82,70 +115,70 @@ class Merge:
         self._connection = connection
         self._table = table
         self._names = {
-            "table": qualified(connection, table.name),
-            "forgotten": qualified(connection, FORGOTTEN.name),
-            "unsettled": qualified(connection, UNSETTLED.name),
-            "same_key": " AND ".join(f"t.{key} = i.{key}" for key in table.key),
-            "keys": ", ".join(table.key),
+            "table": qualified(connection, table.name, table.schema),
+            "unit": unit_of(table),
+            "same_key": " AND ".join(f"t.{quote(key)} = i.{quote(key)}" for key in table.key),
         }
         declared = {column.name for column in table.columns}
-        there = columns_of(connection, table.name, SCHEMA)
+        there = columns_of(connection, table.name, table.schema)
         self._others = [name for name in there if name not in declared]
         # The instant of the commit, after any wait for the lock: a full walk that began before it
         # must not take these rows for ones it should have seen.
         self._now = datetime.now(UTC)
         self.updated: dict[str, int] = {}
 
-    def execute(self, sql: str, **parameters: object) -> duckdb.DuckDBPyConnection:
-        """Run one statement; `{table}` and `$now` may stand in it."""
-        sql = sql.format(**self._names)
+    def execute(
+        self, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
+    ) -> duckdb.DuckDBPyConnection:
+        """Run one statement; `{table}`, the fragments and `$now` may stand in it."""
         if "$now" in sql:
             parameters["now"] = self._now
+        sql = sql.format(**self._names, **(fragments or {}))
         return self._connection.execute(sql, parameters or None)
 
     def one(self, sql: str, **parameters: object) -> tuple[Any, ...]:
         """Return the only row of a query."""
-        (row,) = self.execute(sql, **parameters).fetchall()
+        (row,) = self.execute(sql, None, **parameters).fetchall()
         return row
 
     def count(self) -> int:
         """Count the rows of the table."""
         return int(self.one("SELECT count(*) FROM {table}")[0])
 
-    def counts(self, survey_ids: Sequence[str], condition: str = "true") -> dict[str, int]:
-        """Count rows by survey."""
+    def counts(self, units: Sequence[str], condition: str = "true") -> dict[str, int]:
+        """Count rows by unit."""
         sql = (
-            "SELECT survey_id, count(*) FROM {table} WHERE survey_id IN "
-            f"(SELECT unnest($ids::VARCHAR[])) AND {condition} GROUP BY survey_id"
+            "SELECT {unit}, count(*) FROM {table} t WHERE {unit} IN "
+            f"(SELECT unnest($units::VARCHAR[])) AND {condition} GROUP BY ALL"
         )
-        return dict(self.execute(sql, ids=list(survey_ids)).fetchall())
+        return dict(self.execute(sql, units=list(units)).fetchall())
+
+    def delete(self, units: Sequence[str]) -> None:
+        """Delete every row of some units."""
+        self.execute(
+            "DELETE FROM {table} t WHERE {unit} IN (SELECT unnest($units::VARCHAR[]))",
+            units=list(units),
+        )
 
     def rows(self, segments: Sequence[Segment]) -> None:
         """Insert the rows that are new and replace those that changed.
 
         A value the API no longer gives is kept where the column says so, and a row that comes back
         loses its mark.
+
+        Raises:
+            RowsRefusedError: A row has no value in a column of the key.
         """
-        table = self._table
-        columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
-        latest = (
-            f"QUALIFY row_number() OVER (PARTITION BY {self._names['keys']} "
-            'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
-            if len(segments) > 1 or segments[0].has_duplicates
-            else ""
-        )
         self.execute(
-            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {columns} "
-            f"FROM (SELECT unnest(from_json(line, $record)) FROM {_lines(segments)}) {latest}",
-            record=json.dumps(table.record),
+            "CREATE OR REPLACE TEMP TABLE incoming AS {rows}",
+            {"rows": select_rows(self._table, segments)},
+            record=record_type(self._table),
         )
-        if table is SURVEY_RESPONSES:
-            self.execute("DELETE FROM incoming i USING {forgotten} t WHERE {same_key}")
-            # Where nothing was stored before, nothing can be missed.
-            self.execute(
-                "INSERT INTO seen SELECT {keys} FROM incoming "
-                "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)"
-            )
+        if not self._table.key:
+            self.execute("INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming")
+            return
+        self._refuse_missing_keys(segments)
+        self.arrived()
         self.execute(
             "CREATE OR REPLACE TEMP TABLE existing AS SELECT * FROM {table} t "
             "WHERE EXISTS (FROM incoming i WHERE {same_key})"
@@ -157,94 +190,62 @@ class Merge:
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
+    def arrived(self) -> None:
+        """Look at the table `incoming` before it is merged; what is deleted there is not stored."""
+
+    def _refuse_missing_keys(self, segments: Sequence[Segment]) -> None:
+        counted = ", ".join(f"count(*) - count({quote(key)})" for key in self._table.key)
+        missing = self.execute("SELECT {counted} FROM incoming", {"counted": counted}).fetchall()
+        for key, count in zip(self._table.key, missing[0], strict=True):
+            if not count:
+                continue
+            (column,) = (each for each in self._table.columns if each.name == key)
+            ((first,),) = self.execute(
+                'SELECT min("hotjar_assets:ordinal") FROM {records} WHERE ({source}) IS NULL',
+                {"records": records(segments), "source": str(column.source)},
+                record=record_type(self._table),
+            ).fetchall()
+            raise RowsRefusedError(
+                f"{self._table.schema}.{self._table.name}: row {first + 1} has no value in "
+                f"{key}, a column of the key; take another key (nothing was changed)"
+            )
+
     def _replace_changed(self) -> None:
         table = self._table
-        merged = ", ".join(
-            # Removed at Hotjar may mean null or empty.
-            f"CASE WHEN len(i.{column.name}) > 0 THEN i.{column.name} "
-            f"ELSE coalesce(t.{column.name}, i.{column.name}) END AS {column.name}"
-            if column.kept_when_removed
-            else f"i.{column.name} AS {column.name}"
+        merged = {
+            quote(column.name): _merged(quote(column.name), kept=column.kept_when_removed)
             for column in table.sourced
-        )
-        names = [column.name for column in table.sourced]
-        differs = " OR ".join(f"n.{name} IS DISTINCT FROM n.t.{name}" for name in names)
-        self.execute(
-            f"CREATE OR REPLACE TEMP TABLE changed AS FROM (SELECT {merged}, t FROM incoming i "
-            f"JOIN existing t ON {{same_key}}) n WHERE n.t.deleted_at IS NOT NULL OR {differs}"
-        )
-        counted = "SELECT survey_id, count(*) FROM changed WHERE t.synced_at < $now GROUP BY ALL"
-        for survey_id, count in self.execute(counted).fetchall():
-            self.updated[survey_id] = self.updated.get(survey_id, 0) + count
-        self.execute("DELETE FROM {table} t USING changed i WHERE {same_key}")
+        }
+        differs = " OR ".join(f"{sql} IS DISTINCT FROM t.{name}" for name, sql in merged.items())
+        if any(column.name == "deleted_at" for column in table.columns):
+            differs = f"t.deleted_at IS NOT NULL OR {differs}"
         # Columns that somebody added to the table by hand keep their values.
-        others = "".join(f", t.{quote(name)} AS {quote(name)}" for name in self._others)
+        merged |= {quote(name): f"t.{quote(name)}" for name in self._others}
         self.execute(
-            "INSERT INTO {table} BY NAME "
-            f"SELECT * EXCLUDE (t), $now AS synced_at{others} FROM changed"
+            "CREATE OR REPLACE TEMP TABLE changed AS "
+            'SELECT {merged}, t.synced_at AS "hotjar_assets:stored_at" '
+            "FROM incoming i JOIN existing t ON {same_key} WHERE {differs}",
+            {
+                "merged": ", ".join(f"{sql} AS {name}" for name, sql in merged.items()),
+                "differs": differs,
+            },
         )
-
-    def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
-        """Note what each walk covers, and from then on remember what it saw.
-
-        Args:
-            reads: The walks.
-            before: The surveys that have rows already.
-        """
-        self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
+        counted = (
+            "SELECT {unit}, count(*) FROM changed t "
+            'WHERE "hotjar_assets:stored_at" < $now GROUP BY ALL'
+        )
+        for unit, count in self.execute(counted).fetchall():
+            self.updated[unit] = self.updated.get(unit, 0) + count
+        self.execute("DELETE FROM {table} t USING changed i WHERE {same_key}")
         self.execute(
-            "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
-            "unnest($tells::BOOLEAN[]) AS tells_deleted, unnest($settles::BOOLEAN[]) AS settles, "
-            "unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
-            "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
-            ids=[read.survey_id for read in reads],
-            tells=[read.tells_deleted or read.is_removed for read in reads],
-            settles=[read.settles or read.is_removed for read in reads],
-            before=[read.survey_id in before for read in reads],
-            starts=[read.started_at for read in reads],
-            floors=[read.floor for read in reads],
-            oldest=[read.oldest_at for read in reads],
+            'INSERT INTO {table} BY NAME SELECT * EXCLUDE ("hotjar_assets:stored_at"), '
+            "$now AS synced_at FROM changed"
         )
 
-    def purge(self) -> dict[str, int]:
-        """Delete what an earlier full sync marked, and count it by survey."""
-        condition = "t.survey_id = i.survey_id AND i.tells_deleted AND t.deleted_at < i.started_at"
-        marked = f"FROM {{table}} t JOIN walks i ON {condition} GROUP BY t.survey_id"
-        counts = dict(self.execute(f"SELECT t.survey_id, count(*) {marked}").fetchall())
-        self.execute(f"DELETE FROM {{table}} t USING walks i WHERE {condition}")
-        return counts
 
-    def mark_unseen(self) -> None:
-        """Mark the rows that a walk which tells what is deleted did not see."""
-        self.execute(
-            f"UPDATE {{table}} t SET deleted_at = $now, synced_at = $now FROM walks w "
-            f"WHERE w.tells_deleted AND {self._unseen}"
-        )
-
-    def vanished(self) -> dict[str, int]:
-        """Count by survey the rows that a walk did not see although it passed their place."""
-        unseen = f"FROM {{table}} t, walks w WHERE NOT w.settles AND {self._unseen}"
-        counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
-        return dict(self.execute(counts).fetchall())
-
-    def note_unsettled(self, overlapped: Sequence[SurveyRead]) -> None:
-        """Keep in mind, until a walk settles it, the surveys whose pages shifted under a walk."""
-        self.execute(
-            f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
-            "WHERE NOT w.settles AND (w.survey_id IN (SELECT unnest($overlapped::VARCHAR[])) "
-            f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
-            overlapped=[read.survey_id for read in overlapped],
-        )
-        self.execute(
-            "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE settles)"
-        )
-
-    @property
-    def _unseen(self) -> str:
-        """SQL for a row `t` that was there when the walk `w` began, in its range, and not met."""
-        return (
-            "t.survey_id = w.survey_id AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
-            "AND (w.floor IS NULL OR t.created_at >= w.floor) "
-            "AND (w.oldest_at IS NULL OR t.created_at > w.oldest_at) "
-            f"AND NOT EXISTS (FROM seen i WHERE {self._names['same_key']})"
-        )
+def _merged(name: str, *, kept: bool) -> str:
+    """Return SQL for what a column of the row `i` becomes where the row `t` is stored."""
+    if kept:
+        # Removed at Hotjar may mean null or empty.
+        return f"CASE WHEN len(i.{name}) > 0 THEN i.{name} ELSE coalesce(t.{name}, i.{name}) END"
+    return f"i.{name}"
