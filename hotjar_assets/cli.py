@@ -175,6 +175,7 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
     """Show the requests of the stream NAME, or SOURCE.NAME, and its first rows; store nothing."""
     from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415 - others do without
     from hotjar_assets.streams.trial import find_stream, iter_rows, load_sources  # noqa: PLC0415
+    from hotjar_assets.warehouse.expressions import preview  # noqa: PLC0415 - DuckDB loads with it
 
     requests: list[dict[str, Any]] = []
 
@@ -188,21 +189,25 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
 
     try:
         source, stream = find_stream(load_sources(file), name)
+        # Of no rows, it tells whether what is computed can be, before any request.
+        preview(source, stream, [])
         client = SourceClient(source, on_request=note)
     except HotjarConfigError as error:
         _exit_for(error)
     try:
-        rows = list(islice(iter_rows(client, stream), limit))
+        shown = preview(source, stream, list(islice(iter_rows(client, stream), limit)))
     except HotjarError as error:
         click.echo(" ".join(str(error).split()), err=True)
         sys.exit(FAILED)
     finally:
         client.close()
     if as_json:
-        click.echo(json.dumps({"requests": requests, "rows": rows}, ensure_ascii=False))
+        rows = [dict(zip(shown.types, row, strict=True)) for row in shown.rows]
+        summary = {"requests": requests, "columns": shown.types, "rows": rows}
+        click.echo(json.dumps(summary, default=str, ensure_ascii=False))
     else:
-        _print_rows(rows)
-        click.echo(f"{len(rows)} rows of {source.name}.{stream.name}; nothing was stored")
+        _print_rows(shown.types, shown.rows)
+        click.echo(f"{len(shown.rows)} rows of {source.name}.{stream.name}; nothing was stored")
 
 
 @streams.command("schema")
@@ -333,7 +338,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
             io_manager.setLevel(before)
 
 
-def _print_rows(rows: list[dict[str, Any]]) -> None:
+def _print_rows(types: dict[str, str], rows: list[tuple[Any, ...]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - `--json` does without
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -341,9 +346,10 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
     console = Console()
     for number, row in enumerate(rows, start=1):
         table = Table(box=None, show_header=False, title=f"row {number}", title_justify="left")
-        for column, value in row.items():
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            table.add_row(Text(column, "bold"), Text(shown, no_wrap=True, overflow="ellipsis"))
+        for (column, kind), value in zip(types.items(), row, strict=True):
+            cell = value if isinstance(value, str) else json.dumps(value, default=str)
+            shown = Text(cell, no_wrap=True, overflow="ellipsis")
+            table.add_row(Text(column, "bold"), Text(kind, "dim"), shown)
         console.print(table)
 
 

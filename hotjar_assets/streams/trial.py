@@ -50,7 +50,7 @@ def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
 def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
     """Yield the rows of a stream as they come, before `transform`; of a child, the first parent's.
 
-    A row is the columns from the parent, those of the metadata, and the record's fields.
+    A row is the record's fields, the columns of the metadata and those from the parent.
 
     Raises:
         HotjarApiError: As its subclasses say.
@@ -58,10 +58,10 @@ def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
     parent, inherited = None, {}
     if stream.parent is not None:
         above = next(each for each in client.source.streams if each.name == stream.parent.stream)
-        parent = next((record for record in iter_rows(client, above)), None)
+        parent = next(iter_rows(client, above), None)
         if parent is None:
             return
         inherited = {column: parent.get(name) for column, name in stream.parent.fields.items()}
     for page in client.iter_pages(stream, parent=parent):
         for record in page.records:
-            yield {**inherited, **page.metadata, **record}
+            yield {**record, **page.metadata, **inherited}

@@ -37,6 +37,8 @@ def test_stream_is_tried_without_storing_anything(folder):
     assert "X-Api-Key: Key ***" in result.stdout
     assert SHOP_KEY not in result.output
     assert "EUR" in result.stdout
+    assert "order_id" in result.stdout
+    assert "is_large" in result.stdout
     assert "2 rows of shop.orders; nothing was stored" in result.stdout
     assert sorted(Path().iterdir()) == [folder]
 
@@ -47,7 +49,10 @@ def test_trial_as_json_has_the_rows(folder):
         variables = shop.environment(server.url)
         result = run("streams", "test", "orders", "--json", "--limit", "60", variables=variables)
     printed = json.loads(result.stdout)
-    assert [row["id"] for row in printed["rows"]] == list(range(1, 61))
+    assert [row["order_id"] for row in printed["rows"]] == list(range(1, 61))
+    assert [row["is_large"] for row in printed["rows"]] == [n * 1.5 >= 100 for n in range(1, 61)]
+    assert {row["channel"] for row in printed["rows"]} == {"web"}
+    assert "note" not in printed["columns"]
     assert [request["method"] for request in printed["requests"]] == ["GET", "GET"]
     assert SHOP_KEY not in result.output
 
@@ -98,6 +103,16 @@ def test_mistake_is_one_line_and_no_request(args, words, folder):
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert result.stdout == ""
+
+
+def test_expression_that_is_none_is_one_line_and_no_request(folder):
+    text = (folder / "shop.yaml").read_text(encoding="utf-8").replace("total >= 100", "total >=")
+    Path("bad.yaml").write_text(text, encoding="utf-8")
+    with serving(shop := Shop()) as server:
+        variables = shop.environment(server.url)
+        result = run("streams", "test", "orders", "--file", "bad.yaml", variables=variables)
+    assert (result.exit_code, server.sent) == (2, [])
+    assert "shop.orders: transform.computed.is_large.sql" in result.stderr
 
 
 def test_stream_that_two_sources_have_is_asked_for_by_both_names(folder):
