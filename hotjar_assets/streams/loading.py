@@ -26,9 +26,9 @@ def load_source(path: Path, text: str | None = None) -> Source:
     Raises:
         HotjarSourceError: The first mistake, with its line, field and fix.
     """
-    node = None
+    text, node = _read(path) if text is None else text, None
     try:
-        loader = _Loader(_read(path) if text is None else text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             line = node.start_mark.line + 1 if node else 1
@@ -41,8 +41,11 @@ def load_source(path: Path, text: str | None = None) -> Source:
         line = mark.line + 1 if mark else 1
         raise HotjarSourceError(path, line, "", f"not YAML: {_reason(error)}") from None
     except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
         problem = f"not YAML: the character {error.character:#x} may not stand in it"
-        raise HotjarSourceError(path, 1, "", problem) from None
+        raise HotjarSourceError(path, line, "", problem) from None
+    except RecursionError:
+        raise HotjarSourceError(path, 1, "", "not YAML that fits: it is nested too deep") from None
     except ValidationError as error:
         assert node is not None  # noqa: S101 - only a document that was composed is validated
         raise _mistake(path, node, error) from None
@@ -217,6 +220,7 @@ _PROBLEMS = {
     "model_type": _MAPPING,
     "model_attributes_type": _MAPPING,
     "too_short": "is empty; it needs at least one",
+    "invalid_key": "must be text; put the name in quotes",
 }
 
 

@@ -69,6 +69,15 @@ def test_good_source_is_read():
 
 
 BAD = {
+    "control sign": ("path: /orders\n", "path: /\x07orders\n", 9, "", "the character 0x7"),
+    "nested too deep": (GOOD, "name: " + "[" * 5000, 1, "", "nested too deep"),
+    "name that is a number": (
+        "query: {per_page: 50,",
+        "query: {7: 50,",
+        11,
+        "streams[orders].query[7]",
+        "put it in quotes",
+    ),
     "tab": ("    path: /orders\n", "\tpath: /orders\n", 9, "", "use spaces"),
     "indentation": ("    path: /orders\n", "   path: /orders\n", 9, "", "align"),
     "colon in a value": (

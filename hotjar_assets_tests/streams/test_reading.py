@@ -375,6 +375,29 @@ def test_requests_are_shown_as_they_are_sent_without_their_secrets(source, conne
     assert "T1" not in repr(shown)
 
 
+@pytest.mark.parametrize(
+    ("authentication", "url", "header"),
+    [
+        (QUERY_KEY, "/v1/things?also=***&api_key=***", None),
+        (HEADER_KEY, "/v1/things?also=***", ("X-Key", "Token ***")),
+        (BASIC, "/v1/things?also=***", ("Authorization", "Basic ***")),
+        (BEARER, "/v1/things?also=***", ("Authorization", "Bearer ***")),
+    ],
+    ids=["key in the query", "key", "basic", "bearer"],
+)
+def test_secrets_are_shown_as_stars(authentication, url, header, *, source, connect, api):
+    api.answers(json_reply([]))
+    shown: list[SentRequest] = []
+    parameters = [{"name": "word", "secret": True}]
+    made = source(
+        {"query": {"also": "{{ word }}"}}, authentication=authentication, parameters=parameters
+    )
+    client = connect(made, {**VARIABLES, "ACME_WORD": "an other/word"}, on_request=shown.append)
+    list(client.iter_pages(made.streams[0]))
+    assert [request.url for request in shown] == [api.url + url]
+    assert header is None or header in shown[0].headers.items()
+
+
 # --- Formats -----------------------------------------------------------------------------------
 
 
@@ -411,7 +434,7 @@ def test_csv_is_records(source, read, api):
     [
         ("a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
         ("a,a\n1,2\n", HotjarSchemaError, "the same name"),
-        ('a,b\n1,"2', HotjarBodyError, "not CSV"),
+        ('a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
     ],
     ids=["short row", "name twice", "open quote"],
 )
@@ -449,6 +472,12 @@ def test_answer_without_the_records_is_no_empty_list(body, words, source, read, 
         read(source(IN_DATA))
     assert caught.value.url == f"{api.url}/v1/things"
     assert "SECRETLY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_no_content_is_no_records(kind, source, read, api):
+    api.answers(Reply(status=204))
+    assert records(read(source({**IN_DATA, "format": kind}))) == []
 
 
 def test_list_that_an_api_leaves_out_when_empty_can_be_asked_for(source, read, api):
