@@ -145,6 +145,9 @@ class Settings(BaseModel):
     lock_timeout_seconds: int = Field(
         default=60, ge=0, description="Seconds to wait for a database that another process holds."
     )
+    streams: str = Field(
+        default="streams", description="Folder of the YAML files that describe further APIs."
+    )
     sandbox: bool = Field(
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
     )

@@ -51,6 +51,22 @@ def load_source(path: Path, text: str | None = None) -> Source:
         raise _mistake(path, node, error) from None
 
 
+def load_folder(folder: Path) -> list[Source]:
+    """Read every YAML file of a folder, sorted by name; none if there is no such folder.
+
+    Raises:
+        HotjarSourceError: The first mistake, or a second source of the same name.
+    """
+    sources: dict[str, Source] = {}
+    for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+        source = load_source(path)
+        if source.name in sources:
+            problem = f"another file of {folder} has a source named {source.name}; rename one"
+            raise HotjarSourceError(path, 1, "name", problem)
+        sources[source.name] = source
+    return list(sources.values())
+
+
 class _Loader(yaml.SafeLoader):
     """Reads scalars as YAML 1.2 does: `no`, `12:30`, `010` and `2026-01-31` are text."""
 

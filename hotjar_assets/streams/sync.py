@@ -8,7 +8,7 @@ with the first page whose oldest record is strictly older.
 
 import json
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,6 +53,9 @@ class StreamClient(Client, Protocol):
         count: RequestCount | None = None,
     ) -> Iterator[Page]:
         """Read a stream, for one parent where it has some."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
     def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> Value | None:
         """Return the value from which a stream is read first."""
@@ -108,11 +111,14 @@ class StreamSync:
         client: The source.
         table: How it is stored.
         keys: Units to read; None for all.
+        report: Called with the figures by unit when all units are stored; None where the figures
+            of the whole table are wanted.
     """
 
     client: StreamClient
     table: StreamTable
     keys: Sequence[str] | None = None
+    report: Callable[[Mapping[str, Mapping[str, Any]]], None] | None = None
 
     @property
     def stream(self) -> Stream:

@@ -54,7 +54,12 @@ from hotjar_assets.warehouse.personal import (
     has_rows,
     rewrite_personal,
 )
-from hotjar_assets.warehouse.units import commit_units, parent_records, unit_states
+from hotjar_assets.warehouse.units import (
+    commit_units,
+    parent_records,
+    types_of,
+    unit_states,
+)
 from hotjar_assets.warehouse.walks import ResponseMerge
 
 if TYPE_CHECKING:
@@ -291,6 +296,15 @@ class Warehouse:
         """List the records of a parent stream; None if it has no table."""
         with self._database.reading() as connection:
             return parent_records(connection, parent, fields)
+
+    def stream_columns(self, stream: StreamTable) -> dict[str, str]:
+        """Map the columns of a stream's table to their types; empty if there is none."""
+        with self._database.reading() as connection:
+            return types_of(connection, stream) if connection else {}
+
+    def stream_count(self, stream: StreamTable) -> int:
+        """Count the rows of a stream's table."""
+        return sum(state.rows for state in self.stream_states(stream).values())
 
     def commit_stream(
         self, stream: StreamTable, reads: Sequence[StreamRead]

@@ -66,9 +66,9 @@ def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
         yield chunk
 
 
-def unit_of(table: Table, alias: str = "t") -> str:
+def unit_of(table: Table) -> str:
     """Return SQL for the key of the unit that a row belongs to, as text."""
-    texts = [f"CAST({alias}.{quote(name)} AS VARCHAR)" for name in table.unit]
+    texts = [f"CAST({quote(name)} AS VARCHAR)" for name in table.unit]
     if len(texts) > 1:
         return f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
     return texts[0] if texts else "''"
