@@ -25,6 +25,7 @@ from hotjar_assets.config import (
     Settings,
     environment_variable,
     make_database_folder,
+    streams_folder,
 )
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 
@@ -168,13 +169,14 @@ def streams() -> None:
 
 @streams.command("test")
 @click.argument("name")
-@click.option("--file", type=click.Path(path_type=Path), help="YAML file; default: all in streams/")
+@click.option("--file", type=click.Path(path_type=Path), help="YAML file; default: the folder.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> None:
     """Show the requests of the stream NAME, or SOURCE.NAME, and its first rows; store nothing."""
+    from hotjar_assets.streams.loading import load_folder, load_source  # noqa: PLC0415 - others do without
     from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415 - others do without
-    from hotjar_assets.streams.trial import find_stream, iter_rows, load_sources  # noqa: PLC0415
+    from hotjar_assets.streams.trial import find_stream, iter_rows  # noqa: PLC0415 - others do without
     from hotjar_assets.warehouse.expressions import preview  # noqa: PLC0415 - DuckDB loads with it
 
     requests: list[dict[str, Any]] = []
@@ -188,7 +190,8 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
             click.echo(f"\n  {request.body}\n" if request.body else "")
 
     try:
-        source, stream = find_stream(load_sources(file), name)
+        sources = [load_source(file)] if file else load_folder(streams_folder())
+        source, stream = find_stream(sources, name)
         # Of no rows, it tells whether what is computed can be, before any request.
         preview(source, stream, [])
         client = SourceClient(source, on_request=note)

@@ -1,29 +1,12 @@
 """Trying a stream before anything is stored: which one is meant, and its first records."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.checks import meant
 from hotjar_assets.streams.formats import Record
-from hotjar_assets.streams.loading import load_source
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
-
-FOLDER = "streams"
-"""Where the command line looks for YAML files, below the current directory."""
-
-
-def load_sources(file: Path | None = None) -> list[Source]:
-    """Read one file, or every YAML file of the folder `streams`.
-
-    Raises:
-        HotjarConfigError: There is none, or one is wrong.
-    """
-    files = [file] if file else sorted(Path(FOLDER).glob("*.y*ml"))
-    if not files:
-        raise HotjarConfigError(FOLDER, "no YAML file is in this folder; name one with --file")
-    return [load_source(path) for path in files]
 
 
 def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
@@ -42,7 +25,8 @@ def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
         raise HotjarConfigError(name, f"several streams are named so: {', '.join(found)}")
     if not found:
         close = meant(name, [*streams, *(full.partition(".")[2] for full in streams)])
-        known = f"known: {', '.join(streams)}"
+        nowhere = "none (name their folder or file: HOTJAR_STREAMS or --file)"
+        known = f"known: {', '.join(streams) or nowhere}"
         raise HotjarConfigError(name, f"no such stream; {close or known}")
     return streams[found[0]]
 

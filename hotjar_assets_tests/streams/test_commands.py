@@ -125,10 +125,15 @@ def test_stream_that_two_sources_have_is_asked_for_by_both_names(folder):
 
 def test_no_folder_is_one_line():
     result = run("streams", "test", "orders")
-    assert (result.exit_code, result.stderr) == (
-        2,
-        "streams: no YAML file is in this folder; name one with --file\n",
-    )
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "orders: no such stream; known: none" in result.stderr
+    assert "HOTJAR_STREAMS or --file" in result.stderr
+
+
+def test_folder_is_a_setting(folder):
+    folder.rename("elsewhere")
+    result = run("streams", "test", "orders", variables={"HOTJAR_STREAMS": "elsewhere"})
+    assert "SHOP_KEY: is not set" in result.stderr
 
 
 def test_schema_for_editors_is_printed():
