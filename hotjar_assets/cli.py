@@ -174,9 +174,10 @@ def streams() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> None:
     """Show the requests of the stream NAME, or SOURCE.NAME, and its first rows; store nothing."""
-    from hotjar_assets.streams.loading import load_folder, load_source  # noqa: PLC0415 - others do without
-    from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415 - others do without
-    from hotjar_assets.streams.trial import find_stream, iter_rows  # noqa: PLC0415 - others do without
+    # No other command needs these.
+    from hotjar_assets.streams.loading import load_folder, load_source  # noqa: PLC0415
+    from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415
+    from hotjar_assets.streams.trial import find_stream, iter_rows  # noqa: PLC0415
     from hotjar_assets.warehouse.expressions import preview  # noqa: PLC0415 - DuckDB loads with it
 
     requests: list[dict[str, Any]] = []

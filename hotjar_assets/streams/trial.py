@@ -1,12 +1,15 @@
 """Trying a stream before anything is stored: which one is meant, and its first records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.checks import meant
 from hotjar_assets.streams.formats import Record
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.sync import Unit, units_of
+from hotjar_assets.streams.tables import StreamTable
 
 
 def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
@@ -39,13 +42,20 @@ def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
     Raises:
         HotjarApiError: As its subclasses say.
     """
-    parent, inherited = None, {}
+    parent: Mapping[str, Any] | None = None
+    inherited: Mapping[str, Any] = {}
     if stream.parent is not None:
-        above = next(each for each in client.source.streams if each.name == stream.parent.stream)
-        parent = next(iter_rows(client, above), None)
-        if parent is None:
+        unit = _first_unit(client, stream, stream.parent.stream)
+        if unit is None:
             return
-        inherited = {column: parent.get(name) for column, name in stream.parent.fields.items()}
+        parent, inherited = unit.parent, unit.columns
     for page in client.iter_pages(stream, parent=parent):
         for record in page.records:
             yield {**record, **page.metadata, **inherited}
+
+
+def _first_unit(client: SourceClient, stream: Stream, parent: str) -> Unit | None:
+    above = next(each for each in client.source.streams if each.name == parent)
+    table = StreamTable.of(client.source, stream.name)
+    units = (unit for record in iter_rows(client, above) for unit in units_of(table, [record]))
+    return next(units, None)
