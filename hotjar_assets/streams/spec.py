@@ -81,7 +81,8 @@ def check_path(value: str) -> str:
 
 
 def _check_base_url(value: str) -> str:
-    stand_in = re.sub(r"\{\{.*?\}\}", "x", re.sub(r"^\{\{.*?\}\}", "https://x", value))
+    # A template at the beginning is a URL itself, any other may be a part of a host or a port.
+    stand_in = re.sub(r"\{\{.*?\}\}", "1", re.sub(r"^\{\{.*?\}\}", "https://x", value))
     try:
         url = urlsplit(stand_in)
         fits = url.scheme in {"http", "https"} and url.hostname and url.port != 0

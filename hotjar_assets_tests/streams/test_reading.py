@@ -214,6 +214,17 @@ def test_parameter_that_begins_the_url_is_the_host(source, read, api):
     assert api.sent[0].path == "/v2/things"
 
 
+def test_parameters_may_be_parts_of_the_host(source, read, api):
+    api.answers(json_reply([]))
+    host, _, port = api.url.removeprefix("http://").rpartition(":")
+    made = source(
+        base_url="http://127.0.0.{{ last }}:{{ port }}/v1",
+        parameters=[{"name": "last", "type": "integer"}, {"name": "port", "type": "integer"}],
+    )
+    read(made, {"ACME_LAST": host.rpartition(".")[2], "ACME_PORT": port})
+    assert api.sent[0].headers["Host"] == f"{host}:{port}"
+
+
 # --- Authentication ----------------------------------------------------------------------------
 
 HEADER_KEY = {"type": "api_key", "name": "X-Key", "key_env": "MY_KEY", "prefix": "Token "}
