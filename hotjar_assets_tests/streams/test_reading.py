@@ -139,6 +139,20 @@ def test_parent_without_a_usable_field_is_refused_before_any_request(parent, sou
     assert api.sent == []
 
 
+@pytest.mark.parametrize("value", ["a\nb", "🙂"], ids=["line break", "emoji"])
+def test_header_that_cannot_be_sent_is_named_before_any_request(value, source, read, api):
+    child = {
+        "name": "parts",
+        "path": "/parts",
+        "headers": {"X-Of": "{{ parent.name }}"},
+        "parent": {"stream": "things", "fields": {"thing_id": "id"}},
+    }
+    made = source(streams=[{"name": "things", "path": "/things"}, child])
+    with pytest.raises(HotjarConfigError, match="header X-Of: holds a sign"):
+        read(made, parent={"id": 1, "name": value})
+    assert api.sent == []
+
+
 # --- Parameters --------------------------------------------------------------------------------
 
 SIZE = [{"name": "size", "type": "integer", "required": True, "description": "rows a page"}]
@@ -154,6 +168,11 @@ MISSING = {
         {"parameters": [{"name": "store", "required": True, "env": "MY_STORE"}]},
         {"ACME_STORE": "x"},
         "MY_STORE: is not set",
+    ),
+    "parameter with a line break": (
+        {"parameters": [{"name": "store"}]},
+        {"ACME_STORE": "a\nb"},
+        "ACME_STORE: holds a line break",
     ),
     "date": (
         {"parameters": [{"name": "day", "type": "date"}]},
@@ -642,6 +661,19 @@ def test_link_to_another_host_is_refused(source, read, api, elsewhere):
         read(source({**IN_DATA, "pagination": {"type": "link"}}, authentication=BEARER), VARIABLES)
     assert caught.value.page == 1
     assert elsewhere.sent == []
+
+
+@pytest.mark.parametrize("link", ["http://[x", "http://127.0.0.1:port/"])
+def test_link_that_is_no_url_is_refused(link, source, read, api):
+    api.answers(rows(1, next=link))
+    with pytest.raises(HotjarPaginationError, match="is no URL"):
+        read(source({**IN_DATA, "pagination": {"type": "link", "selector": "$.next"}}))
+
+
+def test_offset_that_is_no_number_is_refused(source, read, api):
+    api.answers(rows(1, next="SECRETLY"))
+    with pytest.raises(HotjarSchemaError, match=r"\$\.next: is not a whole number"):
+        read(source({**IN_DATA, "pagination": {"type": "offset", "next_offset": "$.next"}}))
 
 
 def test_links_in_a_circle_raise(source, read, api):
