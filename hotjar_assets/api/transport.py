@@ -154,7 +154,7 @@ class Transport:
         self._use_environment = use_environment
         self._on_answer = on_answer
         self._on_request = on_request
-        self._secrets = secrets
+        self._further_secrets = secrets
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self.total = RequestCount()
@@ -315,8 +315,8 @@ class Transport:
             asked = _with_query(url, params)
             with self._located(method, url), self._exchange(method, asked, **request) as response:
                 self._on_answer(response.headers)
-                secrets = (*self.secrets(), _token_sent(response.request))
-                request_id = redacted(response.headers.get("X-Request-Id", ""), secrets)
+                secrets = (*self._secrets(), _token_sent(response.request))
+                request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
                 with self._located(method, url, request_id):
                     if not response.is_redirect:
                         return read(self._answer(response))
@@ -327,16 +327,15 @@ class Transport:
         with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
 
-    def secrets(self) -> tuple[str, ...]:
-        """Return what must never be shown."""
-        return (*self._secrets, *self._auth.secrets())
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self._further_secrets, *self._auth.secrets())
 
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
         session = self._session()
         prepared = session.prepare_request(requests.Request(method, url, **request))
         if self._on_request is not None:
-            self._on_request(_shown(prepared, (*self.secrets(), _token_sent(prepared))))
-        with _queries_hidden():
+            self._on_request(_shown(prepared, (*self._secrets(), _token_sent(prepared))))
+        with _hidden_in_log(self._secrets()):
             return session.send(
                 prepared,
                 timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
@@ -387,7 +386,7 @@ class Transport:
             located = HotjarBodyError(f"not the JSON it should be: {what}")
         else:
             return
-        path = url.partition("?")[0]
+        path = _redacted(url.partition("?")[0], self._secrets())
         raise located.locate(method=method, url=path, request_id=request_id) from None
 
 
@@ -409,30 +408,32 @@ class _OutOfTime(stop_base):
         return passed + retry_state.upcoming_sleep > MAX_WAIT_SECONDS
 
 
-_hides_queries: ContextVar[bool] = ContextVar("hides_queries", default=False)
+_hidden: ContextVar[tuple[str, ...] | None] = ContextVar("hidden", default=None)
 _QUERY = re.compile(r"\?[^\s\"'>)]*")
 
 
-class _QueryFilter(logging.Filter):
-    """Takes the query out of what urllib3 logs of our requests: it may hold a key or a cursor."""
+class _SecretFilter(logging.Filter):
+    """Takes secrets, and the query with its cursors, out of what urllib3 logs of our requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the line."""
-        if _hides_queries.get():
-            record.msg, record.args = _QUERY.sub("?…", record.getMessage()), ()
+        secrets = _hidden.get()
+        if secrets is not None:
+            line = _QUERY.sub("?…", record.getMessage())
+            record.msg, record.args = _redacted(line, secrets), ()
         return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_QueryFilter())
+logging.getLogger("urllib3.connectionpool").addFilter(_SecretFilter())
 
 
 @contextmanager
-def _queries_hidden() -> Iterator[None]:
-    token = _hides_queries.set(True)
+def _hidden_in_log(secrets: tuple[str, ...]) -> Iterator[None]:
+    token = _hidden.set(secrets)
     try:
         yield
     finally:
-        _hides_queries.reset(token)
+        _hidden.reset(token)
 
 
 def _with_query(url: str, params: Mapping[str, str | int]) -> str:
@@ -447,10 +448,10 @@ def _with_query(url: str, params: Mapping[str, str | int]) -> str:
 def _shown(request: requests.PreparedRequest, secrets: tuple[str, ...]) -> SentRequest:
     body = request.body.decode() if isinstance(request.body, bytes) else request.body
     headers = {
-        name: redacted(str(value), secrets, mask="***") for name, value in request.headers.items()
+        name: _redacted(str(value), secrets, mask="***") for name, value in request.headers.items()
     }
-    url = redacted(str(request.url), secrets, mask="***")
-    shown = None if body is None else redacted(str(body), secrets, mask="***")
+    url = _redacted(str(request.url), secrets, mask="***")
+    shown = None if body is None else _redacted(str(body), secrets, mask="***")
     return SentRequest(str(request.method), url, headers, shown)
 
 
@@ -565,7 +566,7 @@ def _token_sent(request: requests.PreparedRequest) -> str:
     return str(request.headers.get("Authorization", "")).rpartition(" ")[2]
 
 
-def redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:
+def _redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:
     """Return the text without the secrets, however they are escaped."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         in_json = json.dumps(secret)[1:-1]

@@ -186,7 +186,11 @@ def _text(root: yaml.Node, place: Place) -> str:
 
 
 def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourceError:
-    """Return the first mistake; an unknown field comes before a missing one, which it explains."""
+    """Return the first mistake.
+
+    An unknown field may be why another is missing, and pydantic does not count items with a mistake
+    in them: what a mistake elsewhere explains comes last.
+    """
     mistakes = []
     for details in error.errors(include_url=False, include_input=False):
         kind, place = details["type"], details["loc"]
@@ -198,7 +202,7 @@ def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourc
         line, found, word = _find(root, place)
         if kind in {"missing", "union_tag_not_found"}:
             found += ("type",) if kind == "union_tag_not_found" else place[-1:]
-        rank = kind == "missing"
+        rank = {"missing": 1, "too_short": 2}.get(kind, 0)
         mistakes.append((rank, line, _text(root, found), _problem(details, word)))
     _, line, field, problem = min(mistakes, key=lambda mistake: mistake[:2])
     return HotjarSourceError(path, line, field, problem)

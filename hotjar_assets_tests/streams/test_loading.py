@@ -487,6 +487,11 @@ def test_bad_yaml_is_answered_with_its_place_and_fix(old, new, line, field, fix)
     assert "VERYsecret" not in repr(error.__context__ and str(error.__context__))
 
 
+def test_mistake_in_the_only_stream_is_not_taken_for_no_stream():
+    with pytest.raises(HotjarSourceError, match=r"acme.yaml:4: streams\[a\]\.pth: unknown field"):
+        load("name: acme\nbase_url: https://x\nstreams:\n  - {name: a, pth: /a}\n")
+
+
 def test_parent_that_stands_further_down_is_told_to_move():
     first, second = GOOD.index("  - name: orders"), GOOD.index("  - name: lines")
     swapped = GOOD[:first] + GOOD[second:] + GOOD[first:second]

@@ -364,7 +364,7 @@ def test_no_secret_is_shown(reply, authentication, *, source, connect, api, capl
     caplog.set_level(logging.DEBUG)
     api.answers_always(reply)
     made = source(
-        {"query": {"also": "{{ word }}"}},
+        {"path": "/{{ word }}/things", "query": {"also": "{{ word }}"}},
         authentication=authentication,
         parameters=[{"name": "word", "secret": True}],
     )
