@@ -195,7 +195,8 @@ def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourc
         line, found, word = _find(root, place)
         if kind in {"missing", "union_tag_not_found"}:
             found += ("type",) if kind == "union_tag_not_found" else place[-1:]
-        rank = kind == "missing"
+        # A list is called too short when its items are wrong.
+        rank = {"missing": 1, "too_short": 2}.get(kind, 0)
         mistakes.append((rank, line, _text(root, found), _problem(details, word)))
     _, line, field, problem = min(mistakes, key=lambda mistake: mistake[:2])
     return HotjarSourceError(path, line, field, problem)
