@@ -15,3 +15,8 @@ def __getattr__(name: str) -> Any:
 
         return RestStreams
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the component too: Dagster looks here for what a YAML file may name."""
+    return sorted({*globals(), *__all__})

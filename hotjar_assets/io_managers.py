@@ -202,7 +202,7 @@ class _HotjarIOManager(dg.IOManager):
         def commit(reads: Sequence[StreamRead]) -> Mapping[str, Figures | HotjarStoreError]:
             kept = {read.key: Figures() for read in reads if read.skipped}
             rest = [read for read in reads if not read.skipped]
-            return {**kept, **(self._warehouse.commit_stream(table, rest) if rest else {})}
+            return {**kept, **self._warehouse.commit_stream(table, rest)}
 
         states = self._warehouse.stream_states(table)
         try:
@@ -327,7 +327,7 @@ def _committed(
     with closing(groups):
         for group in groups:
             whole = [read for read in group if not read.error]
-            results = commit(whole) if whole else {}
+            results = commit(whole)
             # One line for the group: Dagster stores each line as an event of its own.
             logger.info(
                 "%d %s committed; new rows: %s",

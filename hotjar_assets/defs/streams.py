@@ -51,9 +51,7 @@ def stream_defs(source: Source, *, io_manager_key: str) -> dg.Definitions:
     return dg.Definitions(assets=assets, jobs=jobs, sensors=sensors)
 
 
-def _job(
-    name: str, assets: Sequence[dg.AssetsDefinition], description: str
-) -> dg.UnresolvedAssetJobDefinition:
+def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Any:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*assets),

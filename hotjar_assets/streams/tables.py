@@ -292,21 +292,21 @@ class RecordLines:
         return ("\n".join(lines) + "\n").encode() if lines else b""
 
     def _value(self, target: "_Field", value: Any, number: int) -> Any:
-        if target.kind is None:
-            if value is not None:
-                self._find(str(target.column), value)
+        if target.same_as is not None:
+            if value is not None and str(value) != target.same_as:
+                raise self._error(
+                    number,
+                    "is a field of the record too and differs from the parent's; name the column "
+                    "of parent.fields otherwise",
+                    target.column,
+                )
+        elif target.kind is None:
+            self._find(str(target.column), value)
         else:
             try:
                 value = fit(value, target.kind)
             except UnfitError as error:
                 raise self._error(number, str(error), target.column) from None
-        if target.same_as is not None and value is not None and str(value) != target.same_as:
-            raise self._error(
-                number,
-                "is a field of the record too and differs from the parent's; name the column of "
-                "parent.fields otherwise",
-                target.column,
-            )
         return value
 
     def _find(self, column: str, value: Any) -> None:

@@ -383,6 +383,8 @@ def _commit_each(
     reads: Sequence[ReadT], commit: Callable[[Sequence[ReadT], str], dict[str, Figures]]
 ) -> dict[str, Figures | HotjarStoreError]:
     """Commit walks together and with little memory; with more where needed, then one by one."""
+    if not reads:
+        return {}
     *limits, last = MEMORY_LIMITS
     try:
         for limit in limits:

@@ -118,7 +118,8 @@ def commit_units(
     table = stream.table(found, there)
     units = [read.key for read in reads]
     is_typed = all(
-        found.get(name, UNKNOWN) != UNKNOWN for name in table.key if name in table.record
+        found.get(name, UNKNOWN) != UNKNOWN
+        for name in {*table.key, *table.unit} & table.record.keys() - stream.declared.keys()
     )
     if not (there or is_typed or any(read.segments for read in reads)):
         # Nothing is known yet of what identifies a row: the first record will tell its type.

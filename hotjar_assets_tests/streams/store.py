@@ -56,6 +56,7 @@ class StreamStore:
         """Query the file."""
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET python_enable_replacements = false")
             return connection.execute(sql).fetchall()
 
     def types(self, table: str) -> dict[str, str]:
