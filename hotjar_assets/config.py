@@ -224,6 +224,12 @@ def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
 
 
+def streams_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of streams, which need no account."""
+    given = environ.get(environment_variable("streams"), "").strip()
+    return Path(given or Settings.model_fields["streams"].default)
+
+
 def default_database(*, sandbox: bool) -> str:
     """Return the default path: the sandbox and a real account never share a file."""
     return SANDBOX_DATABASE if sandbox else REAL_DATABASE

@@ -4,16 +4,11 @@ Nothing is read or requested at import; of settings only the names of the enviro
 taken, and Dagster reads their values when a run or a tick starts.
 """
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import dagster as dg
 
-from hotjar_assets.config import (
-    Settings,
-    environment_variable,
-)
+from hotjar_assets.config import streams_folder
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.jobs import (
@@ -51,11 +46,6 @@ def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitio
     )
 
 
-def _streams_folder() -> Path:
-    variable = environment_variable("streams")
-    return Path(os.environ.get(variable) or Settings.model_fields["streams"].default)
-
-
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return what Dagster loads: this project, and the sources in the folder of streams.
@@ -63,7 +53,7 @@ def defs() -> dg.Definitions:
     Raises:
         HotjarConfigError: A source is described wrongly; names the file, the line and the field.
     """
-    sources = load_folder(_streams_folder())
+    sources = load_folder(streams_folder())
     # A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that
     # a project it is merged into keeps an executor of its own.
     return dg.Definitions.merge(

@@ -71,12 +71,14 @@ class Answer:
     """A successful answer.
 
     Attributes:
+        status: Its status.
         body: Its body.
         headers: Its headers, case-insensitive.
         cookies: The cookies it set.
         url: Where it came from, with the query.
     """
 
+    status: int
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     cookies: Mapping[str, str] = field(repr=False)
@@ -362,7 +364,8 @@ class Transport:
         if not response.ok:
             raise _status_error(response, self._advice, self._clock)
         body = _read(response, MAX_BODY_BYTES, self._clock)
-        return Answer(body, response.headers, response.cookies.get_dict(), response.url)
+        cookies = response.cookies.get_dict()
+        return Answer(response.status_code, body, response.headers, cookies, response.url)
 
     @contextmanager
     def _located(self, method: str, url: str, request_id: str | None = None) -> Iterator[None]:
@@ -559,7 +562,7 @@ def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]
 
 
 def _token_sent(request: requests.PreparedRequest) -> str:
-    return str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
+    return str(request.headers.get("Authorization", "")).rpartition(" ")[2]
 
 
 def redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:

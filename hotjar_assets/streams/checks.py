@@ -42,6 +42,20 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
+class MisfitError(ValueError):
+    """Parts of a source do not fit together.
+
+    Args:
+        place: Where.
+        problem: What is wrong and how to mend it.
+    """
+
+    def __init__(self, place: Place, problem: str) -> None:
+        super().__init__(f"{'.'.join(map(str, place))}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
 def names_in(text: str) -> list[str]:
     """List the names that stand in `{{ … }}`."""
     return TEMPLATE.findall(text)
@@ -109,10 +123,10 @@ def _of_parameter(parameter: "Parameter") -> Iterator[Mistake]:
 def _templates(source: "Source") -> Iterator[Mistake]:
     known = {parameter.name for parameter in source.parameters}
     for place, text in _texts(source.model_dump(by_alias=True), ()):
-        if "{{" not in text:
-            continue
         stream = source.streams[int(place[1])] if place[0] == "streams" else None
-        inner = place[2:] if stream else place
+        inner = place[2:] if place[0] in {"streams", "parameters"} else place
+        if "{{" not in text or inner[0] in {"description", "schema"}:
+            continue
         if not _is_replaced(inner, in_stream=stream is not None):
             yield place, "{{ … }} is not replaced here; write the value itself"
         elif "{{" in TEMPLATE.sub("", text):
@@ -135,8 +149,6 @@ def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
 
 
 def _is_replaced(place: Place, *, in_stream: bool) -> bool:
-    if "description" in place[-1:]:
-        return True
     if in_stream:
         return place[0] in {"path", "query", "headers", "body"} or place == ("incremental", "start")
     fields = {"name", "prefix", "token_path", "scope"}

@@ -14,7 +14,7 @@ from jsonpath import CompoundJSONPath, JSONPath
 from jsonpath import compile as compile_path
 
 from hotjar_assets.api.records import clean, parse_json
-from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.errors import HotjarBodyError, HotjarSchemaError
 
 Format = Literal["json", "jsonl", "csv"]
 Record = dict[str, Any]
@@ -27,7 +27,8 @@ def decode(body: bytes, kind: Format) -> Any:
     """Return the document that a body holds; of JSON lines and CSV, the list of their records.
 
     Raises:
-        ValueError: It is not of this format; the text holds none of its values.
+        ValueError: It is not JSON; the text holds none of its values.
+        HotjarBodyError: It is not CSV.
         HotjarSchemaError: A CSV whose rows do not fit its header.
     """
     if kind == "json":
@@ -37,7 +38,7 @@ def decode(body: bytes, kind: Format) -> Any:
     try:
         return _rows(body)
     except csv.Error as error:
-        raise ValueError(f"not CSV: {error}") from None
+        raise HotjarBodyError(f"not the CSV it should be: {error}") from None
 
 
 def first(document: Any, path: str) -> Any:

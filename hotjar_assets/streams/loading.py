@@ -4,16 +4,15 @@ What may stand in it is in `spec` and `checks`; here a mistake gets its file, li
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from hotjar_assets.errors import HotjarSourceError
-from hotjar_assets.streams.checks import Place, meant
+from hotjar_assets.streams.checks import MisfitError, Place, meant
 from hotjar_assets.streams.spec import Source
 
 
@@ -27,9 +26,9 @@ def load_source(path: Path, text: str | None = None) -> Source:
     Raises:
         HotjarSourceError: The first mistake, with its line, field and fix.
     """
-    node = None
+    text, node = _read(path) if text is None else text, None
     try:
-        loader = _Loader(_read(path) if text is None else text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             line = node.start_mark.line + 1 if node else 1
@@ -42,8 +41,11 @@ def load_source(path: Path, text: str | None = None) -> Source:
         line = mark.line + 1 if mark else 1
         raise HotjarSourceError(path, line, "", f"not YAML: {_reason(error)}") from None
     except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
         problem = f"not YAML: the character {error.character:#x} may not stand in it"
-        raise HotjarSourceError(path, 1, "", problem) from None
+        raise HotjarSourceError(path, line, "", problem) from None
+    except RecursionError:
+        raise HotjarSourceError(path, 1, "", "not YAML that fits: it is nested too deep") from None
     except ValidationError as error:
         assert node is not None  # noqa: S101 - only a document that was composed is validated
         raise _mistake(path, node, error) from None
@@ -188,8 +190,9 @@ def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourc
     mistakes = []
     for details in error.errors(include_url=False, include_input=False):
         kind, place = details["type"], details["loc"]
-        if kind == "mistake":
-            place += details["ctx"]["place"]
+        reason = details.get("ctx", {}).get("error")
+        if isinstance(reason, MisfitError):
+            place += reason.place
         elif kind == "union_tag_invalid":
             place += ("type",)
         line, found, word = _find(root, place)
@@ -202,7 +205,7 @@ def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourc
     return HotjarSourceError(path, line, field, problem)
 
 
-def _problem(details: ErrorDetails, word: str) -> str:
+def _problem(details: Mapping[str, Any], word: str) -> str:
     kind, context, place = details["type"], details.get("ctx", {}), details["loc"]
     if kind == "extra_forbidden":
         known = _known_fields(place[:-1])
@@ -213,8 +216,6 @@ def _problem(details: ErrorDetails, word: str) -> str:
         words = re.findall(r"'([^']*)'", expected) or re.findall(r"\w+", expected)
         fix = meant(word, words)
         return f"must be one of {', '.join(words)}{f'; {fix}' if fix else ''}"
-    if kind == "mistake":
-        return str(context["problem"])
     if kind == "union_tag_not_found":
         return f"is missing; it is one of {', '.join(_tags(place))}"
     return _PROBLEMS.get(kind) or _message(details)
@@ -236,11 +237,15 @@ _PROBLEMS = {
     "model_type": _MAPPING,
     "model_attributes_type": _MAPPING,
     "too_short": "is empty; it needs at least one",
+    "invalid_key": "must be text; put the name in quotes",
 }
 
 
-def _message(details: ErrorDetails) -> str:
-    text = details["msg"].removeprefix("Value error, ")
+def _message(details: Mapping[str, Any]) -> str:
+    reason = details.get("ctx", {}).get("error")
+    if isinstance(reason, MisfitError):
+        return reason.problem
+    text = str(details["msg"]).removeprefix("Value error, ")
     return text.replace("Input should be", "must be")
 
 

@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 from typing import Any
 
+import requests
+
 from hotjar_assets.api.pacing import Pacer, Wait
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.transport import Answer, RequestCount, SentRequest, Transport
@@ -170,6 +172,8 @@ class SourceClient:
         kind = stream.pagination
 
         def read(answer: Answer) -> RecordPage:
+            if answer.status == requests.codes.no_content:
+                return RecordPage([], {})
             document = decode(answer.body, stream.format)
             records = records_in(document, stream.records)
             metadata = {name: first(document, path) for name, path in stream.metadata.items()}

@@ -39,7 +39,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from hotjar_assets.streams import checks
 
@@ -65,7 +64,12 @@ def _check_env_name(value: str) -> str:
     return value
 
 
-def _check_path(value: str) -> str:
+def check_path(value: str) -> str:
+    """Return a JSONPath.
+
+    Raises:
+        ValueError: It is none.
+    """
     if not value.startswith("$"):
         raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
     try:
@@ -77,7 +81,8 @@ def _check_path(value: str) -> str:
 
 
 def _check_base_url(value: str) -> str:
-    stand_in = re.sub(r"\{\{.*?\}\}", "x", re.sub(r"^\{\{.*?\}\}", "https://x", value))
+    # A template at the beginning is a URL itself, any other may be a part of a host or a port.
+    stand_in = re.sub(r"\{\{.*?\}\}", "1", re.sub(r"^\{\{.*?\}\}", "https://x", value))
     try:
         url = urlsplit(stand_in)
         fits = url.scheme in {"http", "https"} and url.hostname and url.port != 0
@@ -113,7 +118,7 @@ EnvName = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
 ]
 """The name of an environment variable."""
-JsonPath = Annotated[str, AfterValidator(_check_path)]
+JsonPath = Annotated[str, AfterValidator(check_path)]
 """Where in an answer something is, from its root `$`."""
 
 
@@ -349,6 +354,5 @@ class Source(_Model):
     @model_validator(mode="after")
     def _fits_together(self) -> "Source":
         for place, problem in checks.mistakes(self):
-            where = {"place": place, "problem": problem}
-            raise PydanticCustomError("mistake", "{problem}", where)
+            raise checks.MisfitError(place, problem)
         return self

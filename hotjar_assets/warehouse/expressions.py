@@ -128,7 +128,8 @@ def preview(source: Source, stream: Stream, rows: Iterable[Mapping[str, Any]]) -
             )
             try:
                 result = connection.execute(
-                    f"SELECT {columns} FROM ({select_rows(stored, spool.segments)})",
+                    f"SELECT {columns} FROM ({select_rows(stored, spool.segments)} "
+                    'ORDER BY "hotjar_assets:ordinal")',
                     {"record": record_type(stored)},
                 ).fetchall()
             except duckdb.Error:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hotjar_assets.errors import HotjarSourceError
-from hotjar_assets.streams.loading import load_source
+from hotjar_assets.streams.loading import load_folder, load_source
 
 GOOD = """\
 name: acme
@@ -69,6 +69,58 @@ def test_good_source_is_read():
 
 
 BAD = {
+    "default of a required parameter": (
+        "{name: store, required: true}",
+        "{name: store, required: true, default: a}",
+        4,
+        "parameters[store].default",
+        "leave one of the two out",
+    ),
+    "default of another kind": (
+        "{name: since, type: date}",
+        "{name: since, type: integer, default: true}",
+        5,
+        "parameters[since].default",
+        "is no integer, which `type` says",
+    ),
+    "renamed and dropped": (
+        "rename: {total: amount}",
+        "{drop: [total], rename: {total: amount}}",
+        28,
+        "streams[orders].transform.rename.total",
+        "dropped before it could be renamed",
+    ),
+    "two columns of one name": (
+        "rename: {total: amount}",
+        "{rename: {total: amount}, constant: {amount: 1}}",
+        28,
+        "streams[orders].transform.constant.amount",
+        "a second column would be named amount",
+    ),
+    "required field without a schema": (
+        "    schema:\n",
+        "    schema:\n      required: [ident]\n",
+        23,
+        "streams[orders].schema.required[0]",
+        "`properties` has no ident",
+    ),
+    "port that is none": (
+        "https://{{ store }}.example.com",
+        "https://example.com:port",
+        2,
+        "base_url",
+        "is no URL",
+    ),
+    "query in the URL": ("example.com/v1", "example.com/v1?a=1", 2, "base_url", "holds a query"),
+    "control sign": ("path: /orders\n", "path: /\x07orders\n", 9, "", "the character 0x7"),
+    "nested too deep": (GOOD, "name: " + "[" * 5000, 1, "", "nested too deep"),
+    "name that is a number": (
+        "query: {per_page: 50,",
+        "query: {7: 50,",
+        11,
+        "streams[orders].query[7]",
+        "put it in quotes",
+    ),
     "tab": ("    path: /orders\n", "\tpath: /orders\n", 9, "", "use spaces"),
     "indentation": ("    path: /orders\n", "   path: /orders\n", 9, "", "align"),
     "colon in a value": (
@@ -449,6 +501,22 @@ def test_parent_that_stands_further_down_is_told_to_move():
 def test_only_plain_numbers_and_true_and_false_are_no_text(written, read):
     source = load(GOOD.replace("per_page: 50", f"per_page: {written}"))
     assert source.streams[0].query["per_page"] == read
+
+
+def test_people_may_write_braces_in_a_description():
+    text = GOOD.replace("path: /orders\n", "path: /orders\n    description: see {{ docs }}\n", 1)
+    assert load(text).streams[0].description == "see {{ docs }}"
+
+
+def test_folder_is_read_by_name_and_has_each_source_once(tmp_path):
+    (tmp_path / "b.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "a.yml").write_text(GOOD.replace("acme", "zeta", 1), encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
+    assert [source.name for source in load_folder(tmp_path)] == ["zeta", "acme"]
+    assert load_folder(tmp_path / "none") == []
+    (tmp_path / "c.yaml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(HotjarSourceError, match=r"c\.yaml:1: name: another file .* rename one"):
+        load_folder(tmp_path)
 
 
 def test_file_is_read(tmp_path):

@@ -139,6 +139,20 @@ def test_parent_without_a_usable_field_is_refused_before_any_request(parent, sou
     assert api.sent == []
 
 
+@pytest.mark.parametrize("value", ["a\nb", "🙂"], ids=["line break", "emoji"])
+def test_header_that_cannot_be_sent_is_named_before_any_request(value, source, read, api):
+    child = {
+        "name": "parts",
+        "path": "/parts",
+        "headers": {"X-Of": "{{ parent.name }}"},
+        "parent": {"stream": "things", "fields": {"thing_id": "id"}},
+    }
+    made = source(streams=[{"name": "things", "path": "/things"}, child])
+    with pytest.raises(HotjarConfigError, match="header X-Of: holds a sign"):
+        read(made, parent={"id": 1, "name": value})
+    assert api.sent == []
+
+
 # --- Parameters --------------------------------------------------------------------------------
 
 SIZE = [{"name": "size", "type": "integer", "required": True, "description": "rows a page"}]
@@ -154,6 +168,11 @@ MISSING = {
         {"parameters": [{"name": "store", "required": True, "env": "MY_STORE"}]},
         {"ACME_STORE": "x"},
         "MY_STORE: is not set",
+    ),
+    "parameter with a line break": (
+        {"parameters": [{"name": "store"}]},
+        {"ACME_STORE": "a\nb"},
+        "ACME_STORE: holds a line break",
     ),
     "date": (
         {"parameters": [{"name": "day", "type": "date"}]},
@@ -212,6 +231,17 @@ def test_parameter_that_begins_the_url_is_the_host(source, read, api):
     )
     read(made, {"ACME_URL": f"{api.url}/"})
     assert api.sent[0].path == "/v2/things"
+
+
+def test_parameters_may_be_parts_of_the_host(source, read, api):
+    api.answers(json_reply([]))
+    host, _, port = api.url.removeprefix("http://").rpartition(":")
+    made = source(
+        base_url="http://127.0.0.{{ last }}:{{ port }}/v1",
+        parameters=[{"name": "last", "type": "integer"}, {"name": "port", "type": "integer"}],
+    )
+    read(made, {"ACME_LAST": host.rpartition(".")[2], "ACME_PORT": port})
+    assert api.sent[0].headers["Host"] == f"{host}:{port}"
 
 
 # --- Authentication ----------------------------------------------------------------------------
@@ -375,6 +405,29 @@ def test_requests_are_shown_as_they_are_sent_without_their_secrets(source, conne
     assert "T1" not in repr(shown)
 
 
+@pytest.mark.parametrize(
+    ("authentication", "url", "header"),
+    [
+        (QUERY_KEY, "/v1/things?also=***&api_key=***", None),
+        (HEADER_KEY, "/v1/things?also=***", ("X-Key", "Token ***")),
+        (BASIC, "/v1/things?also=***", ("Authorization", "Basic ***")),
+        (BEARER, "/v1/things?also=***", ("Authorization", "Bearer ***")),
+    ],
+    ids=["key in the query", "key", "basic", "bearer"],
+)
+def test_secrets_are_shown_as_stars(authentication, url, header, *, source, connect, api):
+    api.answers(json_reply([]))
+    shown: list[SentRequest] = []
+    parameters = [{"name": "word", "secret": True}]
+    made = source(
+        {"query": {"also": "{{ word }}"}}, authentication=authentication, parameters=parameters
+    )
+    client = connect(made, {**VARIABLES, "ACME_WORD": "an other/word"}, on_request=shown.append)
+    list(client.iter_pages(made.streams[0]))
+    assert [request.url for request in shown] == [api.url + url]
+    assert header is None or header in shown[0].headers.items()
+
+
 # --- Formats -----------------------------------------------------------------------------------
 
 
@@ -411,7 +464,7 @@ def test_csv_is_records(source, read, api):
     [
         ("a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
         ("a,a\n1,2\n", HotjarSchemaError, "the same name"),
-        ('a,b\n1,"2', HotjarBodyError, "not CSV"),
+        ('a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
     ],
     ids=["short row", "name twice", "open quote"],
 )
@@ -449,6 +502,12 @@ def test_answer_without_the_records_is_no_empty_list(body, words, source, read, 
         read(source(IN_DATA))
     assert caught.value.url == f"{api.url}/v1/things"
     assert "SECRETLY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_no_content_is_no_records(kind, source, read, api):
+    api.answers(Reply(status=204))
+    assert records(read(source({**IN_DATA, "format": kind}))) == []
 
 
 def test_list_that_an_api_leaves_out_when_empty_can_be_asked_for(source, read, api):
@@ -602,6 +661,19 @@ def test_link_to_another_host_is_refused(source, read, api, elsewhere):
         read(source({**IN_DATA, "pagination": {"type": "link"}}, authentication=BEARER), VARIABLES)
     assert caught.value.page == 1
     assert elsewhere.sent == []
+
+
+@pytest.mark.parametrize("link", ["http://[x", "http://127.0.0.1:port/"])
+def test_link_that_is_no_url_is_refused(link, source, read, api):
+    api.answers(rows(1, next=link))
+    with pytest.raises(HotjarPaginationError, match="is no URL"):
+        read(source({**IN_DATA, "pagination": {"type": "link", "selector": "$.next"}}))
+
+
+def test_offset_that_is_no_number_is_refused(source, read, api):
+    api.answers(rows(1, next="SECRETLY"))
+    with pytest.raises(HotjarSchemaError, match=r"\$\.next: is not a whole number"):
+        read(source({**IN_DATA, "pagination": {"type": "offset", "next_offset": "$.next"}}))
 
 
 def test_links_in_a_circle_raise(source, read, api):
