@@ -9,7 +9,9 @@ import duckdb
 import pytest
 
 from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.warehouse import Figures
+from hotjar_assets.warehouse.expressions import check_expressions
 from hotjar_assets_tests.api.scripted_server import ScriptedServer, error, json_reply
 from hotjar_assets_tests.streams.store import Outcome, StreamStore, orders, source_of
 
@@ -170,8 +172,8 @@ def test_declared_types_are_those_of_the_table(store, sync):
         "synced_at": "TIMESTAMP WITH TIME ZONE",
     }
     (stored,) = store.query(
-        "SELECT text, CAST(seen_at AS VARCHAR), CAST(day AS VARCHAR), amount, open, address, tags, lines, whatever "
-        "FROM acme.orders"
+        "SELECT text, CAST(seen_at AS VARCHAR), CAST(day AS VARCHAR), amount, open, "
+        "address, tags, lines, whatever FROM acme.orders"
     )
     assert stored[:5] == ("x", "2026-07-01 10:00:00+00", "2026-07-01", 1.0, False)
     assert json.loads(stored[5]) == row["address"]
@@ -242,7 +244,9 @@ def test_types_are_found_where_none_are_declared(store, sync, values, kind):
     ],
     ids=str,
 )
-def test_a_found_type_widens_when_a_later_value_needs_it(store, sync, first, second, kind, texts):
+def test_a_found_type_widens_when_a_later_value_needs_it(
+    store, sync, *, first, second, kind, texts
+):
     sync({"id": 1, "field": first})
     assert figures(sync({"id": 2, "field": second})) == (2, 1, 0)
     assert store.types("acme.orders")["field"] == kind
@@ -341,9 +345,6 @@ def test_transforms_come_in_their_order(store, sync):
     ],
 )
 def test_a_computed_column_must_be_one_expression(tmp_path, sql):
-    from hotjar_assets.streams.tables import StreamTable
-    from hotjar_assets.warehouse.expressions import check_expressions
-
     stream = orders(transform={"computed": {"total": {"sql": sql}}})
     table = StreamTable.of(source_of("https://api.example.com", stream), "orders")
     with pytest.raises(HotjarConfigError, match=r"acme\.orders: transform\.computed\.total\.sql"):
@@ -357,8 +358,6 @@ def test_a_computed_column_that_no_row_has_is_named(sync, sql):
 
 
 def test_a_type_of_a_computed_column_is_no_way_into_the_statement(api):
-    from hotjar_assets.streams.tables import StreamTable
-
     computed = {"total": {"sql": "id", "type": "INTEGER) FROM secrets --"}}
     source = source_of(api.url, orders(transform={"computed": computed}))
     with pytest.raises(HotjarConfigError, match="no DuckDB type"):
