@@ -83,9 +83,16 @@ def test_without_a_primary_key_the_table_is_replaced_whole(store, sync):
 
 def test_a_row_without_a_key_is_refused_by_its_number(store, sync):
     text = problem(sync({"id": 1}, {"id": None}))
-    assert "acme.orders: row 2 has no value in id" in text
+    assert "acme.orders, row 2, column id: has no value" in text
     with pytest.raises(duckdb.CatalogException):
         store.query("FROM acme.orders")
+
+
+def test_a_computed_key_without_a_value_is_refused_by_its_number(sync):
+    transform = {"computed": {"code": {"sql": "nullif(name, 'x')"}}}
+    rows = [{"id": 1, "name": "y"}, {"id": 2, "name": "x"}]
+    text = problem(sync(*rows, primary_key=["code"], transform=transform))
+    assert "acme.orders: row 2 has no value in code" in text
 
 
 @pytest.mark.parametrize("name", ["t", "i", "n", "select", "a b", 'a"b', "{x}", "$now", "line"])
