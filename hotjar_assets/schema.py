@@ -42,6 +42,7 @@ class Table:
         schema: Its schema.
         unit: Columns that say which unit a row belongs to, which is committed whole; none where
             the table is one unit.
+        unsure: Columns of the key that may turn out to be null, which is refused.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Table:
     columns: tuple[Column, ...]
     schema: str = SCHEMA
     unit: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
 
     @property
     def sourced(self) -> tuple[Column, ...]:

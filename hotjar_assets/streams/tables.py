@@ -164,6 +164,7 @@ class StreamTable:
             columns=(*columns, *computed, synced_at),
             schema=self.schema,
             unit=self.unit,
+            unsure=tuple(name for name in self.key if name in self.stream.transform.computed),
         )
 
     def _described(self, column: str) -> str:
@@ -254,6 +255,8 @@ class RecordLines:
 
     def __post_init__(self) -> None:
         self._declared = self.table.declared
+        computed = self.table.stream.transform.computed
+        self._key = [name for name in self.table.key if name not in computed]
         for column, value in self.parent.items():
             self._find(column, value)
         own = (*self.table.known_columns, _SYNCED_AT)
@@ -285,6 +288,10 @@ class RecordLines:
                     row[target.column] = self._value(target, value, number)
             row |= around
             row[ORDINAL] = number
+            for name in self._key:
+                if row.get(name) is None:
+                    problem = "has no value and is of the primary key; take another key"
+                    raise self._error(number, problem, name)
             try:
                 lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False))
             except ValueError:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from hotjar_assets.schema import Table
 from hotjar_assets.spool import Segment
@@ -19,6 +20,7 @@ from hotjar_assets.warehouse.database import (
 )
 
 _CHUNK_ROWS = 10_000
+_HELD = ("incoming", "existing", "changed")
 _BUFFER_BYTES = 1024 * 1024
 
 
@@ -103,6 +105,13 @@ def select_rows(table: Table, segments: Sequence[Segment]) -> str:
     return f"SELECT {columns} FROM {records(segments)} {latest}"
 
 
+def select_keys(table: Table, segments: Sequence[Segment]) -> str:
+    """Return SQL for the keys of the rows that spooled records become, repeated ones included."""
+    keys = (column for column in table.sourced if column.name in table.key)
+    columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in keys)
+    return f"SELECT {columns or 'NULL'} FROM {records(segments)}"
+
+
 def record_type(table: Table) -> str:
     """Return what `$record` is bound to."""
     return json.dumps(table.record)
@@ -126,15 +135,35 @@ class Merge:
         # must not take these rows for ones it should have seen.
         self._now = datetime.now(UTC)
         self.updated: dict[str, int] = {}
+        self._held: dict[str, pa.Table] = {}
+        self.remembers = False
+        """Whether rows that come in are compared with what was seen or forgotten before."""
 
     def execute(
         self, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
     ) -> duckdb.DuckDBPyConnection:
-        """Run one statement; `{table}`, the fragments and `$now` may stand in it."""
+        """Run one statement; `{table}`, fragments, `$now` and held rows may stand in it."""
+        # DuckDB finds them by the names they have here. Registered, they would stay until the
+        # commit, as a temporary table that is replaced would.
+        incoming, existing, changed = map(self._held.get, _HELD)  # noqa: RUF059
+        return self._connection.execute(*self._statement(sql, fragments, parameters))
+
+    def _hold(
+        self, name: str, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
+    ) -> int:
+        """Hold the rows of a query in memory, one of `_HELD`; return how many."""
+        incoming, existing = map(self._held.get, _HELD[:2])  # noqa: RUF059 - as in `execute`
+        query, values = self._statement(sql, fragments, parameters)
+        rows = self._connection.sql(query, params=values).to_arrow_table()
+        self._held[name] = rows
+        return int(rows.num_rows)
+
+    def _statement(
+        self, sql: str, fragments: Mapping[str, str] | None, parameters: dict[str, object]
+    ) -> tuple[str, dict[str, object] | None]:
         if "$now" in sql:
             parameters["now"] = self._now
-        sql = sql.format(**self._names, **(fragments or {}))
-        return self._connection.execute(sql, parameters or None)
+        return sql.format(**self._names, **(fragments or {})), parameters or None
 
     def one(self, sql: str, **parameters: object) -> tuple[Any, ...]:
         """Return the only row of a query."""
@@ -169,46 +198,48 @@ class Merge:
         Raises:
             RowsRefusedError: A row has no value in a column of the key.
         """
-        self.execute(
-            "CREATE OR REPLACE TEMP TABLE incoming AS {rows}",
-            {"rows": select_rows(self._table, segments)},
-            record=record_type(self._table),
-        )
-        if not self._table.key:
-            self.execute("INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming")
-            return
+        table, record = self._table, record_type(self._table)
+        fragments = {"rows": select_rows(table, segments), "keys": select_keys(table, segments)}
         self._refuse_missing_keys(segments)
+        met = "SELECT EXISTS (FROM {table} t SEMI JOIN ({keys}) i ON {same_key})"
+        if not table.key or not (
+            self.remembers or self.execute(met, fragments, record=record).fetchall()[0][0]
+        ):
+            self.execute(
+                "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM ({rows})",
+                fragments,
+                record=record,
+            )
+            return
+        self._hold("incoming", f"FROM ({{rows}}) i {self.left_out}", fragments, record=record)
         self.arrived()
-        self.execute(
-            "CREATE OR REPLACE TEMP TABLE existing AS SELECT * FROM {table} t "
-            "WHERE EXISTS (FROM incoming i WHERE {same_key})"
-        )
-        if self.one("SELECT count(*) FROM existing")[0]:
+        if self._hold("existing", "FROM {table} t SEMI JOIN incoming i ON {same_key}"):
             self._replace_changed()
         self.execute(
             "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
+    left_out = ""
+    """SQL that leaves out rows `i` that are not to be stored."""
+
     def arrived(self) -> None:
-        """Look at the table `incoming` before it is merged; what is deleted there is not stored."""
+        """Look at the rows `incoming` before they are merged."""
 
     def _refuse_missing_keys(self, segments: Sequence[Segment]) -> None:
-        counted = ", ".join(f"count(*) - count({quote(key)})" for key in self._table.key)
-        missing = self.execute("SELECT {counted} FROM incoming", {"counted": counted}).fetchall()
-        for key, count in zip(self._table.key, missing[0], strict=True):
-            if not count:
-                continue
-            (column,) = (each for each in self._table.columns if each.name == key)
+        table = self._table
+        for key in table.unsure:
+            (source,) = (str(each.source) for each in table.columns if each.name == key)
             ((first,),) = self.execute(
                 'SELECT min("hotjar_assets:ordinal") FROM {records} WHERE ({source}) IS NULL',
-                {"records": records(segments), "source": str(column.source)},
-                record=record_type(self._table),
+                {"records": records(segments), "source": source},
+                record=record_type(table),
             ).fetchall()
-            raise RowsRefusedError(
-                f"{self._table.schema}.{self._table.name}: row {first + 1} has no value in "
-                f"{key}, a column of the key; take another key (nothing was changed)"
-            )
+            if first is not None:
+                raise RowsRefusedError(
+                    f"{table.schema}.{table.name}: row {first + 1} has no value in {key}, a column "
+                    "of the key; take another key (nothing was changed)"
+                )
 
     def _replace_changed(self) -> None:
         table = self._table
@@ -221,8 +252,8 @@ class Merge:
             differs = f"t.deleted_at IS NOT NULL OR {differs}"
         # Columns that somebody added to the table by hand keep their values.
         merged |= {quote(name): f"t.{quote(name)}" for name in self._others}
-        self.execute(
-            "CREATE OR REPLACE TEMP TABLE changed AS "
+        self._hold(
+            "changed",
             'SELECT {merged}, t.synced_at AS "hotjar_assets:stored_at" '
             "FROM incoming i JOIN existing t ON {same_key} WHERE {differs}",
             {

@@ -20,10 +20,10 @@ class ResponseMerge(Merge):
             "unsettled": qualified(connection, UNSETTLED.name),
         }
 
+    left_out = "WHERE NOT EXISTS (FROM {forgotten} t WHERE {same_key})"
+
     def arrived(self) -> None:
-        """Leave out what was erased, and note what was seen."""
-        self.execute("DELETE FROM incoming i USING {forgotten} t WHERE {same_key}")
-        # Where nothing was stored before, nothing can be missed.
+        """Note what was seen; where nothing was stored before, nothing can be missed."""
         self.execute(
             "INSERT INTO seen SELECT survey_id, response_id FROM incoming "
             "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)"
@@ -36,6 +36,7 @@ class ResponseMerge(Merge):
             reads: The walks.
             before: The surveys that have rows already.
         """
+        self.remembers = bool(before) or bool(self.one("SELECT count(*) FROM {forgotten}")[0])
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "

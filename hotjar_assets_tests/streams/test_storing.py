@@ -9,7 +9,9 @@ import duckdb
 import pytest
 
 from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.warehouse import Figures
+from hotjar_assets.warehouse.expressions import check_expressions
 from hotjar_assets_tests.api.scripted_server import ScriptedServer, error, json_reply
 from hotjar_assets_tests.streams.store import Outcome, StreamStore, orders, source_of
 
@@ -81,9 +83,16 @@ def test_without_a_primary_key_the_table_is_replaced_whole(store, sync):
 
 def test_a_row_without_a_key_is_refused_by_its_number(store, sync):
     text = problem(sync({"id": 1}, {"id": None}))
-    assert "acme.orders: row 2 has no value in id" in text
+    assert "acme.orders, row 2, column id: has no value" in text
     with pytest.raises(duckdb.CatalogException):
         store.query("FROM acme.orders")
+
+
+def test_a_computed_key_without_a_value_is_refused_by_its_number(sync):
+    transform = {"computed": {"code": {"sql": "nullif(name, 'x')"}}}
+    rows = [{"id": 1, "name": "y"}, {"id": 2, "name": "x"}]
+    text = problem(sync(*rows, primary_key=["code"], transform=transform))
+    assert "acme.orders: row 2 has no value in code" in text
 
 
 @pytest.mark.parametrize("name", ["t", "i", "n", "select", "a b", 'a"b', "{x}", "$now", "line"])
@@ -170,8 +179,8 @@ def test_declared_types_are_those_of_the_table(store, sync):
         "synced_at": "TIMESTAMP WITH TIME ZONE",
     }
     (stored,) = store.query(
-        "SELECT text, CAST(seen_at AS VARCHAR), CAST(day AS VARCHAR), amount, open, address, tags, lines, whatever "
-        "FROM acme.orders"
+        "SELECT text, CAST(seen_at AS VARCHAR), CAST(day AS VARCHAR), amount, open, "
+        "address, tags, lines, whatever FROM acme.orders"
     )
     assert stored[:5] == ("x", "2026-07-01 10:00:00+00", "2026-07-01", 1.0, False)
     assert json.loads(stored[5]) == row["address"]
@@ -242,7 +251,9 @@ def test_types_are_found_where_none_are_declared(store, sync, values, kind):
     ],
     ids=str,
 )
-def test_a_found_type_widens_when_a_later_value_needs_it(store, sync, first, second, kind, texts):
+def test_a_found_type_widens_when_a_later_value_needs_it(
+    store, sync, *, first, second, kind, texts
+):
     sync({"id": 1, "field": first})
     assert figures(sync({"id": 2, "field": second})) == (2, 1, 0)
     assert store.types("acme.orders")["field"] == kind
@@ -341,9 +352,6 @@ def test_transforms_come_in_their_order(store, sync):
     ],
 )
 def test_a_computed_column_must_be_one_expression(tmp_path, sql):
-    from hotjar_assets.streams.tables import StreamTable
-    from hotjar_assets.warehouse.expressions import check_expressions
-
     stream = orders(transform={"computed": {"total": {"sql": sql}}})
     table = StreamTable.of(source_of("https://api.example.com", stream), "orders")
     with pytest.raises(HotjarConfigError, match=r"acme\.orders: transform\.computed\.total\.sql"):
@@ -357,8 +365,6 @@ def test_a_computed_column_that_no_row_has_is_named(sync, sql):
 
 
 def test_a_type_of_a_computed_column_is_no_way_into_the_statement(api):
-    from hotjar_assets.streams.tables import StreamTable
-
     computed = {"total": {"sql": "id", "type": "INTEGER) FROM secrets --"}}
     source = source_of(api.url, orders(transform={"computed": computed}))
     with pytest.raises(HotjarConfigError, match="no DuckDB type"):
