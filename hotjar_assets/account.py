@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from hotjar_assets.api.client import HotjarClient
-from hotjar_assets.config import Settings
-from hotjar_assets.errors import HotjarError
+from hotjar_assets.api.source import SurveySource
+from hotjar_assets.config import Platform, Settings, environment_variable
+from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import open_client
 from hotjar_assets.warehouse import Person, Warehouse
@@ -13,7 +14,8 @@ from hotjar_assets.warehouse import Person, Warehouse
 def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
     """Yield what was tested and what is wrong with it, None where nothing is.
 
-    Two requests a site, besides the token: the surveys, and the newest responses of the first.
+    Two requests a site (or the project), besides the token: the surveys, and the first page of the
+    responses of the first one.
     """
     yield "settings", None
     warehouse = Warehouse(
@@ -26,8 +28,9 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield "credentials", str(error)
             return
         yield "credentials", None
+        place = "site" if settings.platform is Platform.HOTJAR else "project"
         for site_id in client.site_ids:
-            yield f"site {site_id}", _problem_of_site(client, site_id)
+            yield f"{place} {site_id}", _problem_of_site(client, site_id)
         yield (
             f"database {warehouse.path}",
             _problem_of_database(warehouse, client, Privacy.from_settings(settings)),
@@ -67,9 +70,13 @@ def ask_hotjar_to_forget(
         delete: Whether Hotjar deletes at once; else it mails a report.
 
     Raises:
+        HotjarConfigError: The source is not the API, which alone has it.
         HotjarApiError: Hotjar refused; what was erased here stays erased.
     """
     with open_client(settings) as client:
+        if not isinstance(client, HotjarClient):
+            problem = f"{client.name} has no user lookup; it needs the API and its key"
+            raise HotjarConfigError(environment_variable("source"), problem)
         client.look_up_user(
             str(settings.organization_id),
             email=person.email,
@@ -78,7 +85,7 @@ def ask_hotjar_to_forget(
         )
 
 
-def _problem_of_site(client: HotjarClient, site_id: str) -> str | None:
+def _problem_of_site(client: SurveySource, site_id: str) -> str | None:
     try:
         survey = next(client.iter_surveys(site_id, with_questions=False), None)
         if survey is not None:
@@ -89,10 +96,10 @@ def _problem_of_site(client: HotjarClient, site_id: str) -> str | None:
 
 
 def _problem_of_database(
-    warehouse: Warehouse, client: HotjarClient, privacy: Privacy
+    warehouse: Warehouse, client: SurveySource, privacy: Privacy
 ) -> str | None:
     try:
-        warehouse.check(client.account)
+        warehouse.check(client.account, client.name)
         warehouse.adopt(privacy, rewrite=False)
     except HotjarError as error:
         return str(error)

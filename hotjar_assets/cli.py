@@ -22,8 +22,11 @@ from dotenv import load_dotenv
 
 from hotjar_assets.config import (
     SANDBOX_DATABASE,
+    Platform,
     Settings,
+    Source,
     environment_variable,
+    is_id,
     make_database_folder,
     streams_folder,
 )
@@ -69,20 +72,32 @@ def sync(
     summary, problems = _sync(
         settings, lookback=lookback, full=full, purge=purge, survey_ids=survey_ids
     )
-    names = summary.pop("names")
-    for problem in problems:
-        click.echo(" ".join(problem.split()), err=True)
-    if as_json:
-        click.echo(json.dumps(summary))
-    else:
-        _print_table(summary, names)
-        click.echo(f"database: {settings.database_path}")
-    sys.exit(FAILED if problems else 0)
+    _report(settings, summary, problems, as_json=as_json)
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--survey", "survey_id", required=True, metavar="ID", help="The survey it is of.")
+@click.option("--site", "site_id", metavar="ID", help="Its site, if the database has no such one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
+def import_file(*, file: Path, survey_id: str, site_id: str | None, as_json: bool) -> None:
+    """Store an export of a survey, a CSV or a ZIP, as a sync would; nothing is requested."""
+    for option, value in (("--survey", survey_id), ("--site", site_id or "-")):
+        if not is_id(value):
+            raise click.UsageError(f"{option} is no id")
+    settings = _settings(needs_account=False)
+    summary, problems = _in_dagster(
+        lambda runs, instance, _: runs.run_import(
+            instance, settings, file, survey_id=survey_id, site_id=site_id
+        ),
+        surveys=1,
+    )
+    _report(settings, summary, problems, as_json=as_json)
 
 
 @main.command()
 def check() -> None:
-    """Test the settings, the credentials, each site, the plan and the database."""
+    """Test the settings, the credentials, each site or project, the plan and the database."""
     settings = _settings()
     from hotjar_assets.account import check_account  # noqa: PLC0415 - DuckDB loads with it
 
@@ -107,7 +122,13 @@ def forget(
         raise click.UsageError("give one of --user and --email")
     if delete_at_hotjar and not at_hotjar:
         raise click.UsageError("--delete-at-hotjar needs --at-hotjar")
-    settings = _settings()
+    settings = _settings(needs_account=at_hotjar)
+    if at_hotjar and settings.platform is not Platform.HOTJAR:
+        problem = f"{settings.platform} has no such request; leave out --at-hotjar and ask it there"
+        _exit_for(HotjarConfigError(environment_variable("platform"), problem))
+    if at_hotjar and settings.source is not Source.API:
+        problem = "--at-hotjar needs the API; set it to api"
+        _exit_for(HotjarConfigError(environment_variable("source"), problem))
     if at_hotjar and not settings.organization_id:
         click.echo(f"{environment_variable('organization_id')}: --at-hotjar needs it", err=True)
         sys.exit(BAD_USAGE)
@@ -136,7 +157,7 @@ def forget(
 @click.option("--seed", default=1, show_default=True, help="Seed of the made-up data.")
 @click.option("--latency", default=0.0, metavar="SECONDS", help="Delay of every answer.")
 def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
-    """Run the sandbox, a local Hotjar with made-up data, until it is interrupted."""
+    """Run the sandbox, a local Hotjar and Contentsquare with made-up data, until interrupted."""
     from hotjar_assets.sandbox.server import run  # noqa: PLC0415 - a web server loads with it
 
     run(host=host, port=port, seed=seed, latency_seconds=latency)
@@ -146,7 +167,8 @@ def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
 def demo() -> None:
     """Sync the sandbox account twice, from nothing, and say how to open the UI."""
     os.environ.update({environment_variable("sandbox"): "1"})
-    os.environ.pop(environment_variable("database"), None)
+    for name in ("database", "source"):
+        os.environ.pop(environment_variable(name), None)
     for leftover in (SANDBOX_DATABASE, f"{SANDBOX_DATABASE}.wal"):
         Path(leftover).unlink(missing_ok=True)
     settings = _settings()
@@ -242,10 +264,10 @@ def infer(*, file: str, path: str | None, kind: Any) -> None:
     click.echo(schema_yaml(records), nl=False)
 
 
-def _settings() -> Settings:
+def _settings(*, needs_account: bool = True) -> Settings:
     """Validate the settings, or exit with one line that names the bad one."""
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(needs_account=needs_account)
         make_database_folder(settings.database_path)
     except HotjarConfigError as error:
         _exit_for(error)
@@ -266,27 +288,49 @@ def _sync(
     survey_ids: tuple[str, ...] = (),
 ) -> tuple[dict[str, Any], list[str]]:
     """Register new surveys and run the job; return the summary and a line for each problem."""
+    return _in_dagster(
+        lambda runs, instance, total: runs.run_sync(
+            instance,
+            settings,
+            lookback_days=lookback,
+            full=full,
+            purge=purge,
+            survey_ids=survey_ids,
+            expect=total,
+        ),
+        surveys=len(survey_ids),
+    )
+
+
+def _in_dagster(
+    start: Callable[[Any, Any, Callable[[int], None]], Any], *, surveys: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Let Dagster run something and return the summary and a line for each problem.
+
+    Args:
+        start: Given the module `runs`, the instance and what sets the total of surveys; returns
+            the outcome.
+        surveys: The total, if it is known already.
+    """
     started = time.monotonic()
     with warnings.catch_warnings():
         # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
         with _without_garbage():
-            from hotjar_assets.runs import local_instance, run_sync  # noqa: PLC0415
+            from hotjar_assets import runs  # noqa: PLC0415
 
             try:
-                opened = local_instance()
+                opened = runs.local_instance()
             except HotjarConfigError as error:
                 _exit_for(error)
-        with opened as instance, _progress(len(survey_ids)) as total:
-            outcome = run_sync(
-                instance,
-                settings,
-                lookback_days=lookback,
-                full=full,
-                purge=purge,
-                survey_ids=survey_ids,
-                expect=total,
-            )
+        with opened as instance, _progress(surveys) as total:
+            try:
+                outcome = start(runs, instance, total)
+            except HotjarConfigError as error:
+                _exit_for(error)
+            except HotjarError as error:
+                click.echo(str(error), err=True)
+                sys.exit(FAILED)
     summary = {
         "surveys": len(outcome.names),
         "partitions": outcome.partitions,
@@ -355,6 +399,21 @@ def _print_rows(types: dict[str, str], rows: list[tuple[Any, ...]]) -> None:
             shown = Text(cell, no_wrap=True, overflow="ellipsis")
             table.add_row(Text(column, "bold"), Text(kind, "dim"), shown)
         console.print(table)
+
+
+def _report(
+    settings: Settings, summary: dict[str, Any], problems: list[str], *, as_json: bool
+) -> NoReturn:
+    """Print what was done and what failed, and exit accordingly."""
+    names = summary.pop("names")
+    for problem in problems:
+        click.echo(" ".join(problem.split()), err=True)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        _print_table(summary, names)
+        click.echo(f"database: {settings.database_path}")
+    sys.exit(FAILED if problems else 0)
 
 
 def _print_table(summary: dict[str, Any], names: dict[str, str]) -> None:

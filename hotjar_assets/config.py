@@ -5,11 +5,12 @@ environment (or from `.env`, which the command line and `dagster dev` load befor
 """
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -29,6 +31,31 @@ from hotjar_assets.errors import HotjarConfigError
 ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
 SANDBOX_DATABASE = "data/sandbox.duckdb"
+SANDBOX_INSIGHTS_DATABASE = "data/sandbox-insights.duckdb"
+_WITHOUT_ACCOUNT = object()
+"""Validation context of what makes no request."""
+
+
+class Source(StrEnum):
+    """Where surveys and responses are read."""
+
+    API = "api"
+    INSIGHTS = "insights"
+
+
+class Platform(StrEnum):
+    """Whose API the account is read from."""
+
+    HOTJAR = "hotjar"
+    CONTENTSQUARE = "contentsquare"
+
+
+API_URLS: dict[tuple[str, str], str] = {
+    ("hotjar", "api"): "https://api.hotjar.io",
+    ("hotjar", "insights"): "https://insights.hotjar.com",
+    ("contentsquare", "api"): "https://api.contentsquare.com",
+}
+"""Base URL of each platform and source, where the settings give none."""
 
 
 class PiiMode(Enum):
@@ -44,17 +71,30 @@ def environment_variable(name: str) -> str:
     return ENVIRONMENT_PREFIX + name.upper()
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text may be the id of a site or a survey."""
+    return re.fullmatch(r"[\w.~-]+", text, re.ASCII) is not None
+
+
 def _split_ids(value: object) -> object:
     if not isinstance(value, str):
         return value
     ids = [item.strip() for item in value.split(",")]
-    if not all(re.fullmatch(r"[\w.~-]+", item, re.ASCII) for item in ids):
+    if not all(is_id(item) for item in ids):
         problem = "holds an empty or malformed item; write ids separated by single commas"
         raise ValueError(problem)
     return tuple(dict.fromkeys(ids))
 
 
-def _is_loopback(host: str) -> bool:
+def _check_project_id(value: str) -> str:
+    if not re.fullmatch(r"[\w.~-]+", value, re.ASCII):
+        problem = "is malformed; write the id of one project"
+        raise ValueError(problem)
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
     if host == "localhost":
         return True
     try:
@@ -88,10 +128,21 @@ def check_url(
     if url.username or url.password:
         problem = "must not hold credentials"
         raise ValueError(problem)
-    if url.scheme == "http" and sends_credentials and not _is_loopback(url.hostname):
+    if url.scheme == "http" and sends_credentials and not is_loopback(url.hostname):
         problem = "must be https: credentials are sent to it (http is for this machine alone)"
         raise ValueError(problem)
     return value.rstrip("/")
+
+
+def _check_json_object(value: str) -> str:
+    problem = 'must be a JSON object such as {"sort_by":"-index","clauses":[]}'
+    try:
+        is_object = isinstance(json.loads(value), dict)
+    except (ValueError, RecursionError):
+        raise ValueError(problem) from None
+    if not is_object:
+        raise ValueError(problem)
+    return value
 
 
 class Settings(BaseModel):
@@ -99,6 +150,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    platform: Platform = Field(
+        default=Platform.HOTJAR,
+        description="Whose API the account is read from: hotjar or contentsquare.",
+    )
     client_id: str | None = Field(
         default=None, description="Client id of the API key (Hotjar: Settings, API access)."
     )
@@ -106,10 +161,26 @@ class Settings(BaseModel):
         default=None, repr=False, description="Client secret of the API key."
     )
     site_id: Annotated[tuple[str, ...], BeforeValidator(_split_ids)] = Field(
-        default=(), description="Site id, or several separated by commas."
+        default=(), description="Site id, or several separated by commas; of Hotjar alone."
+    )
+    project_id: Annotated[str, AfterValidator(_check_project_id)] | None = Field(
+        default=None, description="Project id; of Contentsquare alone."
     )
     api_url: Annotated[str, AfterValidator(check_url)] = Field(
-        default="https://api.hotjar.io", description="Base URL of the API."
+        default=API_URLS["hotjar", "api"],
+        description="Base URL of the API; the default follows from the platform and the source.",
+    )
+    source: Source = Field(
+        default=Source.API,
+        description="What is read: the API (needs its plan), or the export of insights.hotjar.com.",
+    )
+    email: str | None = Field(
+        default=None, repr=False, description="E-mail of the login that the export needs."
+    )
+    password: str | None = Field(default=None, repr=False, description="Password of that login.")
+    survey_query: Annotated[str, AfterValidator(_check_json_object)] = Field(
+        default='{"sort_by":"-index","clauses":[]}',
+        description="Which responses are exported: the survey_query of Insights, a JSON object.",
     )
     database: str | None = Field(
         default=None,
@@ -152,10 +223,23 @@ class Settings(BaseModel):
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_api_url(cls, values: dict[str, object]) -> dict[str, object]:
+        """Give each API its own default; a platform or source that is none is refused later."""
+        platform, source = values.get("platform", "hotjar"), values.get("source", "api")
+        default = API_URLS.get((str(platform), str(source)))
+        return {"api_url": default, **values} if default else values
+
     @model_validator(mode="after")
-    def _require_account(self) -> Self:
-        if not self.sandbox:
-            for name in ("client_id", "client_secret", "site_id"):
+    def _require_account(self, info: ValidationInfo) -> Self:
+        if self.platform is Platform.CONTENTSQUARE and self.source is Source.INSIGHTS:
+            raise HotjarConfigError(
+                environment_variable("source"),
+                "insights is Hotjar's; Contentsquare has the API alone (set it to api)",
+            )
+        if not self.sandbox and info.context is not _WITHOUT_ACCOUNT:
+            for name in required_names(self.platform, self.source):
                 if not getattr(self, name):
                     raise HotjarConfigError(
                         environment_variable(name),
@@ -174,32 +258,45 @@ class Settings(BaseModel):
         return self
 
     @classmethod
-    def parse(cls, values: Mapping[str, object]) -> Self:
+    def parse(cls, values: Mapping[str, object], *, needs_account: bool = True) -> Self:
         """Validate settings given by field name.
+
+        Args:
+            values: The settings.
+            needs_account: Whether requests will be made, so that credentials must be there.
 
         Raises:
             HotjarConfigError: Names the first setting that is missing or malformed.
         """
+        context = None if needs_account else _WITHOUT_ACCOUNT
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(dict(values), context=context)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             problem = first["msg"].removeprefix("Value error, ")
             raise HotjarConfigError(environment_variable(str(first["loc"][0])), problem) from None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, *, needs_account: bool = True
+    ) -> Self:
         """Validate the settings found in the environment; an empty variable counts as unset.
 
         Raises:
             HotjarConfigError: Names the first setting that is missing or malformed.
         """
-        return cls.parse({name: environ[environment_variable(name)] for name in set_names(environ)})
+        given = {name: environ[environment_variable(name)] for name in set_names(environ)}
+        return cls.parse(given, needs_account=needs_account)
 
     @property
     def database_path(self) -> Path:
         """Path of the DuckDB file."""
-        return Path(self.database or default_database(sandbox=self.sandbox))
+        return Path(self.database or default_database(sandbox=self.sandbox, source=self.source))
+
+    @property
+    def site_ids(self) -> tuple[str, ...]:
+        """The ids that stand in `site_id`: the sites of Hotjar, the project of Contentsquare."""
+        return self.site_id if self.platform is Platform.HOTJAR else (str(self.project_id),)
 
     @property
     def start_at(self) -> datetime | None:
@@ -218,6 +315,20 @@ def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     ]
 
 
+def required_names(platform: str, source: str) -> tuple[str, ...]:
+    """Name the settings (by field name) without which an account is unknown."""
+    if source == Source.INSIGHTS:
+        return ("email", "password", "site_id")
+    place = "project_id" if platform == Platform.CONTENTSQUARE else "site_id"
+    return ("client_id", "client_secret", place)
+
+
+def wanted_source(environ: Mapping[str, str] = os.environ) -> Source:
+    """Tell which source the environment asks for, before anything is validated."""
+    value = environ.get(environment_variable("source"))
+    return Source.INSIGHTS if value == Source.INSIGHTS.value else Source.API
+
+
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether the environment asks for the sandbox, before anything is validated."""
     value = environ.get(environment_variable("sandbox"), "")
@@ -230,8 +341,10 @@ def streams_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(given or Settings.model_fields["streams"].default)
 
 
-def default_database(*, sandbox: bool) -> str:
+def default_database(*, sandbox: bool, source: Source = Source.API) -> str:
     """Return the default path: the sandbox and a real account never share a file."""
+    if sandbox and source is Source.INSIGHTS:
+        return SANDBOX_INSIGHTS_DATABASE
     return SANDBOX_DATABASE if sandbox else REAL_DATABASE
 
 

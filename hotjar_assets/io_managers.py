@@ -24,6 +24,7 @@ from hotjar_assets.config import (
     environment_variable,
     is_sandbox,
     set_names,
+    wanted_source,
 )
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStoreError
 from hotjar_assets.readers import ReadT
@@ -61,7 +62,9 @@ class HotjarDuckDBIOManager(DuckDBPandasIOManager):
     def from_environment(cls) -> "HotjarDuckDBIOManager":
         """Name the environment variables that are set; Dagster reads them when a run starts."""
         present = set_names()
-        given: dict[str, Any] = {"database": default_database(sandbox=is_sandbox())}
+        given: dict[str, Any] = {
+            "database": default_database(sandbox=is_sandbox(), source=wanted_source())
+        }
         if "database" in present:
             given["database"] = dg.EnvVar(environment_variable("database"))
         if "lock_timeout_seconds" in present:
@@ -118,7 +121,7 @@ class _HotjarIOManager(dg.IOManager):
             return self._warehouse.load(part, (context.definition_metadata or {}).get("columns"))
 
     def _store_surveys(self, context: dg.OutputContext, sync: SurveySync) -> None:
-        listing = sync.read(self._warehouse.known_surveys())
+        listing = sync.read(self._warehouse.known_surveys(sync.client.platform))
         figures = self._warehouse.merge_surveys(listing)
         context.add_output_metadata(
             {

@@ -182,32 +182,43 @@ class NewestFirst:
         name: What is walked through, for the log.
         stop_below: The walk may end with the first page whose oldest value is strictly below; None
             reads to the end.
+        is_promised: Whether pages come newest first; if not, they must prove it before the walk may
+            end early.
     """
 
-    def __init__(self, name: str, stop_below: Any | None) -> None:
+    def __init__(self, name: str, stop_below: Any | None, *, is_promised: bool = True) -> None:
         self._name = name
         self._stop_below = stop_below
+        self._is_newest_first = is_promised
         self.pages = 0
         self.newest: Any | None = None
         self.oldest: Any | None = None
         self.out_of_order = False
 
-    def see(self, values: Iterable[Any]) -> bool:
-        """Take the values of one page, in its order; return whether the walk may end here."""
+    def see(self, values: Iterable[Any], *, is_unsorted: bool = False) -> bool:
+        """Take the values of one page, in its order; return whether the walk may end here.
+
+        Args:
+            values: The values.
+            is_unsorted: Whether the page is known to break the order, whatever its values.
+        """
         self.pages += 1
         last = self.oldest
         for value in values:
-            if last is not None and value > last and not self.out_of_order:
-                self.out_of_order = True
-                logger.warning(
-                    "%s: page %d is not newest first; reading to the end", self._name, self.pages
-                )
+            self._is_newest_first |= last is not None and bool(value < last)
+            is_unsorted |= last is not None and bool(value > last)
             last = value
             self.newest = value if self.newest is None else max(self.newest, value)
+        if is_unsorted and not self.out_of_order:
+            self.out_of_order = True
+            logger.warning(
+                "%s: page %d is not newest first; reading to the end", self._name, self.pages
+            )
         self.oldest = last
         return (
             self._stop_below is not None
             and last is not None
+            and self._is_newest_first
             and not self.out_of_order
             and bool(last < self._stop_below)
         )

@@ -13,7 +13,18 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from hotjar_assets.api.client import HotjarClient
-from hotjar_assets.config import Settings, environment_variable, is_sandbox, set_names
+from hotjar_assets.api.dialects import DIALECTS
+from hotjar_assets.api.insights import InsightsClient
+from hotjar_assets.api.source import SurveySource
+from hotjar_assets.config import (
+    Settings,
+    Source,
+    environment_variable,
+    is_sandbox,
+    required_names,
+    set_names,
+    wanted_source,
+)
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
 
 logger = logging.getLogger(__name__)
@@ -37,10 +48,20 @@ class HotjarResource(dg.ConfigurableResource[None]):
         )
     """
 
+    platform: str = Field(
+        default="hotjar", description=Settings.model_fields["platform"].description
+    )
     client_id: str | None = _setting("client_id")
     client_secret: str | None = _setting("client_secret")
     site_id: str = Field(default="", description=Settings.model_fields["site_id"].description)
-    api_url: str = _setting("api_url")
+    project_id: str | None = _setting("project_id")
+    api_url: str | None = Field(
+        default=None, description=Settings.model_fields["api_url"].description
+    )
+    source: str = Field(default="api", description=Settings.model_fields["source"].description)
+    email: str | None = _setting("email")
+    password: str | None = _setting("password")
+    survey_query: str = _setting("survey_query")
     requests_per_minute: int = _setting("requests_per_minute")
     concurrency: int = _setting("concurrency")
     lookback_days: int = _setting("lookback_days")
@@ -51,7 +72,7 @@ class HotjarResource(dg.ConfigurableResource[None]):
     organization_id: str | None = _setting("organization_id")
     sandbox: bool = _setting("sandbox")
 
-    _client: HotjarClient | None = PrivateAttr(default=None)
+    _client: SurveySource | None = PrivateAttr(default=None)
     _opened: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @classmethod
@@ -61,7 +82,8 @@ class HotjarResource(dg.ConfigurableResource[None]):
         Only names are kept: Dagster reads the values when a run or a tick starts.
         """
         sandbox = is_sandbox(environ)
-        required = () if sandbox else ("client_id", "client_secret", "site_id")
+        platform = environ.get(environment_variable("platform"), "").strip()
+        required = () if sandbox else required_names(platform, wanted_source(environ))
         names = {*required, *set_names(environ)} & cls.model_fields.keys() - {"sandbox"}
         return cls(sandbox=sandbox, **{name: _env_var(name) for name in sorted(names)})
 
@@ -83,7 +105,7 @@ class HotjarResource(dg.ConfigurableResource[None]):
             {name: value for name, value in given.items() if value not in {None, ""}}
         )
 
-    def client(self) -> HotjarClient:
+    def client(self) -> SurveySource:
         """Return the client of this resource, made at the first call.
 
         Raises:
@@ -104,7 +126,7 @@ class HotjarResource(dg.ConfigurableResource[None]):
 
 
 @contextmanager
-def open_client(settings: Settings) -> Iterator[HotjarClient]:
+def open_client(settings: Settings) -> Iterator[SurveySource]:
     """Give a client of the account, and close it afterwards; nothing is requested.
 
     With `sandbox` set, the sandbox runs in this process meanwhile.
@@ -113,16 +135,31 @@ def open_client(settings: Settings) -> Iterator[HotjarClient]:
         if settings.sandbox:
             settings = opened.enter_context(_sandbox(settings))
             logger.warning("using the built-in sandbox account at %s", settings.api_url)
-        client = HotjarClient(
+        client = _client(settings)
+        opened.callback(client.close)
+        yield client
+
+
+def _client(settings: Settings) -> SurveySource:
+    if settings.source is Source.INSIGHTS:
+        return InsightsClient(
             settings.api_url,
-            client_id=str(settings.client_id),
-            client_secret=str(settings.client_secret),
-            site_ids=settings.site_id,
+            email=str(settings.email),
+            password=str(settings.password),
+            site_ids=settings.site_ids,
+            survey_query=settings.survey_query,
             requests_per_minute=settings.requests_per_minute,
             use_environment=not settings.sandbox,
         )
-        opened.callback(client.close)
-        yield client
+    return HotjarClient(
+        settings.api_url,
+        client_id=str(settings.client_id),
+        client_secret=str(settings.client_secret),
+        site_ids=settings.site_ids,
+        dialect=DIALECTS[settings.platform],
+        requests_per_minute=settings.requests_per_minute,
+        use_environment=not settings.sandbox,
+    )
 
 
 @contextmanager
@@ -132,6 +169,9 @@ def _sandbox(settings: Settings) -> Iterator[Settings]:
     from hotjar_assets.sandbox.constants import (  # noqa: PLC0415
         SANDBOX_CLIENT_ID,
         SANDBOX_CLIENT_SECRET,
+        SANDBOX_EMAIL,
+        SANDBOX_PASSWORD,
+        SANDBOX_PROJECT_ID,
         SANDBOX_SITE_ID,
     )
     from hotjar_assets.sandbox.server import SandboxServer  # noqa: PLC0415
@@ -141,7 +181,10 @@ def _sandbox(settings: Settings) -> Iterator[Settings]:
             "api_url": server.url,
             "client_id": SANDBOX_CLIENT_ID,
             "client_secret": SANDBOX_CLIENT_SECRET,
+            "email": SANDBOX_EMAIL,
+            "password": SANDBOX_PASSWORD,
             "site_id": (SANDBOX_SITE_ID,),
+            "project_id": SANDBOX_PROJECT_ID,
         }
         yield settings.model_copy(update=account)
 

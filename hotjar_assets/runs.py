@@ -13,23 +13,31 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from hotjar_assets.api.exports import ExportFile
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.abandoned import process_tag
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
-from hotjar_assets.defs.partitions import known_surveys, range_tags
-from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.defs.partitions import (
+    add_surveys,
+    known_surveys,
+    range_tags,
+    survey_partitions,
+)
+from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 from hotjar_assets.io_managers import (
     FAILED_SURVEYS,
     PARTITION_ROW_COUNT,
     HotjarDuckDBIOManager,
 )
 from hotjar_assets.resources import HotjarResource
-from hotjar_assets.sync import Depth
+from hotjar_assets.sync import Depth, SurveyState
+from hotjar_assets.warehouse import Warehouse
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _EVENTS_AT_ONCE = 1000
+_EVER_DAYS = 36500
 _FAILED = {
     "status": "failed",
     "new": 0,
@@ -141,7 +149,7 @@ def run_sync(
         if runs or not survey_ids:
             job = _job(reconcile_job.name if full else sync_job.name, hotjar, settings)
             for tags in runs or [None]:
-                _run(job, instance, tags, config, outcome)
+                _run(job, instance, tags, config, outcome, assets=None if tags else [surveys.key])
         outcome.fail_unread(wanted)
     except HotjarError as error:
         outcome.problems.append(str(error))
@@ -151,7 +159,80 @@ def run_sync(
     return outcome
 
 
-def _job(name: str, hotjar: HotjarResource, settings: Settings) -> dg.JobDefinition:
+def run_import(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    path: Path,
+    *,
+    survey_id: str,
+    site_id: str | None = None,
+) -> Outcome:
+    """Store an export that lies on this disk, as a run of `sync_job` over the survey's partition.
+
+    The whole file is read whatever the table holds already, and no row is marked as deleted:
+    nobody knows which responses were exported.
+
+    Args:
+        instance: Where the run is recorded.
+        settings: The database; no credentials are needed.
+        path: The file.
+        survey_id: The survey it is of.
+        site_id: Its site, where the database does not know it.
+
+    Raises:
+        HotjarConfigError: The site is not known, or is another one.
+        HotjarStoreError: The survey is marked as deleted, or the database cannot be read.
+    """
+    warehouse = Warehouse(
+        settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
+    )
+    state = warehouse.survey_states([survey_id])[survey_id]
+    export = ExportFile(
+        path,
+        (_site_of(state, site_id, settings),),
+        warehouse.questions(survey_id),
+        "sandbox" if settings.sandbox else "real",
+    )
+    added = add_surveys(instance, [survey_id])
+    (tags,) = range_tags(known_surveys(instance), [survey_id])
+    outcome = Outcome(names={survey_id: path.name})
+    config = run_config(Depth.LOOKBACK, lookback_days=_EVER_DAYS)
+    job = _job(sync_job.name, _Import(settings, export), settings)
+    _run(job, instance, tags, config, outcome, assets=[survey_responses.key])
+    if added and outcome.problems:
+        # Of a mistyped survey nothing should stay that later syncs would ask Hotjar for.
+        instance.delete_dynamic_partition(str(survey_partitions.name), survey_id)
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Import:
+    """Stands where `HotjarResource` stands, for the asset that reads responses."""
+
+    settings: Settings
+    export: ExportFile
+
+    def client(self) -> ExportFile:
+        return self.export
+
+
+def _site_of(state: SurveyState, site_id: str | None, settings: Settings) -> str:
+    if state.removed:
+        raise HotjarStoreError(
+            f"survey {state.survey_id} is marked as gone from Hotjar (deleted_at in hotjar.surveys)"
+            ", and its rows with it; import into another file (nothing was changed)"
+        )
+    if site_id and state.site_id and site_id != state.site_id:
+        raise HotjarConfigError("--site", f"the survey is on site {state.site_id}")
+    found = site_id or state.site_id
+    if not found and len(settings.site_id) == 1:
+        (found,) = settings.site_id
+    if not found:
+        raise HotjarConfigError("--site", "is needed: the database does not know the survey")
+    return found
+
+
+def _job(name: str, hotjar: HotjarResource | _Import, settings: Settings) -> dg.JobDefinition:
     # As an object, the resource and its plain secrets are no part of what Dagster records; and the
     # run shares its client, so that there is one token and one pace.
     account = dg.ResourceDefinition.hardcoded_resource(hotjar)
@@ -168,12 +249,14 @@ def _run(
     tags: Mapping[str, str] | None,
     config: Mapping[str, Any],
     outcome: Outcome,
+    *,
+    assets: Sequence[dg.AssetKey] | None,
 ) -> None:
-    """Run over a range of partitions; over the surveys alone while there is none."""
+    """Run over a range of partitions, or over none; of all assets of the job, or of some."""
     result = job.execute_in_process(
         instance=instance,
         tags={**(tags or {}), **process_tag()},
-        asset_selection=None if tags else [surveys.key],
+        asset_selection=assets,
         run_config={**(config if tags else {}), **_QUIET},
         raise_on_error=False,
     )

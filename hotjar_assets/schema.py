@@ -96,7 +96,9 @@ SURVEYS = Table(
     },
     columns=(
         Column("survey_id", "VARCHAR", "Id of the survey; the key.", "id"),
-        Column("site_id", "VARCHAR", "Site the survey is on.", '"hotjar_assets:site_id"'),
+        Column(
+            "site_id", "VARCHAR", "Site (or project) the survey is on.", '"hotjar_assets:site_id"'
+        ),
         Column("platform", "VARCHAR", "API it was read from.", '"hotjar_assets:platform"'),
         Column("name", "VARCHAR", "Name in Hotjar.", "name"),
         Column("type", "VARCHAR", "How it is shown: link, full_screen, popover, …", "type"),
@@ -164,14 +166,23 @@ SURVEY_RESPONSES = Table(
             "Survey it answers; the partition.",
             '"hotjar_assets:survey_id"',
         ),
-        Column("site_id", "VARCHAR", "Site the survey is on.", '"hotjar_assets:site_id"'),
+        Column(
+            "site_id", "VARCHAR", "Site (or project) the survey is on.", '"hotjar_assets:site_id"'
+        ),
         Column("platform", "VARCHAR", "API it was read from.", '"hotjar_assets:platform"'),
         Column("created_at", "TIMESTAMPTZ", "When it was begun, UTC.", "created_time"),
-        Column("is_complete", "BOOLEAN", "Whether every question was reached.", "is_complete"),
+        Column(
+            "is_complete",
+            "BOOLEAN",
+            "Whether every question was reached; an export does not say.",
+            "is_complete",
+        ),
         Column("device", "VARCHAR", "desktop, mobile or tablet.", "device"),
         Column("browser", "VARCHAR", "Browser.", "browser"),
         Column("os", "VARCHAR", "Operating system.", "os"),
-        Column("country", "VARCHAR", "ISO 3166 alpha-2 code.", "country"),
+        Column(
+            "country", "VARCHAR", "ISO 3166 alpha-2 code; of an export, what it says.", "country"
+        ),
         Column("hotjar_user_id", "VARCHAR", "Hotjar's id of the visitor.", "hotjar_user_id"),
         Column(
             "response_origin_url",
@@ -228,17 +239,18 @@ UNSETTLED = Table(
     record={},
     columns=(
         Column("survey_id", "VARCHAR", "A survey that must be read whole."),
-        Column("since", "TIMESTAMPTZ", "When a walk was seen to have been shifted."),
+        Column("since", "TIMESTAMPTZ", "Since when it must be."),
     ),
 )
-"""Surveys whose watermark cannot be trusted: pages shifted under a walk and may hide a row."""
+"""Surveys whose watermark cannot be trusted: pages shifted under a walk and may hide a row, or came
+in an order that nobody promised."""
 
 META = Table(
     name="meta",
     key=("name",),
     record={},
     columns=(
-        Column("name", "VARCHAR", "account, schema_version, pii, pii_key_fingerprint, file_id."),
+        Column("name", "VARCHAR", "account, source, schema_version, pii, …, file_id."),
         Column("value", "VARCHAR", "Its value."),
     ),
 )

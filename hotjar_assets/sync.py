@@ -7,7 +7,8 @@ already holds.
 
 What makes a survey's incremental walk right: the watermark is the newest `created_at` in the table,
 pages come newest first, and the walk ends with the first page whose oldest row is strictly older
-than the cutoff. If a page breaks that order the walk goes to the end.
+than the cutoff. If a page breaks that order the walk goes to the end; and where the platform does
+not promise it, so does a walk whose pages have not yet proved it.
 """
 
 import logging
@@ -18,8 +19,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Page, Response, Survey
+from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import HotjarError, HotjarSchemaError
 from hotjar_assets.privacy import Privacy
@@ -44,16 +45,18 @@ class SurveyState:
     Attributes:
         survey_id: The survey.
         site_id: Its site; None when the survey is not known.
+        platform: The platform the site is on; None when the survey is not known.
         removed: Whether a complete listing no longer had it.
         watermark: Newest `created_at` among the rows the API is believed to have, not later than
             now; None when there is none, and then the survey is read whole.
-        unsettled: Whether pages shifted under an earlier walk, so that the watermark cannot be
-            trusted until a full walk.
+        unsettled: Whether pages shifted under an earlier walk, or came in an order that nobody
+            promised, so that the watermark cannot be trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
     """
 
     survey_id: str
     site_id: str | None = None
+    platform: str | None = None
     removed: bool = False
     watermark: datetime | None = None
     unsettled: bool = False
@@ -66,25 +69,33 @@ class SurveyRead(Read):
 
     Attributes:
         site_id: Its site.
+        platform: The platform it is on.
         account: `real` or `sandbox`: who answered; None when nobody was asked.
+        source: `api` or `insights`: what the ids of the rows belong to; None as for the account.
+        is_filtered: Whether responses may have been left out: none that it did not see is gone.
         newest_at: Newest `created_at` seen.
         oldest_at: Every response created after it was seen; None: every one there is.
         overlapped: Whether a row came again on a later page: the pages shifted meanwhile.
         is_full: Whether the walk read everything there is.
         tells_deleted: Whether a row it did not see is gone from the API: it was full and no page
             shifted meanwhile, which could have hidden the row.
+        unsettles: Whether the watermark cannot be trusted afterwards, unless the walk settles it.
         settles: Whether an earlier shift is made up for.
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
     """
 
     site_id: str | None = None
+    platform: str | None = None
     account: str | None = None
+    source: str | None = None
+    is_filtered: bool = False
     newest_at: datetime | None = None
     oldest_at: datetime | None = None
     overlapped: bool = False
     is_full: bool = False
     tells_deleted: bool = False
+    unsettles: bool = False
     settles: bool = False
     floor: datetime | None = None
     is_removed: bool = False
@@ -102,13 +113,17 @@ class SurveyListing:
     Attributes:
         surveys: The surveys, with questions.
         site_ids: The sites that were listed.
+        platform: The platform they are on.
         account: `real` or `sandbox`.
+        source: `api` or `insights`.
         requests: Requests sent.
     """
 
     surveys: list[Survey]
     site_ids: tuple[str, ...]
+    platform: str
     account: str
+    source: str
     requests: int
 
 
@@ -116,7 +131,7 @@ class SurveyListing:
 class SurveySync:
     """List the surveys of every site of an account."""
 
-    client: HotjarClient
+    client: SurveySource
 
     def read(self, known: Mapping[str, Collection[str]]) -> SurveyListing:
         """List every site completely.
@@ -125,7 +140,7 @@ class SurveySync:
         believed only after a second one: a survey that either of them has is not gone.
 
         Args:
-            known: Ids of the surveys the store believes to exist, by site.
+            known: Ids of the surveys the store believes to exist on this platform, by site.
 
         Raises:
             HotjarApiError: A listing failed; a failed listing never looks like an empty one.
@@ -153,7 +168,12 @@ class SurveySync:
                 )
             surveys |= listed
         return SurveyListing(
-            list(surveys.values()), self.client.site_ids, self.client.account, count.sent
+            list(surveys.values()),
+            self.client.site_ids,
+            self.client.platform,
+            self.client.account,
+            self.client.name,
+            count.sent,
         )
 
     def _list(self, site_id: str, count: RequestCount) -> dict[str, Survey]:
@@ -178,7 +198,7 @@ class ResponseSync:
         report: Called with the figures by survey id when all surveys are stored.
     """
 
-    client: HotjarClient
+    client: ResponseSource
     survey_ids: Sequence[str]
     depth: Depth = Depth.NEW
     lookback_days: int = 7
@@ -231,6 +251,7 @@ class ResponseSync:
             state.survey_id,
             started_at=datetime.now(UTC),
             site_id=state.site_id,
+            platform=state.platform or self.client.platform,
             is_removed=state.removed,
             skipped=self._reason_to_skip(state),
         )
@@ -240,7 +261,9 @@ class ResponseSync:
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)
-            pages = self.client.iter_response_pages(read.site_id, read.survey_id, count=count)
+            pages = self.client.iter_response_pages(
+                read.site_id, read.survey_id, folder=spool_folder, count=count
+            )
             self._read_pages(read, state, spool, cancellation.until(pages))
         except HotjarError as error:
             read.error = error
@@ -250,14 +273,20 @@ class ResponseSync:
         read.segments = spool.segments
         read.overlapped = spool.has_overlap
         read.tells_deleted = read.is_full and not read.overlapped
-        read.settles = read.is_full and (self.is_second or not read.overlapped)
+        # Rows that once came in another order may by chance look newest first another time.
+        unordered = read.out_of_order and not self.client.is_newest_first
+        read.unsettles = read.overlapped or unordered
+        read.settles = read.is_full and not unordered and (self.is_second or not read.overlapped)
         read.requests = count.sent
-        read.account = self.client.account
+        read.account, read.source = self.client.account, self.client.name
+        read.is_filtered = self.client.is_filtered
         return read
 
     def _reason_to_skip(self, state: SurveyState) -> str | None:
         if state.removed:
             return "removed in Hotjar"
+        if state.platform and state.platform != self.client.platform:
+            return f"is on {state.platform}, and HOTJAR_PLATFORM is {self.client.platform}"
         if state.site_id and state.site_id not in self.client.site_ids:
             return f"site {state.site_id} is not in HOTJAR_SITE_ID"
         return None
@@ -271,10 +300,16 @@ class ResponseSync:
     ) -> None:
         floor = read.floor = self.start_at
         stops = [instant for instant in (self._cutoff(state), floor) if instant]
-        order = NewestFirst(f"survey {read.survey_id}", max(stops, default=None))
+        order = NewestFirst(
+            f"survey {read.survey_id}",
+            max(stops, default=None),
+            is_promised=self.client.is_newest_first,
+        )
         for page in pages:
             read.pages += 1
-            is_past = order.see([response.created_time for response in page.results])
+            is_past = order.see(
+                [response.created_time for response in page.results], is_unsorted=page.is_unsorted
+            )
             read.newest_at, read.out_of_order = order.newest, order.out_of_order
             for response in page.results:
                 self.privacy.apply(response, state.email_questions)

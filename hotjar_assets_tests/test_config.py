@@ -3,11 +3,14 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from hotjar_assets.config import (
     PiiMode,
+    Platform,
     Settings,
+    Source,
     default_database,
     environment_variable,
     is_sandbox,
@@ -22,8 +25,26 @@ ACCOUNT = {
     "HOTJAR_CLIENT_SECRET": "a-secret",
     "HOTJAR_SITE_ID": "1001",
 }
+CONTENTSQUARE = {
+    "HOTJAR_PLATFORM": "contentsquare",
+    "HOTJAR_CLIENT_ID": "an-id",
+    "HOTJAR_CLIENT_SECRET": "a-secret",
+    "HOTJAR_PROJECT_ID": "2001",
+}
+EXPORT = {
+    "HOTJAR_SOURCE": "insights",
+    "HOTJAR_EMAIL": "ada@example.com",
+    "HOTJAR_PASSWORD": "hunter2",
+    "HOTJAR_SITE_ID": "1001",
+}
 DEFAULTS = {
+    "platform": Platform.HOTJAR,
+    "project_id": None,
     "api_url": "https://api.hotjar.io",
+    "source": Source.API,
+    "email": None,
+    "password": None,
+    "survey_query": '{"sort_by":"-index","clauses":[]}',
     "database": None,
     "requests_per_minute": 3000,
     "concurrency": 8,
@@ -65,12 +86,14 @@ def test_an_empty_variable_counts_as_unset(name, value):
 @pytest.mark.parametrize(
     ("variable", "value", "field", "expected"),
     [
+        ("HOTJAR_PLATFORM", "hotjar", "platform", Platform.HOTJAR),
         ("HOTJAR_SITE_ID", "1001, 1002", "site_id", ("1001", "1002")),
         ("HOTJAR_SITE_ID", "1001,1002,1001", "site_id", ("1001", "1002")),
         ("HOTJAR_API_URL", "https://api.example.com/v/", "api_url", "https://api.example.com/v"),
         ("HOTJAR_API_URL", "http://127.0.0.1:8787", "api_url", "http://127.0.0.1:8787"),
         ("HOTJAR_API_URL", "http://[::1]:8787", "api_url", "http://[::1]:8787"),
         ("HOTJAR_API_URL", "http://localhost:8787", "api_url", "http://localhost:8787"),
+        ("HOTJAR_SURVEY_QUERY", '{"clauses": [1]}', "survey_query", '{"clauses": [1]}'),
         ("HOTJAR_DATABASE", "a/b.duckdb", "database_path", Path("a/b.duckdb")),
         ("HOTJAR_REQUESTS_PER_MINUTE", "1", "requests_per_minute", 1),
         ("HOTJAR_CONCURRENCY", "64", "concurrency", 64),
@@ -106,6 +129,9 @@ def test_a_missing_account_setting_is_named_with_what_to_do(variable, value):
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
+        ("HOTJAR_PLATFORM", "hotglue", "'hotjar' or 'contentsquare'"),
+        ("HOTJAR_PROJECT_ID", "1,2", "write the id of one project"),
+        ("HOTJAR_PROJECT_ID", "../1", "write the id of one project"),
         ("HOTJAR_SITE_ID", "123,", "empty or malformed item"),
         ("HOTJAR_SITE_ID", ",", "empty or malformed item"),
         ("HOTJAR_SITE_ID", "1,,2", "empty or malformed item"),
@@ -121,6 +147,10 @@ def test_a_missing_account_setting_is_named_with_what_to_do(variable, value):
         ("HOTJAR_API_URL", "https://api.hotjar.io:99999", "port"),
         ("HOTJAR_API_URL", "https://api.hotjar.io:port", "port"),
         ("HOTJAR_API_URL", "https://[api", "Invalid IPv6 URL"),
+        ("HOTJAR_SOURCE", "export", "'api' or 'insights'"),
+        ("HOTJAR_SURVEY_QUERY", "[]", "must be a JSON object"),
+        ("HOTJAR_SURVEY_QUERY", "sort_by=-index", "must be a JSON object"),
+        ("HOTJAR_SURVEY_QUERY", "[" * 100_000, "must be a JSON object"),
         ("HOTJAR_REQUESTS_PER_MINUTE", "0", "greater than or equal to 1"),
         ("HOTJAR_REQUESTS_PER_MINUTE", "-5", "greater than or equal to 1"),
         ("HOTJAR_REQUESTS_PER_MINUTE", "many", "valid integer"),
@@ -147,6 +177,76 @@ def test_a_malformed_setting_is_named_with_what_is_wrong(variable, value, proble
     assert raised.value.setting == variable
     assert str(raised.value).startswith(f"{variable}: ")
     assert "\n" not in str(raised.value)
+
+
+def test_the_export_needs_a_login_and_no_key_and_has_an_address_of_its_own():
+    settings = Settings.from_environment(EXPORT)
+
+    assert (settings.source, settings.client_id) == (Source.INSIGHTS, None)
+    assert settings.api_url == "https://insights.hotjar.com"
+    assert settings.database_path == Path("data/warehouse.duckdb")
+    given = Settings.from_environment({**EXPORT, "HOTJAR_API_URL": "http://127.0.0.1:1"})
+    assert given.api_url == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("variable", sorted(EXPORT.keys() - {"HOTJAR_SOURCE"}))
+def test_a_missing_setting_of_the_export_is_named(variable):
+    environ = {name: text for name, text in EXPORT.items() if name != variable}
+
+    with pytest.raises(HotjarConfigError, match=f"{variable}: is not set"):
+        Settings.from_environment(environ)
+
+
+def test_what_makes_no_request_needs_no_account():
+    settings = Settings.from_environment({"HOTJAR_PII": "drop"}, needs_account=False)
+
+    assert (settings.pii, settings.site_id) == (PiiMode.DROP, ())
+
+
+# --- Contentsquare -----------------------------------------------------------------------------
+
+
+def test_contentsquare_needs_a_project_and_no_site():
+    settings = Settings.from_environment(CONTENTSQUARE)
+
+    assert settings.site_ids == ("2001",)
+    assert settings.api_url == "https://api.contentsquare.com"
+
+
+def test_a_site_that_is_still_set_is_no_part_of_a_contentsquare_account():
+    assert Settings.from_environment(CONTENTSQUARE | ACCOUNT).site_ids == ("2001",)
+
+
+def test_contentsquare_without_a_project_names_the_project():
+    with pytest.raises(HotjarConfigError, match="HOTJAR_PROJECT_ID: is not set"):
+        read(HOTJAR_PLATFORM="contentsquare")
+
+
+def test_an_address_that_is_given_is_used_on_both_platforms():
+    given = {"HOTJAR_API_URL": "http://127.0.0.1:8787"}
+
+    assert Settings.from_environment(CONTENTSQUARE | given).api_url == given["HOTJAR_API_URL"]
+    assert read(**given).api_url == given["HOTJAR_API_URL"]
+
+
+def test_a_resource_names_the_variables_that_its_platform_needs():
+    resource = HotjarResource.from_environment({"HOTJAR_PLATFORM": "contentsquare"})
+
+    assert resource.project_id == dg.EnvVar("HOTJAR_PROJECT_ID")
+    assert resource.client_id == dg.EnvVar("HOTJAR_CLIENT_ID")
+    assert resource.site_id == ""
+
+
+def test_a_resource_has_the_address_of_its_platform():
+    resource = HotjarResource(
+        platform="contentsquare", client_id="a", client_secret="b", project_id="2001"
+    )
+
+    assert resource.settings.api_url == "https://api.contentsquare.com"
+    assert HotjarResource.from_settings(resource.settings).settings == resource.settings
+
+
+# --- What settings never do --------------------------------------------------------------------
 
 
 def test_hashing_without_a_key_names_the_key():
@@ -177,6 +277,13 @@ def test_settings_do_not_show_their_secrets():
     assert "0123456789abcdef" not in repr(settings)
 
 
+def test_the_login_of_the_export_is_not_shown():
+    shown = repr(Settings.from_environment(EXPORT))
+
+    assert "ada@example.com" not in shown
+    assert "hunter2" not in shown
+
+
 def test_a_setting_that_does_not_exist_is_not_looked_for():
     assert set_names({"HOTJAR_COLOUR": "red", "HOTJAR_PII": "keep", "PII": "drop"}) == ["pii"]
 
@@ -199,6 +306,9 @@ def test_the_sandbox_and_a_real_account_never_share_a_default_file():
     assert read().database_path == Path("data/warehouse.duckdb")
     assert read(HOTJAR_SANDBOX="1").database_path == Path("data/sandbox.duckdb")
     assert default_database(sandbox=True) != default_database(sandbox=False)
+    export = {"HOTJAR_SANDBOX": "1", "HOTJAR_SOURCE": "insights"}
+    path = Settings.from_environment(export).database_path
+    assert path == Path("data/sandbox-insights.duckdb")
 
 
 def test_the_settings_example_lists_every_setting_and_no_other(project):
@@ -251,6 +361,17 @@ def test_a_resource_keeps_all_settings():
     )
 
     assert HotjarResource.from_settings(settings).settings == settings
+
+
+def test_a_resource_of_the_export_keeps_all_settings_and_names_its_variables_alone():
+    settings = Settings.from_environment({**EXPORT, "HOTJAR_SURVEY_QUERY": '{"clauses":[1]}'})
+
+    assert HotjarResource.from_settings(settings).settings == settings
+    resource = HotjarResource.from_environment({"HOTJAR_SOURCE": "insights"})
+    shown = repr(resource)
+    assert "HOTJAR_EMAIL" in shown
+    assert "HOTJAR_PASSWORD" in shown
+    assert "HOTJAR_CLIENT_ID" not in shown
 
 
 def test_a_resource_names_the_bad_setting_when_it_is_used():

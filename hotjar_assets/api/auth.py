@@ -23,11 +23,21 @@ REFRESH_MARGIN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Login:
-    """`POST path` (or a URL, on any host) with a form-encoded or a JSON body."""
+    """`POST path` with a form-encoded or a JSON body.
+
+    Attributes:
+        path: Below the base URL; or a URL, on any host.
+        form: The form.
+        json: The JSON.
+        refusals: Statuses that say that the credentials will not do.
+        needs_json: Whether an answer that is no JSON object is malformed; else it has no fields.
+    """
 
     path: str
     form: Mapping[str, str] | None = field(default=None, repr=False)
     json: Mapping[str, object] | None = field(default=None, repr=False)
+    refusals: frozenset[int] = frozenset({400, 401, 403})
+    needs_json: bool = True
 
 
 @dataclass(frozen=True)
@@ -40,10 +50,17 @@ class LoginAnswer:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What is added to every request."""
+    """What is added to every request, and where the login said that requests go.
+
+    Attributes:
+        headers: Headers to send.
+        params: Query parameters to send.
+        endpoint: Base URL that the login's answer named, unchecked; None if it named none.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    endpoint: object = None
 
 
 SendLogin = Callable[[Login], LoginAnswer]
@@ -130,6 +147,7 @@ class TokenAuth(ABC):
 
         Raises:
             HotjarSchemaError: There is none.
+            HotjarAuthError: There is none because the login was refused.
         """
 
     @abstractmethod
@@ -164,11 +182,10 @@ class TokenAuth(ABC):
             # Without its traceback, which would grow with every reader that meets the refusal.
             raise self._refusal.with_traceback(None)
         try:
-            answer = send(self._login())
+            token, lifetime = self._token_of(send(self._login()))
         except HotjarAuthError as error:
             self._refusal = error
             raise
-        token, lifetime = self._token_of(answer)
         margin = min(REFRESH_MARGIN_SECONDS, lifetime / 10)
         self._refresh_at = self._clock() + lifetime - margin
         return token
@@ -181,6 +198,8 @@ class ClientCredentials(TokenAuth):
         login: The request for a token; its body holds the secret.
         secret: The client secret.
         refused: What a refusal means.
+        endpoint_field: Field of the answer that names the base URL of all other requests, on a
+            platform that has one.
         clock: Seconds on a clock that never goes backwards.
     """
 
@@ -190,12 +209,15 @@ class ClientCredentials(TokenAuth):
         *,
         secret: str,
         refused: str,
+        endpoint_field: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(clock=clock)
         self._request = login
         self._secret = secret
         self.refused = refused
+        self._endpoint_field = endpoint_field
+        self._endpoint: object = None
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown."""
@@ -205,7 +227,7 @@ class ClientCredentials(TokenAuth):
         return self._request
 
     def _credentials(self, token: str) -> Credentials:
-        return Credentials(headers={"Authorization": f"Bearer {token}"})
+        return Credentials({"Authorization": f"Bearer {token}"}, endpoint=self._endpoint)
 
     def _token_of(self, answer: LoginAnswer) -> tuple[str, float]:
         token = answer.fields.get("access_token")
@@ -215,4 +237,6 @@ class ClientCredentials(TokenAuth):
             lifetime = float(answer.fields.get("expires_in", DEFAULT_LIFETIME_SECONDS))
         except (TypeError, ValueError, OverflowError):
             lifetime = DEFAULT_LIFETIME_SECONDS
+        if self._endpoint_field:
+            self._endpoint = answer.fields.get(self._endpoint_field) or None
         return token, lifetime

@@ -1,4 +1,4 @@
-"""The endpoints of the Hotjar API v1, as one account sees them.
+"""The endpoints of the API, as one account sees them; what differs by platform is in `dialects`.
 
 Source: help.hotjar.com "Hotjar API Reference" (read 2026-11-20). There is no endpoint that lists
 the sites, so their ids are settings.
@@ -6,10 +6,10 @@ the sites, so their ids are settings.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import quote
 
 from hotjar_assets.api.dialects import HOTJAR, Dialect
-from hotjar_assets.api.pacing import Pacer, Wait
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.records import (
     Page,
@@ -20,29 +20,29 @@ from hotjar_assets.api.records import (
     decode_survey,
     decode_survey_page,
 )
-from hotjar_assets.api.transport import RequestCount, Transport
-from hotjar_assets.errors import HotjarNotFoundError, HotjarUnknownSurveyError
+from hotjar_assets.api.source import HttpSource
+from hotjar_assets.api.transport import RequestCount
 
 PAGE_SIZE = 100
 """The most rows the API gives in a page."""
-SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
-"""Header by which the answers of a sandbox are known, however it was reached."""
 
 
-class HotjarClient:
+class HotjarClient(HttpSource):
     """Read surveys and responses; safe under threads, lazy, nothing is requested before a call.
 
     Args:
         api_url: Base URL.
         client_id: Client id of the API key.
         client_secret: Its secret.
-        site_ids: The sites of the account that are read.
+        site_ids: The sites of the account that are read; on Contentsquare, the one project.
         dialect: How the platform of the account speaks the API.
         requests_per_minute: What the account allows.
         use_environment: Whether proxies and certificates come from the environment.
         sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
         clock: Seconds on a clock that never goes backwards.
     """
+
+    name = "api"
 
     def __init__(
         self,
@@ -57,44 +57,20 @@ class HotjarClient:
         sleep: Callable[[float], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.site_ids = site_ids
-        self._dialect = dialect
-        self._wait = Wait(sleep)
-        self._seen_sandbox = False
-        self._transport = Transport(
+        super().__init__(
             api_url,
-            auth=dialect.auth(client_id, client_secret, clock),
+            auth=dialect.auth(client_id, client_secret, site_ids, clock),
             advice=dialect.advice,
-            pacer=Pacer(requests_per_minute, sleep=self._wait, clock=clock),
-            sleep=self._wait,
-            clock=clock,
+            domain=dialect.domain,
+            site_ids=site_ids,
+            requests_per_minute=requests_per_minute,
             use_environment=use_environment,
-            on_answer=self._note_account,
+            sleep=sleep,
+            clock=clock,
         )
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and token requests."""
-        return self._transport.total.sent
-
-    @property
-    def is_newest_first(self) -> bool:
-        """Whether the platform's responses are known to come newest first."""
-        return self._dialect.is_newest_first
-
-    @property
-    def account(self) -> str:
-        """`sandbox` once an answer carried the sandbox's header, else `real`."""
-        return "sandbox" if self._seen_sandbox else "real"
-
-    def authenticate(self) -> None:
-        """Get a token, which every other call does by itself.
-
-        Raises:
-            HotjarAuthError: The key was refused.
-            HotjarApiError: As its subclasses say.
-        """
-        self._transport.authenticate()
+        self._dialect = dialect
+        self.platform = dialect.platform
+        self.is_newest_first = dialect.is_newest_first
 
     def iter_surveys(
         self, site_id: str, *, with_questions: bool = True, count: RequestCount | None = None
@@ -113,14 +89,6 @@ class HotjarClient:
             for survey in page.results:
                 yield self._placed(survey, site_id)
 
-    def list_surveys(self) -> list[Survey]:
-        """List the surveys of all sites, without their questions; errors as in `iter_surveys`."""
-        return [
-            survey
-            for site_id in self.site_ids
-            for survey in self.iter_surveys(site_id, with_questions=False)
-        ]
-
     def get_survey(
         self, site_id: str, survey_id: str, *, count: RequestCount | None = None
     ) -> Survey:
@@ -129,34 +97,22 @@ class HotjarClient:
         survey = self._transport.get(path, decode=decode_survey, count=count)
         return self._placed(survey, site_id)
 
-    def find_site(self, survey_id: str, *, count: RequestCount | None = None) -> str:
-        """Ask each site for a survey and return the id of the one that has it.
-
-        Raises:
-            HotjarUnknownSurveyError: None has it.
-        """
-        for site_id in self.site_ids:
-            try:
-                self.get_survey(site_id, survey_id, count=count)
-            except HotjarNotFoundError:
-                continue
-            return site_id
-        raise HotjarUnknownSurveyError(survey_id, self.site_ids)
-
     def iter_response_pages(
         self,
         site_id: str,
         survey_id: str,
         *,
         start_cursor: str | None = None,
+        folder: Path | None = None,  # noqa: ARG002 - pages come one by one
         count: RequestCount | None = None,
     ) -> Iterator[Page[Response]]:
-        """Yield the pages of a survey's responses, newest first as the API gives them.
+        """Yield the pages of a survey's responses in the API's order (see `is_newest_first`).
 
         Args:
             site_id: The site the survey is on.
             survey_id: The survey.
-            start_cursor: Cursor of the page to start from; None for the newest.
+            start_cursor: Cursor of the page to start from; None for the first.
+            folder: Not needed.
             count: Where to count the requests.
 
         Yields:
@@ -203,19 +159,6 @@ class HotjarClient:
         path = f"/v1/organizations/{quote(organization_id, safe='')}/user-lookup"
         self._transport.post(path, json_body=body)
 
-    def resume(self) -> None:
-        """Let readers wait again after a `cancel`."""
-        self._wait.resume()
-
-    def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
-        self._wait.cancel()
-
-    def close(self) -> None:
-        """Stop waiting readers and close the connections."""
-        self.cancel()
-        self._transport.close()
-
     def _iter_pages(
         self,
         path: str,
@@ -229,12 +172,3 @@ class HotjarClient:
             return self._transport.get(path, decode=decode, params=query, count=count)
 
         return iter_pages(get_page, start_cursor=start_cursor)
-
-    def _note_account(self, headers: Mapping[str, str]) -> None:
-        if SANDBOX_HEADER in headers:
-            self._seen_sandbox = True
-
-    def _placed(self, record: RecordT, site_id: str) -> RecordT:
-        record.site_id = site_id
-        record.platform = self._dialect.platform
-        return record

@@ -8,6 +8,13 @@ from hotjar_assets.api.auth import Auth, ClientCredentials, Login
 from hotjar_assets.api.transport import Advice
 
 
+def path_segment(survey_id: str) -> str:
+    """Return an id as one segment of a path."""
+    # An empty or bare dot segment, even an escaped one, would be folded away on the way and
+    # name another resource; behind a sign that no id has, it names none.
+    return quote(survey_id if survey_id.strip(".") else f"%{survey_id}", safe="")
+
+
 @dataclass(frozen=True)
 class Dialect:
     """One platform's way of speaking the same API.
@@ -15,15 +22,17 @@ class Dialect:
     Attributes:
         platform: Its name, in every row.
         sites_path: Template of what holds the surveys; `{site_id}` stands in it.
-        auth: Makes the login of (client id, secret, clock).
+        auth: Makes the login of (client id, secret, sites, clock).
         advice: What its refusals mean.
+        domain: Domain of the hosts that a login may name as the base URL of all other requests.
         is_newest_first: Whether its order is known. If not, pages must prove it.
     """
 
     platform: str
     sites_path: str
-    auth: Callable[[str, str, Callable[[], float]], Auth]
+    auth: Callable[[str, str, tuple[str, ...], Callable[[], float]], Auth]
     advice: Advice
+    domain: str | None = None
     is_newest_first: bool = True
 
     def surveys(self, site_id: str) -> str:
@@ -32,13 +41,12 @@ class Dialect:
 
     def survey(self, site_id: str, survey_id: str) -> str:
         """Return the path of a survey."""
-        # An empty or bare dot segment, even an escaped one, would be folded away on the way and
-        # name another resource; behind a sign that no id has, it names none.
-        segment = survey_id if survey_id.strip(".") else f"%{survey_id}"
-        return f"{self.surveys(site_id)}/{quote(segment, safe='')}"
+        return f"{self.surveys(site_id)}/{path_segment(survey_id)}"
 
 
-def _hotjar_login(client_id: str, client_secret: str, clock: Callable[[], float]) -> Auth:
+def _hotjar_login(
+    client_id: str, client_secret: str, _site_ids: tuple[str, ...], clock: Callable[[], float]
+) -> Auth:
     form = {
         "grant_type": "client_credentials",
         "client_id": client_id,
@@ -50,6 +58,32 @@ def _hotjar_login(client_id: str, client_secret: str, clock: Callable[[], float]
     )
     login = Login("/v1/oauth/token", form=form)
     return ClientCredentials(login, secret=client_secret, refused=refused, clock=clock)
+
+
+def _contentsquare_login(
+    client_id: str, client_secret: str, site_ids: tuple[str, ...], clock: Callable[[], float]
+) -> Auth:
+    (project_id,) = site_ids
+    body = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "scope": "surveys",
+        "project_id": project_id,
+    }
+    refused = (
+        "the API credentials were refused: the client id or secret is wrong, or they do not "
+        "belong to the project (check both in Contentsquare, and HOTJAR_PROJECT_ID), or the "
+        "Responses API is not enabled for it"
+    )
+    return ClientCredentials(
+        Login("/v1/oauth/token", json=body),
+        secret=client_secret,
+        refused=refused,
+        # Not verified: an answer without it is as good.
+        endpoint_field="endpoint",
+        clock=clock,
+    )
 
 
 HOTJAR = Dialect(
@@ -66,3 +100,29 @@ HOTJAR = Dialect(
     ),
 )
 """Hotjar API v1. Source: help.hotjar.com "Hotjar API Reference", read 2026-11-20."""
+
+CONTENTSQUARE = Dialect(
+    platform="contentsquare",
+    sites_path="/v1/public/projects/{site_id}",
+    auth=_contentsquare_login,
+    advice=Advice(
+        url_setting="HOTJAR_API_URL",
+        pace_setting="HOTJAR_REQUESTS_PER_MINUTE",
+        unauthorized="the API rejected two tokens in a row; check the API credentials in "
+        "Contentsquare",
+        forbidden="not allowed: the Responses API needs the Pro plan, covers web projects only and "
+        "must be enabled for the project; check HOTJAR_PROJECT_ID, or ask Contentsquare to "
+        "enable it",
+        not_found="not found: Contentsquare has no such project or survey; check HOTJAR_PROJECT_ID",
+    ),
+    domain="contentsquare.com",
+    is_newest_first=False,
+)
+"""Contentsquare Responses API 1.0; a project is what a site is at Hotjar.
+
+Neither its order nor its rate limit is public. Source: docs.contentsquare.com /en/api/responses/,
+read 2026-11-20.
+"""
+
+DIALECTS = {dialect.platform: dialect for dialect in (HOTJAR, CONTENTSQUARE)}
+"""The platforms that can be read, by name."""

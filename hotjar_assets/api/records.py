@@ -164,11 +164,13 @@ class Page(Generic[RecordT]):
         results: The rows, in the API's order.
         next_cursor: Cursor of the next page; None at the end.
         metadata: The other root-level fields of the answer.
+        is_unsorted: Whether the listing is known not to come newest first, here or further on.
     """
 
     results: list[RecordT]
     next_cursor: str | None
     metadata: Mapping[str, Any]
+    is_unsorted: bool = False
 
 
 def decode_response_page(body: bytes) -> Page[Response]:
@@ -183,12 +185,57 @@ def decode_response_page(body: bytes) -> Page[Response]:
 
 def decode_survey_page(body: bytes) -> Page[Survey]:
     """Decode a page of surveys; errors as in `decode_response_page`."""
-    return _decode_page(body, None, _tolerant_survey)
+    return _decode_page(body, None, survey_from_json)
 
 
 def decode_survey(body: bytes) -> Survey:
     """Decode one survey; errors as in `decode_response_page`."""
-    return _tolerant_survey(parse_json(body), "survey")
+    return survey_from_json(parse_json(body), "survey")
+
+
+def decode_rows(body: bytes) -> list[Any]:
+    """Decode a list of objects, bare or in an envelope.
+
+    Raises:
+        ValueError: Not JSON.
+        HotjarSchemaError: No list, several it could be, or one that goes on elsewhere.
+    """
+    value = parse_json(body)
+    lists = [value] if isinstance(value, list) else []
+    if isinstance(value, dict):
+        if any(value.get(name) for name in ("next_cursor", "next", "next_page")):
+            raise HotjarSchemaError("body", "goes on on another page, which is not documented")
+        lists = [value[name] for name in _LIST_NAMES if isinstance(value.get(name), list)][:1]
+        lists = lists or [item for item in value.values() if isinstance(item, list)]
+    if len(lists) != 1:
+        raise HotjarSchemaError("body", f"a list was expected, and there are {len(lists)}")
+    return lists[0]
+
+
+def decode_object(body: bytes) -> Any:
+    """Decode an object, bare or as the only object of an envelope.
+
+    Raises:
+        ValueError: Not JSON.
+    """
+    value = parse_json(body)
+    if isinstance(value, dict) and "id" not in value:
+        inner = [item for item in value.values() if isinstance(item, dict)]
+        return inner[0] if len(inner) == 1 else value
+    return value
+
+
+def survey_from_json(row: Any, path: str) -> Survey:
+    """Build a survey from an object.
+
+    Raises:
+        HotjarSchemaError: It has no usable id.
+    """
+    survey, extra = _tolerant(Survey, row, path)
+    for position, question in enumerate(survey.questions or ()):
+        question.position = position
+    survey.extra = extra or None
+    return survey
 
 
 def encode_lines(records: Iterable[Struct]) -> bytes:
@@ -200,6 +247,7 @@ _ENCODER = msgspec.json.Encoder()
 _ENVELOPE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RESPONSES = msgspec.json.Decoder(list[Response])
 _BOM = b"\xef\xbb\xbf"
+_LIST_NAMES = ("results", "surveys", "polls", "questions", "data")
 _ESCAPED_NUL = b"\\u0000"
 _LONG_NUMBER = re.compile(rb":\s*-?(?:(?=[\d.]{17})\d+\.|\d[\d.]*[eE][-+]?\d{3}|[\d.]{16,}[eE])")
 """A number whose digits or exponent may be more than a double holds; msgspec would round it."""
@@ -467,14 +515,6 @@ def _move_to_answer(response: Response, extra: dict[str, Any]) -> None:
             if not coercion.extra:
                 setattr(answer, name, getattr(moved, name))
                 del extra[name]
-
-
-def _tolerant_survey(row: Any, path: str) -> Survey:
-    survey, extra = _tolerant(Survey, row, path)
-    for position, question in enumerate(survey.questions or ()):
-        question.position = position
-    survey.extra = extra or None
-    return survey
 
 
 def _tolerant(kind: type[RecordT], row: Any, path: str) -> tuple[RecordT, dict[str, Any]]:

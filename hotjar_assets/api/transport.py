@@ -1,7 +1,8 @@
 """HTTP: one request, its retries, and what each status means.
 
 Knows status codes and nothing of pages. Answers are bounded, redirects are followed on the same
-host only, and nothing is sent twice but what reads and the token request.
+host only (those of a download, which gets no credentials, to any), and nothing is sent twice but
+what reads and the token request.
 """
 
 import email.utils
@@ -16,7 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from http.cookiejar import DefaultCookiePolicy
+from typing import IO, Any, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urljoin, urlsplit
 
 import requests
@@ -26,6 +28,7 @@ from urllib3.exceptions import HTTPError
 
 from hotjar_assets.api.auth import Auth, Credentials, Login, LoginAnswer
 from hotjar_assets.api.pacing import Pacer
+from hotjar_assets.config import is_loopback
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
@@ -36,6 +39,7 @@ from hotjar_assets.errors import (
     HotjarSchemaError,
     HotjarServerError,
     HotjarStatusError,
+    HotjarStoreError,
     HotjarTransportError,
 )
 
@@ -46,6 +50,8 @@ MAX_WAIT_SECONDS = 60.0
 """From the first try of a request, no further one begins later than this."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_BODY_SECONDS = 120.0
+MAX_DOWNLOAD_BYTES = 2 * 1024**3
+MAX_DOWNLOAD_SECONDS = 3600.0
 MAX_REDIRECTS = 5
 _CHUNK_BYTES = 1024 * 1024
 _ERROR_BODY_BYTES = 16 * 1024
@@ -122,6 +128,8 @@ class Transport:
         auth: Gives and renews the credentials.
         advice: What its refusals mean.
         pacer: Says when a request may go.
+        domain: Domain whose hosts a login's answer may name as the base URL of all other requests,
+            besides the host of `base_url`.
         sleep: Called with the seconds to wait between tries; may raise to stop waiting.
         clock: Seconds on a clock that never goes backwards.
         use_environment: Whether proxies and certificates come from the environment, as usual with
@@ -138,6 +146,7 @@ class Transport:
         auth: Auth,
         advice: Advice,
         pacer: Pacer,
+        domain: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         use_environment: bool = True,
@@ -149,6 +158,7 @@ class Transport:
         self._auth = auth
         self._advice = advice
         self._pacer = pacer
+        self._domain = domain
         self._sleep = sleep
         self._clock = clock
         self._use_environment = use_environment
@@ -166,6 +176,7 @@ class Transport:
         decode: Callable[[bytes], ResultT],
         params: dict[str, str | int] | None = None,
         count: RequestCount | None = None,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> ResultT:
         """Return the decoded answer of one GET.
 
@@ -174,11 +185,18 @@ class Transport:
             decode: Body to result; a `ValueError` means a malformed body, which is tried again.
             params: Query parameters.
             count: Where to count what is sent, besides the total.
+            read_timeout_seconds: How long the server may keep silent.
 
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
-        return self.read(path, lambda answer: decode(answer.body), params=params, count=count)
+        return self.read(
+            path,
+            lambda answer: decode(answer.body),
+            params=params,
+            count=count,
+            read_timeout_seconds=read_timeout_seconds,
+        )
 
     def read(
         self,
@@ -190,6 +208,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         json_body: Mapping[str, object] | None = None,
         count: RequestCount | None = None,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> ResultT:
         """Return what `read` makes of the answer to a request that changes nothing.
 
@@ -201,23 +220,62 @@ class Transport:
             headers: Further headers.
             json_body: JSON body of a POST.
             count: Where to count what is sent, besides the total.
+            read_timeout_seconds: How long the server may keep silent.
 
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
-        url = self._url(path)
-        request: dict[str, Any] = {"params": params or {}, "headers": headers or {}}
+        timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
+        request: dict[str, Any] = {"params": params, "headers": headers, "timeout": timeout}
         if json_body is not None:
             request["json"] = json_body
-        return self._retry(lambda: self._authorized(method, url, read, count, **request))
+        return self._retry(lambda: self._authorized(method, path, read, count, **request))
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
-        self._authorized("POST", self._url(path), lambda _answer: None, None, json=json_body)
+        self._authorized("POST", path, lambda _answer: None, None, json=json_body)
+
+    def download(
+        self,
+        url: str,
+        file: IO[bytes],
+        *,
+        most_bytes: int = MAX_DOWNLOAD_BYTES,
+        count: RequestCount | None = None,
+    ) -> None:
+        """Write what one GET of any host gives to a file; no credentials and no cookies go there.
+
+        Args:
+            url: An https URL, or one of this machine, and so must be what it redirects to.
+            file: Holds the whole body afterwards, from its start.
+            most_bytes: The most that is taken.
+            count: Where to count what is sent, besides the total.
+
+        Raises:
+            HotjarStoreError: The file cannot hold it.
+            HotjarApiError: As its subclasses say; retryable ones after all tries.
+        """
+
+        def save(response: requests.Response) -> None:
+            if not response.ok:
+                raise _status_error(response, _DOWNLOAD, self._clock)
+            chunks = _chunks(response, most_bytes, MAX_DOWNLOAD_SECONDS, self._clock)
+            try:
+                file.seek(0)
+                file.truncate()
+                for chunk in chunks:
+                    file.write(chunk)
+            except (requests.RequestException, HTTPError):
+                raise
+            except OSError as error:
+                problem = f"the download cannot be kept ({error.strerror}); free some disk space"
+                raise HotjarStoreError(problem) from error
+
+        self._retry(lambda: self._send("GET", url, save, count, follow=_secure_target))
 
     def authenticate(self) -> None:
         """Log in if nobody did; errors as in `get`."""
-        self._auth.credentials(self._send_login)
+        self._base_for(self._auth.credentials(self._send_login))
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -227,7 +285,7 @@ class Transport:
     def _authorized(
         self,
         method: str,
-        url: str,
+        path: str,
         read: Callable[[Answer], ResultT],
         count: RequestCount | None,
         **request: Any,
@@ -235,7 +293,14 @@ class Transport:
         """Send a request with credentials, and once more with new ones if those were rejected."""
 
         def answer(credentials: Credentials) -> ResultT:
-            return self._send(method, url, read, count, credentials, **request)
+            return self._send(
+                method,
+                _url(self._base_for(credentials), path),
+                lambda response: read(self._answer(response)),
+                count,
+                credentials=credentials,
+                **request,
+            )
 
         credentials = self._auth.credentials(self._send_login)
         try:
@@ -248,15 +313,33 @@ class Transport:
                 raise
         return answer(renewed)
 
-    def _url(self, path: str) -> str:
-        return path if "://" in path.partition("?")[0] else self._base_url + path
+    def _base_for(self, credentials: Credentials) -> str:
+        """Return the base URL of requests with these credentials.
+
+        Raises:
+            HotjarSchemaError: The login's answer named one that must not get them.
+        """
+        if credentials.endpoint is None:
+            return self._base_url
+        if not _may_get_credentials(credentials.endpoint, self._base_url, self._domain):
+            problem = (
+                "the login's answer names a base URL that gets no credentials: it is neither https "
+                f"on a host under {self._domain}, nor on the host of {self._advice.url_setting}"
+            )
+            raise HotjarSchemaError("endpoint", problem)
+        return str(credentials.endpoint).rstrip("/")
 
     def _send_login(self, login: Login) -> LoginAnswer:
-        url = self._url(login.path)
+        url = _url(self._base_url, login.path)
         try:
             return self._retry(
                 lambda: self._send(
-                    "POST", url, _read_login, None, Credentials(), data=login.form, json=login.json
+                    "POST",
+                    url,
+                    lambda response: _read_login(self._answer(response), login),
+                    None,
+                    data=login.form,
+                    json=login.json,
                 )
             )
         except HotjarNotFoundError as error:
@@ -264,7 +347,7 @@ class Transport:
             missing = HotjarStatusError(what, status=error.status)
             raise missing.locate(method="POST", url=url) from None
         except HotjarStatusError as error:
-            if error.status not in {400, 401, 403}:
+            if error.status not in login.refusals:
                 raise
             refusal = HotjarAuthError(
                 self._auth.refused, status=error.status, error_code=error.error_code
@@ -300,13 +383,16 @@ class Transport:
         self,
         method: str,
         url: str,
-        read: Callable[[Answer], ResultT],
+        read: Callable[[requests.Response], ResultT],
         count: RequestCount | None,
-        credentials: Credentials,
+        *,
+        credentials: Credentials | None = None,
+        follow: Callable[[requests.Response], str] | None = None,
         **request: Any,
     ) -> ResultT:
-        params = {**request.pop("params", {}), **credentials.params}
-        request["headers"] = {**request.get("headers", {}), **credentials.headers}
+        carried = credentials or Credentials()
+        params = {**(request.pop("params", None) or {}), **carried.params}
+        request["headers"] = {**(request.get("headers") or {}), **carried.headers}
         for _ in range(MAX_REDIRECTS + 1):
             self._pacer.wait()
             for counter in (self.total, count):
@@ -319,10 +405,10 @@ class Transport:
                 request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
                 with self._located(method, url, request_id):
                     if not response.is_redirect:
-                        return read(self._answer(response))
-                    url = _redirect_target(response, method, self._advice)
+                        return read(response)
+                    url = follow(response) if follow else _own_target(response, self._advice)
                     # The target repeats the query if it wants it kept, without our credentials.
-                    params = dict(credentials.params)
+                    params = dict(carried.params)
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
         with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
@@ -331,27 +417,27 @@ class Transport:
         return (*self._further_secrets, *self._auth.secrets())
 
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
-        session = self._session()
+        session = self._session(url)
+        timeout = request.pop("timeout", (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS))
         prepared = session.prepare_request(requests.Request(method, url, **request))
         if self._on_request is not None:
             self._on_request(_shown(prepared, (*self._secrets(), _token_sent(prepared))))
         with _hidden_in_log(self._secrets()):
-            return session.send(
-                prepared,
-                timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
-                allow_redirects=False,
-                stream=True,
-            )
+            return session.send(prepared, timeout=timeout, allow_redirects=False, stream=True)
 
-    def _session(self) -> requests.Session:
-        """Return this thread's session; requests does not promise that one can be shared."""
-        session: requests.Session | None = getattr(self._local, "session", None)
+    def _session(self, url: str) -> requests.Session:
+        """Return this thread's session for a host; requests does not promise that it is shared."""
+        sessions: dict[Any, requests.Session] = self._local.__dict__.setdefault("sessions", {})
+        host = origin(url)
+        session = sessions.get(host)
         if session is None:
-            session = self._local.session = _Session()
+            session = sessions[host] = _Session()
+            # A login's cookie is read from its answer; none is ever sent by itself.
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
             session.trust_env = self._use_environment
             # Once for a session: looked up anew for every request, as requests does by itself, the
             # environment costs as much as sending it.
-            found = session.merge_environment_settings(self._base_url, {}, None, None, None)
+            found = session.merge_environment_settings(url, {}, None, None, None)
             session.proxies, session.verify = found["proxies"], found["verify"]
             session.trust_env = False
             # Without an auth of its own, requests would let a ~/.netrc replace the token.
@@ -436,6 +522,11 @@ def _hidden_in_log(secrets: tuple[str, ...]) -> Iterator[None]:
         _hidden.reset(token)
 
 
+def _url(base_url: str, path: str) -> str:
+    """Return the URL of a path; of one that is a URL itself, that."""
+    return path if "://" in path.partition("?")[0] else base_url + path
+
+
 def _with_query(url: str, params: Mapping[str, str | int]) -> str:
     """Return the URL with these parameters, in place of those of the same names."""
     if not params:
@@ -460,27 +551,56 @@ def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response, most_bytes: int, clock: Callable[[], float]) -> bytes:
-    deadline, body = clock() + MAX_BODY_SECONDS, bytearray()
+    return b"".join(_chunks(response, most_bytes, MAX_BODY_SECONDS, clock))
+
+
+def _chunks(
+    response: requests.Response, most_bytes: int, most_seconds: float, clock: Callable[[], float]
+) -> Iterator[bytes]:
+    deadline, size = clock() + most_seconds, 0
     # `iter_content` would wait for a whole chunk, however slowly its bytes come.
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-        body += chunk
-        if len(body) > most_bytes:
+        size += len(chunk)
+        if size > most_bytes:
             response.close()
             problem = f"the answer is larger than {most_bytes // 1024 // 1024} MiB"
             raise HotjarSchemaError("body", problem)
         if clock() > deadline:
             response.close()
-            problem = f"the answer took longer than {MAX_BODY_SECONDS:.0f} s"
+            problem = f"the answer took longer than {most_seconds:.0f} s"
             raise HotjarTransportError(problem)
-    return bytes(body)
+        yield chunk
 
 
-def _redirect_target(response: requests.Response, method: str, advice: Advice) -> str:
+def is_secure(url: str) -> bool:
+    """Tell whether a URL is of https, or of this machine."""
+    try:
+        scheme, host, _ = origin(url)
+    except ValueError:
+        return False
+    return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback(str(host))))
+
+
+def _redirect_target(response: requests.Response) -> str:
     try:
         target = urljoin(response.url, response.headers["Location"])
-        here, there = origin(response.url), origin(target)
+        origin(target)
     except ValueError:
         raise HotjarStatusError("redirected to nowhere", status=response.status_code) from None
+    return target
+
+
+def _secure_target(response: requests.Response) -> str:
+    target = _redirect_target(response)
+    if not is_secure(target):
+        what = "the download was redirected to a URL that is not https"
+        raise HotjarStatusError(what, status=response.status_code)
+    return target
+
+
+def _own_target(response: requests.Response, advice: Advice) -> str:
+    target = _redirect_target(response)
+    here, there = origin(response.url), origin(target)
     if here != there:
         scheme, host, port = there
         what = (
@@ -489,9 +609,27 @@ def _redirect_target(response: requests.Response, method: str, advice: Advice) -
         )
         raise HotjarStatusError(what, status=response.status_code)
     keeps_method = response.status_code in {307, 308}
-    if method != "GET" and not keeps_method:
+    if response.request.method != "GET" and not keeps_method:
         raise HotjarStatusError("the redirect would drop the body", status=response.status_code)
     return target
+
+
+_PLAIN_URL = re.compile(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
+
+
+def _may_get_credentials(endpoint: object, base_url: str, domain: str | None) -> bool:
+    """Tell whether credentials for `base_url` may go to an endpoint that an answer named."""
+    # Whatever else could be read in two ways is refused with the rest.
+    if not isinstance(endpoint, str) or not _PLAIN_URL.fullmatch(endpoint):
+        return False
+    try:
+        scheme, host, _ = origin(endpoint)
+    except ValueError:
+        return False
+    here_scheme, here, _ = origin(base_url)
+    if host == here:
+        return scheme in {"https", here_scheme}
+    return scheme == "https" and domain is not None and f".{host}".endswith(f".{domain}")
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
@@ -503,6 +641,15 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     default_port = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, parts.port or default_port
+
+
+_DOWNLOAD = Advice(
+    url_setting="HOTJAR_API_URL",
+    pace_setting="HOTJAR_REQUESTS_PER_MINUTE",
+    unauthorized="the download was refused; its link may have run out, so sync again",
+    forbidden="the download was refused; its link may have run out, so sync again",
+    not_found="the download is not there; its link may have run out, so sync again",
+)
 
 
 def _status_error(
@@ -621,8 +768,13 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     return random.uniform(0, scale * 2**state.attempt_number)  # noqa: S311 - no secret in it
 
 
-def _read_login(answer: Answer) -> LoginAnswer:
-    fields = json.loads(answer.body.decode("utf-8-sig"))
-    if not isinstance(fields, dict):
-        raise ValueError("an object was expected")  # noqa: TRY004 - a malformed body
+def _read_login(answer: Answer, login: Login) -> LoginAnswer:
+    try:
+        fields = json.loads(answer.body.decode("utf-8-sig"))
+        if not isinstance(fields, dict):
+            raise ValueError("an object was expected")  # noqa: TRY004, TRY301 - a malformed body
+    except (ValueError, RecursionError):
+        if login.needs_json:
+            raise
+        fields = {}
     return LoginAnswer(fields, answer.cookies)

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Survey
+from hotjar_assets.api.source import SurveySource
 from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import RECONCILE_JOB, survey_responses, surveys
 from hotjar_assets.defs.partitions import add_surveys, known_surveys, range_tags
@@ -41,7 +41,7 @@ reconcile_job = dg.define_asset_job(
 )
 
 
-def register_surveys(instance: dg.DagsterInstance, client: HotjarClient) -> list[Survey]:
+def register_surveys(instance: dg.DagsterInstance, client: SurveySource) -> list[Survey]:
     """List the surveys of every site and add a partition for each that has none.
 
     Keys added inside a run are invisible to that run, so whoever requests one comes here first.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
+from zlib import crc32
 
 import msgspec
 
@@ -34,6 +35,7 @@ DEFAULT_CLOCK = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DEFAULT_SEED = 1
 
 Paging = Literal["keyset", "offset"]
+Order = Literal["newest_first", "oldest_first", "unsorted"]
 Position = int | tuple[int, int]
 """Where the next page begins: a number of rows to skip, or the key of the last row served."""
 
@@ -231,6 +233,18 @@ class SandboxAccount:
         with self._lock:
             return decode(self._live(survey_id).make().by_id[response_id].body)
 
+    def language(self, survey_id: str) -> str:
+        """Return the language that the survey is written in."""
+        with self._lock:
+            return self._live(survey_id).blueprint.languages[0][0]
+
+    def numbered_responses(self, survey_id: str) -> list[tuple[int, JsonObject]]:
+        """Return the responses with the numbers they came in by, the highest first."""
+        with self._lock:
+            rows = list(self._live(survey_id).make().rows)
+        rows.sort(key=lambda row: row.key[1], reverse=True)
+        return [(row.key[1] + 1, decode(row.body)) for row in rows]
+
     # Pages, for the server.
 
     def survey_body(self, survey_id: str) -> bytes:
@@ -263,9 +277,10 @@ class SandboxAccount:
         limit: int,
         *,
         paging: Paging,
+        order: Order = "newest_first",
         step_back: int = 0,
     ) -> PageSlice:
-        """Return a page of the survey's responses, newest first.
+        """Return a page of the survey's responses.
 
         Args:
             survey_id: A survey the account has.
@@ -273,10 +288,11 @@ class SandboxAccount:
             limit: How many rows at most.
             paging: Whether the next position is the key of the last row, which stays right while
                 rows come and go, or a number of rows, which does not.
+            order: In which order they come.
             step_back: Begin this many rows earlier, so that rows repeat.
         """
         with self._lock:
-            rows = self._live(survey_id).make().rows
+            rows = _ordered(self._live(survey_id).make().rows, order)
             return _slice(rows, position, limit, paging=paging, step_back=step_back)
 
     # What users and visitors do meanwhile.
@@ -556,6 +572,16 @@ def _slice(
         return PageSlice([row.body for row in page], None)
     following = page[-1].key if paging == "keyset" else start + limit
     return PageSlice([row.body for row in page], following)
+
+
+def _ordered(rows: Sequence[_Row], order: Order) -> Sequence[_Row]:
+    """Give rows such keys that the newest of them come in this order, whatever comes or goes."""
+    if order == "newest_first":
+        return rows
+    if order == "oldest_first":
+        return [_Row((-row.key[0], -row.key[1]), row.body) for row in reversed(rows)]
+    mixed = (_Row((crc32(repr(row.key).encode()), row.key[1]), row.body) for row in rows)
+    return sorted(mixed, key=_row_key)
 
 
 def _newest(rows: Sequence[_Row], start: int, stop: int) -> Iterator[_Row]:

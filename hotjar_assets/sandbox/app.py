@@ -1,12 +1,13 @@
-"""The sandbox's HTTP interface: the Hotjar API v1, with faults.
+"""The sandbox's HTTP interface: Hotjar's API and export and Contentsquare's API, with faults.
 
 Here is decided what a request is answered with. The data is in `account`, what faults do in
 `spoiling`, the socket and the thread in `server`, and the endpoints that change the sandbox in
 `control`.
 
 Source: https://help.hotjar.com/hc/en-us/articles/36820005914001-Hotjar-API-Reference (read on
-2026-11-20). Where it is silent, the sandbox chooses: the default `limit` is 20, a 429 carries
-Retry-After, and a user lookup is answered with an empty object.
+2026-11-20) and docs.contentsquare.com /en/api/responses/ (read on the same day). Where they are
+silent, the sandbox chooses: the default `limit` is 20, a 429 carries Retry-After, a user lookup is
+answered with an empty object, and Contentsquare's token answer names the server as `endpoint`.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import secrets
 import threading
 from collections import deque
 from dataclasses import replace
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -23,10 +25,12 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from hotjar_assets.sandbox.account import PageSlice, SandboxAccount, decode
+from hotjar_assets.sandbox.account import PageSlice, SandboxAccount, decode, encode
 from hotjar_assets.sandbox.constants import SANDBOX_HEADER
+from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.control import control_routes
-from hotjar_assets.sandbox.faults import Fault, Faults, Target
+from hotjar_assets.sandbox.faults import Fault, Faults, PathKind, Platform, Target
+from hotjar_assets.sandbox.insights import Downloads, export_file, wide_csv
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.spoiling import answer_instead, spoil_answer, spoil_page
 from hotjar_assets.sandbox.wire import (
@@ -46,7 +50,9 @@ from hotjar_assets.sandbox.wire import (
 
 _MARK = (SANDBOX_HEADER.lower().encode(), b"1")
 _WINDOW_SECONDS = 60.0
-_POSTED = frozenset({"token", "user_lookup"})
+_POSTED = frozenset({"token", "login", "user_lookup"})
+_OPEN: frozenset[PathKind] = frozenset({"token", "login", "download"})
+_INSIGHTS: frozenset[PathKind] = frozenset({"polls", "poll", "questions", "export"})
 _LISTED = frozenset({"surveys", "responses"})
 
 
@@ -60,13 +66,23 @@ class SandboxApp:
         faults: Faults,
         requests: RequestLog,
         settings: ServerSettings,
+        downloads_url: str,
     ) -> None:
-        """Serve `account`, going wrong as `faults` says and noting what comes in."""
+        """Serve `account`, going wrong as `faults` says and noting what comes in.
+
+        What is exported is handed out at `downloads_url` alone, an address of its own.
+        """
         self.account = account
+        self._shown: dict[Platform, SandboxAccount | ContentsquareAccount] = {
+            "hotjar": account,
+            "contentsquare": ContentsquareAccount(account),
+        }
         self.faults = faults
         self.requests = requests
         self._settings = settings
         self._tokens = _Tokens(settings)
+        self._sessions = _Tokens(settings)
+        self._downloads = Downloads(downloads_url)
         self._rate_limit = _RateLimit(settings)
         self._second_cursors: dict[str, str] = {}
         control = control_routes(
@@ -87,8 +103,9 @@ class SandboxApp:
         await self._starlette(scope, receive, send_marked)
 
     def expire_tokens(self) -> None:
-        """Make every token issued so far invalid."""
+        """Make every token and session issued so far invalid."""
         self._tokens.expire()
+        self._sessions.expire()
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = parse_request(scope, await _read_body(receive))
@@ -152,29 +169,46 @@ class SandboxApp:
             return error_answer(404)
         if request.method != ("POST" if target.path in _POSTED else "GET"):
             return error_answer(405)
-        if target.path == "token":
+        if (target.path == "download") != (request.headers.get("host") == self._downloads.host):
+            return error_answer(404)
+        if target.path in _OPEN:
             return None
-        if not self._tokens.is_good(request.headers.get("authorization")):
+        if not self._is_authorized(request, target):
             return error_answer(401)
         if target.path == "user_lookup":
             return None if self.account.plan_allows_user_lookup else error_answer(403)
-        if not self.account.plan_allows_export:
+        if target.path not in _INSIGHTS and not self.account.plan_allows_export:
             return error_answer(403)
-        return None if self._is_known(target.site_id, target.survey_id) else error_answer(404)
+        return None if self._is_known(target) else error_answer(404)
 
-    def _is_known(self, site_id: str | None, survey_id: str | None) -> bool:
-        if survey_id is None:
-            return self.account.has_site(site_id or "")
-        return self.account.has_survey(site_id or "", survey_id)
+    def _is_authorized(self, request: ReceivedRequest, target: Target) -> bool:
+        if target.path in _INSIGHTS:
+            return self._sessions.is_good("hotjar", request.headers.get("x-acc", ""))
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self._tokens.is_good(target.platform, token)
+
+    def _is_known(self, wanted: Target | PageRequest) -> bool:
+        shown, site_id = self._shown[wanted.platform], wanted.site_id or ""
+        if wanted.survey_id is None:
+            return shown.has_site(site_id)
+        return shown.has_survey(site_id, wanted.survey_id)
 
     def _api_answer(self, request: ReceivedRequest, target: Target) -> Answer:
         if target.path == "token":
             return self._token(request)
         if target.path == "user_lookup":
             return self._user_lookup(request)
-        return Answer(200, self.account.survey_body(target.survey_id or ""))
+        if target.path == "login":
+            return self._login(request)
+        if target.path == "download":
+            return self._downloads.answer(request)
+        if target.path in _INSIGHTS:
+            return self._insights_answer(request, target)
+        return Answer(200, self._shown[target.platform].survey_body(target.survey_id or ""))
 
     def _token(self, request: ReceivedRequest) -> Answer:
+        if request.media_type == "application/json":
+            return self._project_token(request)
         if request.media_type != "application/x-www-form-urlencoded":
             return oauth_error(400, "invalid_request", "The body must be form-encoded.")
         if request.form.get("grant_type") != "client_credentials":
@@ -184,11 +218,67 @@ class SandboxApp:
             return oauth_error(401, "invalid_client", "Unknown client, or wrong secret.")
         return json_answer(
             {
-                "access_token": self._tokens.issue(),
+                "access_token": self._tokens.issue("hotjar"),
                 "token_type": "Bearer",
                 "expires_in": int(self._settings.token_lifetime_seconds),
             }
         )
+
+    def _project_token(self, request: ReceivedRequest) -> Answer:
+        """Answer Contentsquare's token call."""
+        try:
+            login = msgspec.json.decode(request.body, type=_ProjectLogin)
+        except (ValueError, msgspec.MsgspecError) as error:
+            return oauth_error(400, "invalid_request", str(error))
+        if login.grant_type != "client_credentials":
+            return oauth_error(400, "unsupported_grant_type", "Use client_credentials.")
+        if login.scope != "surveys":
+            return oauth_error(400, "invalid_scope", "The scope is surveys.")
+        credentials = (login.client_id, login.client_secret)
+        if credentials != (self._settings.client_id, self._settings.client_secret):
+            return oauth_error(401, "invalid_client", "Unknown client, or wrong secret.")
+        if login.project_id and not self._shown["contentsquare"].has_site(login.project_id):
+            return oauth_error(403, "access_denied", "Not a project of this client.")
+        return json_answer(
+            {
+                "access_token": self._tokens.issue("contentsquare"),
+                "token_type": "Bearer",
+                "expires_in": int(self._settings.token_lifetime_seconds),
+                "scope": login.scope,
+                "endpoint": self._settings.endpoint or f"http://{request.headers['host']}",
+            }
+        )
+
+    def _login(self, request: ReceivedRequest) -> Answer:
+        try:
+            login = msgspec.json.decode(request.body, type=_Login)
+        except (ValueError, msgspec.MsgspecError) as error:
+            return error_answer(400, message=str(error))
+        credentials = (login.action, login.email, login.password)
+        if credentials != ("login", self._settings.email, self._settings.password):
+            return error_answer(401)
+        cookie = f"ACC={self._sessions.issue('hotjar')}; Path=/; HttpOnly"
+        return Answer(200, encode({"success": True}), headers={"Set-Cookie": cookie})
+
+    def _insights_answer(self, request: ReceivedRequest, target: Target) -> Answer:
+        site_id, survey_id = target.site_id or "", target.survey_id or ""
+        if target.path == "polls":
+            return json_answer(self.account.surveys(site_id, with_questions=False))
+        survey = self.account.survey(survey_id)
+        if target.path == "questions":
+            return json_answer({"questions": survey["questions"]})
+        if target.path == "poll":
+            return json_answer({"poll": survey})
+        try:
+            query = msgspec.json.decode(request.query.get("survey_query", ""), type=_SurveyQuery)
+        except msgspec.MsgspecError as error:
+            return error_answer(400, message=str(error))
+        if (request.query.get("format"), request.query.get("async_export")) != ("csv", "false"):
+            return error_answer(400, message="Only format=csv and async_export=false are known.")
+        numbered = self.account.numbered_responses(survey_id)
+        text = wide_csv(survey, numbered if query.sort_by == "-index" else numbered[::-1])
+        url = self._downloads.add(export_file(text, self._settings.export_format))
+        return json_answer({"download_url": url})
 
     def _user_lookup(self, request: ReceivedRequest) -> Answer:
         if unquote(request.path.split("/")[3]) != self.account.organization_id:
@@ -209,18 +299,20 @@ class SandboxApp:
 
     def _page(self, request: PageRequest, *, step_back: int = 0) -> PageSlice | None:
         """Read the page, or return None when the site or survey is not there."""
-        if not self._is_known(request.site_id, request.survey_id):
+        if not self._is_known(request):
             return None
+        shown = self._shown[request.platform]
         try:
             if request.survey_id is not None:
-                return self.account.response_page(
+                return shown.response_page(
                     request.survey_id,
                     request.cursor.position,
                     request.limit,
                     paging=self._settings.paging,
+                    order=self._settings.order,
                     step_back=step_back,
                 )
-            return self.account.survey_page(
+            return shown.survey_page(
                 request.site_id,
                 request.cursor.position,
                 request.limit,
@@ -246,10 +338,32 @@ class SandboxApp:
         return spoil_page(fault, request, page.rows, next_cursor, second_cursor=second_cursor)
 
 
+class _ProjectLogin(msgspec.Struct):
+    client_id: str
+    client_secret: str
+    grant_type: str
+    scope: str
+    project_id: str | None = None
+
+
 class _UserLookup(msgspec.Struct):
     data_subject_email: str | None = None
     data_subject_site_id_to_user_id_map: dict[str, str] | None = None
     delete_all_hits: bool = False
+
+
+class _Login(msgspec.Struct):
+    action: str
+    email: str
+    password: str
+    remember: bool
+
+
+class _SurveyQuery(msgspec.Struct):
+    """What its clauses look like is not public, so they are taken and leave nothing out."""
+
+    sort_by: Literal["-index", "index"]
+    clauses: list[Any]
 
 
 class _Tokens:
@@ -258,20 +372,19 @@ class _Tokens:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._good_until: dict[str, float] = {}
+        self._good_until: dict[tuple[Platform, str], float] = {}
 
-    def issue(self) -> str:
+    def issue(self, platform: Platform) -> str:
         token = f"sandbox-token-{secrets.token_hex(16)}"
         good_until = self._settings.monotonic() + self._settings.token_lifetime_seconds
         with self._lock:
-            self._good_until[token] = good_until
+            self._good_until[platform, token] = good_until
         return token
 
-    def is_good(self, authorization: str | None) -> bool:
-        scheme, _, token = (authorization or "").partition(" ")
+    def is_good(self, platform: Platform, token: str) -> bool:
         with self._lock:
-            good_until = self._good_until.get(token, -math.inf)
-        return scheme.lower() == "bearer" and self._settings.monotonic() < good_until
+            good_until = self._good_until.get((platform, token), -math.inf)
+        return self._settings.monotonic() < good_until
 
     def expire(self) -> None:
         with self._lock:

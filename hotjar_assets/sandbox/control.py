@@ -39,7 +39,7 @@ from hotjar_assets.sandbox.faults import Fault, Faults
 from hotjar_assets.sandbox.wire import RequestLog
 
 _Json = dict[str, Any]
-_SECRETS = frozenset({"authorization", "client_secret"})
+_SECRETS = frozenset({"authorization", "client_secret", "x-acc"})
 
 
 def control_routes(

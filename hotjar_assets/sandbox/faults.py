@@ -10,7 +10,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-PathKind = Literal["token", "surveys", "survey", "responses", "user_lookup", "any"]
+Platform = Literal["hotjar", "contentsquare"]
+PathKind = Literal[
+    "token",
+    "surveys",
+    "survey",
+    "responses",
+    "user_lookup",
+    "login",
+    "polls",
+    "poll",
+    "questions",
+    "export",
+    "download",
+    "any",
+]
 FaultKind = Literal[
     "400",
     "401",
@@ -28,6 +42,7 @@ FaultKind = Literal[
     "cut",
     "cycle_cursor",
     "disconnect",
+    "download_url_missing",
     "duplicate_rows",
     "empty_page",
     "html",
@@ -42,6 +57,8 @@ FaultKind = Literal[
     "results_missing",
     "results_null",
     "slow",
+    "sso",
+    "two_factor",
     "unsorted",
 ]
 
@@ -64,6 +81,11 @@ LIST_KINDS: frozenset[str] = frozenset(
 
 _END_KINDS: frozenset[str] = frozenset({"cursor_absent", "cursor_empty"})
 _FIRST_PAGE: dict[str, int] = {"repeat_cursor": 2, "overlap": 2, "cycle_cursor": 3}
+_ONLY_PATH: dict[str, PathKind] = {
+    "download_url_missing": "export",
+    "sso": "login",
+    "two_factor": "login",
+}
 _REQUIRED: dict[str, str] = {
     "mutate_rows": "transform",
     "redirect_other_host": "location",
@@ -76,11 +98,12 @@ class Target:
 
     Attributes:
         path: The kind of path; "any" for a path the API does not have.
-        site_id: The site in the path.
+        site_id: The site in the path, or the project.
         survey_id: The survey in the path.
         page: The page's number within its walk, from 1; None where there are no pages.
         is_last: Whether the listing ends with this page.
         is_redirected: Whether a redirect of the sandbox led here.
+        platform: Whose API the path is of.
     """
 
     path: PathKind
@@ -89,6 +112,7 @@ class Target:
     page: int | None = None
     is_last: bool = False
     is_redirected: bool = False
+    platform: Platform = "hotjar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +138,8 @@ class Fault:
         "overlap": from page 2 on, a page begins with the last `rows` rows of the one before.
         "duplicate_rows": every row twice. "unsorted": the rows of a page shuffled.
         "mutate_rows": the rows of a page are what `transform` makes of them (in-process only).
+        "sso", "two_factor": a login is answered with what else it would take, and no session.
+        "download_url_missing": an export is answered without its `download_url`.
 
     Attributes:
         kind: What goes wrong.
@@ -165,6 +191,9 @@ class Fault:
             raise ValueError(message)
         if self.kind in LIST_KINDS and self.path not in {"surveys", "responses", "any"}:
             message = f"fault {self.kind!r} hits listings, not path {self.path!r}"
+            raise ValueError(message)
+        if self.path != _ONLY_PATH.get(self.kind, self.path):
+            message = f"fault {self.kind!r} hits path {_ONLY_PATH[self.kind]!r} alone"
             raise ValueError(message)
         if self.page is not None and self.page < _FIRST_PAGE.get(self.kind, 1):
             message = f"fault {self.kind!r} cannot hit page {self.page}"

@@ -14,13 +14,24 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from hotjar_assets.sandbox.account import DEFAULT_CLOCK, DEFAULT_SEED, Paging, SandboxAccount
+from hotjar_assets.sandbox.account import (
+    DEFAULT_CLOCK,
+    DEFAULT_SEED,
+    Order,
+    Paging,
+    SandboxAccount,
+)
 from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,
+    SANDBOX_EMAIL,
+    SANDBOX_PASSWORD,
+    SANDBOX_PROJECT_ID,
     SANDBOX_SITE_ID,
 )
+from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.faults import Faults
+from hotjar_assets.sandbox.insights import ExportFormat
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import ReceivedRequest, RequestLog
 
@@ -40,6 +51,7 @@ class SandboxServer:
 
     Attributes:
         account: The data served; change it while the server runs.
+        contentsquare: The same data as Contentsquare shows it.
         faults: What goes wrong; change it while the server runs.
     """
 
@@ -54,7 +66,10 @@ class SandboxServer:
         latency_seconds: float = 0.0,
         requests_per_minute: int | None = None,
         paging: Paging = "keyset",
+        order: Order = "newest_first",
+        endpoint: str | None = None,
         token_lifetime_seconds: float = 3600,
+        export_format: ExportFormat = "zip",
         allow_remote: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,7 +84,10 @@ class SandboxServer:
             latency_seconds: How long every answer takes at least.
             requests_per_minute: Beyond this many in any minute, answer 429; None for no limit.
             paging: How cursors work: "keyset" stays right while rows come and go, "offset" not.
+            order: In which order responses come.
+            endpoint: The base URL that Contentsquare's token answer names; the server's when None.
             token_lifetime_seconds: How long a token is good.
+            export_format: What an export is downloaded as: "zip" or "csv".
             allow_remote: Listen on an address that other machines reach.
             monotonic: The clock of tokens and of the rate limit, in seconds.
 
@@ -83,9 +101,11 @@ class SandboxServer:
             )
             raise ValueError(message)
         self.account = SandboxAccount() if account is None else account
+        self.contentsquare = ContentsquareAccount(self.account)
         self.faults = Faults()
         self._host = host
         self._port = port
+        self._downloads_port = 0
         self._log = RequestLog()
         self._settings = ServerSettings(
             client_id=client_id,
@@ -93,7 +113,10 @@ class SandboxServer:
             latency_seconds=latency_seconds,
             requests_per_minute=requests_per_minute,
             paging=paging,
+            order=order,
+            endpoint=endpoint,
             token_lifetime_seconds=token_lifetime_seconds,
+            export_format=export_format,
             monotonic=monotonic,
         )
         self._app: SandboxApp | None = None
@@ -123,8 +146,11 @@ class SandboxServer:
         if not self._port:
             message = "the sandbox has no address before it was started"
             raise RuntimeError(message)
+        return self._url(self._port)
+
+    def _url(self, port: int) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"http://{host}:{port}"
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -151,13 +177,23 @@ class SandboxServer:
         from hotjar_assets.sandbox.app import SandboxApp  # noqa: PLC0415 - the web framework
         from hotjar_assets.sandbox.serving import ServerThread  # noqa: PLC0415 - the web framework
 
-        if self._app is None:
-            self._app = SandboxApp(
-                self.account, faults=self.faults, requests=self._log, settings=self._settings
-            )
         sock = _listen(self._host, self._port)
         self._port = sock.getsockname()[1]
-        self._thread = ServerThread(self._app, sock)
+        try:
+            downloads = _listen(self._host, self._downloads_port)
+        except OSError:
+            sock.close()
+            raise
+        self._downloads_port = downloads.getsockname()[1]
+        if self._app is None:
+            self._app = SandboxApp(
+                self.account,
+                faults=self.faults,
+                requests=self._log,
+                settings=self._settings,
+                downloads_url=self._url(self._downloads_port),
+            )
+        self._thread = ServerThread(self._app, [sock, downloads])
 
     def stop(self) -> None:
         """Close all connections and end the thread; does nothing when it is not running."""
@@ -215,7 +251,9 @@ def run(
         with server:
             echo(
                 f"Sandbox at {server.url} (client id {SANDBOX_CLIENT_ID}, client secret "
-                f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}); Ctrl+C stops it"
+                f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}, or project "
+                f"{SANDBOX_PROJECT_ID} of Contentsquare; for the export: e-mail "
+                f"{SANDBOX_EMAIL}, password {SANDBOX_PASSWORD}); Ctrl+C stops it"
             )
             # A wait without end would not notice a signal on every platform.
             while not stopped.wait(0.5):

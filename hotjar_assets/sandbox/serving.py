@@ -60,9 +60,9 @@ class _Server(uvicorn.Server):
 
 
 class ServerThread:
-    """The server on a bound socket, in a thread of its own."""
+    """The server on bound sockets, in a thread of its own."""
 
-    def __init__(self, app: SandboxApp, sock: socket.socket) -> None:
+    def __init__(self, app: SandboxApp, sockets: list[socket.socket]) -> None:
         """Start serving; returns when requests are answered."""
         config = uvicorn.Config(
             app,
@@ -78,7 +78,7 @@ class ServerThread:
         )
         self._server = _Server(config)
         self._thread = threading.Thread(
-            target=self._server.run, args=([sock],), name="hotjar-sandbox", daemon=True
+            target=self._server.run, args=(sockets,), name="hotjar-sandbox", daemon=True
         )
         self._thread.start()
         if not self._server.ready.wait(timeout=10):

@@ -13,10 +13,11 @@ from hotjar_assets.sandbox.wire import (
     ReceivedRequest,
     envelope,
     error_answer,
+    json_answer,
 )
 
 
-def answer_instead(  # noqa: PLR0911 - one line a kind
+def answer_instead(  # noqa: C901, PLR0911 - one line a kind
     fault: Fault, request: ReceivedRequest
 ) -> Answer | None:
     """Return the answer of a fault that needs no data, or None for the other faults."""
@@ -38,6 +39,12 @@ def answer_instead(  # noqa: PLR0911 - one line a kind
             return Answer(307, b"", headers={"Location": f"{request.path}?{query}"})
         case "redirect_other_host":
             return Answer(307, b"", headers={"Location": fault.location or ""})
+        case "sso":
+            return json_answer({"success": False, "sso_required": True})
+        case "two_factor":
+            return json_answer({"success": False, "status": "two_factor_required"})
+        case "download_url_missing":
+            return json_answer({"status": "queued"})
     return None
 
 

@@ -6,14 +6,14 @@ No decision about what to answer is made here (see `app`), and no web framework 
 import base64
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
 from hotjar_assets.sandbox.account import Position, encode
-from hotjar_assets.sandbox.faults import Target
+from hotjar_assets.sandbox.faults import Platform, Target
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -145,7 +145,8 @@ class PageRequest:
     """A well-formed request for a page of a listing.
 
     Attributes:
-        site_id: The site asked for.
+        platform: Whose API is spoken.
+        site_id: The site asked for, or the project.
         survey_id: The survey whose responses are asked for; None for the list of surveys.
         cursor_text: The cursor as it came in.
         cursor: What it says; that of the first page if none came in.
@@ -153,6 +154,7 @@ class PageRequest:
         with_questions: Whether surveys come with their questions.
     """
 
+    platform: Platform
     site_id: str
     survey_id: str | None
     cursor_text: str | None
@@ -183,19 +185,48 @@ def parse_request(scope: Mapping[str, Any], body: bytes) -> ReceivedRequest:
 
 def parse_target(request: ReceivedRequest) -> Target:
     """Return what the request asks for, by its path."""
-    is_redirected = REDIRECTED in request.query
-    match [unquote(part) for part in request.path.split("/")]:
+    parts = [unquote(part) for part in request.path.split("/")]
+    target = Target("any")
+    match parts:
         case ["", "v1", "oauth", "token"]:
-            return Target("token", is_redirected=is_redirected)
-        case ["", "v1", "sites", site_id, "surveys"]:
-            return Target("surveys", site_id, is_redirected=is_redirected)
-        case ["", "v1", "sites", site_id, "surveys", survey_id]:
-            return Target("survey", site_id, survey_id, is_redirected=is_redirected)
-        case ["", "v1", "sites", site_id, "surveys", survey_id, "responses"]:
-            return Target("responses", site_id, survey_id, is_redirected=is_redirected)
+            target = Target("token")
+        case ["", "v1", "sites", site_id, *below]:
+            target = _parse_surveys(site_id, below)
+        case ["", "v1", "public", "projects", project_id, *below]:
+            target = replace(_parse_surveys(project_id, below), platform="contentsquare")
         case ["", "v1", "organizations", _, "user-lookup"]:
-            return Target("user_lookup", is_redirected=is_redirected)
-    return Target("any", is_redirected=is_redirected)
+            target = Target("user_lookup")
+        case _:
+            target = _insights_target(parts)
+    return replace(target, is_redirected=REDIRECTED in request.query)
+
+
+def _parse_surveys(site_id: str, below: list[str]) -> Target:
+    match below:
+        case ["surveys"]:
+            return Target("surveys", site_id)
+        case ["surveys", survey_id]:
+            return Target("survey", site_id, survey_id)
+        case ["surveys", survey_id, "responses"]:
+            return Target("responses", site_id, survey_id)
+    return Target("any")
+
+
+def _insights_target(parts: list[str]) -> Target:  # noqa: PLR0911 - one line a path
+    match parts:
+        case ["", "api", "v2", "users"]:
+            return Target("login")
+        case ["", "api", "v1", "sites", site_id, "surveys"]:
+            return Target("polls", site_id)
+        case ["", "api", "v1", "sites", site_id, "polls", survey_id]:
+            return Target("poll", site_id, survey_id)
+        case ["", "api", "v1", "sites", site_id, "polls", survey_id, "questions"]:
+            return Target("questions", site_id, survey_id)
+        case ["", "api", "ask", "v3", "sites", site_id, "polls", survey_id, "responses", "export"]:
+            return Target("export", site_id, survey_id)
+        case ["", "exports", _]:
+            return Target("download")
+    return Target("any")
 
 
 def parse_page_request(request: ReceivedRequest, target: Target) -> PageRequest:
@@ -220,6 +251,7 @@ def parse_page_request(request: ReceivedRequest, target: Target) -> PageRequest:
         else Cursor.from_text(cursor_text, listing=listing)
     )
     return PageRequest(
+        platform=target.platform,
         site_id=target.site_id or "",
         survey_id=target.survey_id,
         cursor_text=cursor_text,

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import duckdb
 
-from hotjar_assets.api.records import encode_lines
-from hotjar_assets.config import PiiMode, make_database_folder
+from hotjar_assets.api.records import Question, encode_lines
+from hotjar_assets.config import PiiMode, Source, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import ReadT
@@ -110,13 +110,13 @@ class Warehouse:
         with spool_folder(self.path.absolute()) as folder:
             yield folder
 
-    def check(self, account: str) -> None:
+    def check(self, account: str, source: str | None = None) -> None:
         """Make the tables if they are missing, as the first sync would.
 
         Raises:
-            HotjarStoreError: The file cannot be written, or is of another account.
+            HotjarStoreError: The file cannot be written, or is of another account or source.
         """
-        with self._writing(account):
+        with self._writing(account, source):
             pass
 
     def adopt(self, privacy: Privacy, *, rewrite: bool) -> None:
@@ -167,47 +167,64 @@ class Warehouse:
             surveys = rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT survey_id, site_id, deleted_at IS NOT NULL, list_transform(list_filter("
-                "questions, lambda q: q.type = 'email'), lambda q: q.question_id) FROM {table} "
+                "SELECT survey_id, site_id, platform, deleted_at IS NOT NULL, "
+                "list_transform(list_filter(questions, lambda q: q.type = 'email'), "
+                "lambda q: q.question_id) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
                 ids=list(survey_ids),
             )
             watermarks = rows_if_any(
                 connection,
                 SURVEY_RESPONSES,
-                "SELECT survey_id, epoch_us(max(created_at)) FROM {table} "
+                "SELECT survey_id, platform, epoch_us(max(created_at)) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
                 "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND $now "
-                "GROUP BY survey_id",
+                "GROUP BY survey_id, platform ORDER BY 3",
                 ids=list(survey_ids),
                 now=datetime.now(UTC),
             )
             unsettled = rows_if_any(connection, UNSETTLED, "SELECT survey_id FROM {table}")
             self._file_id_of_states = _file_id(connection)
         states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
-        for survey_id, site_id, removed, email_questions in surveys:
+        for survey_id, site_id, platform, removed, email_questions in surveys:
             states[survey_id] = SurveyState(
                 survey_id,
                 site_id=site_id,
+                platform=platform,
                 removed=removed,
                 email_questions=frozenset(email_questions or ()),
             )
-        for survey_id, microseconds in watermarks:
+        for survey_id, platform, microseconds in watermarks:
             watermark = _EPOCH + timedelta(microseconds=microseconds)
-            states[survey_id] = replace(states[survey_id], watermark=watermark)
+            if states[survey_id].platform in {None, platform}:
+                states[survey_id] = replace(states[survey_id], watermark=watermark)
         for (survey_id,) in unsettled:
             if survey_id in states:
                 states[survey_id] = replace(states[survey_id], unsettled=True)
         return states
 
-    def known_surveys(self) -> dict[str, set[str]]:
-        """Map each site to the ids of its surveys that are not marked as deleted."""
+    def questions(self, survey_id: str) -> list[Question] | None:
+        """List a survey's questions, id and text, in order; None if none are known."""
+        with self._database.reading() as connection:
+            rows = rows_if_any(
+                connection,
+                SURVEYS,
+                "SELECT q.question_id, q.text FROM (SELECT unnest(questions) AS q FROM {table} "
+                "WHERE survey_id = $survey_id) ORDER BY q.position",
+                survey_id=survey_id,
+            )
+        return [Question(id=question_id, text=text) for question_id, text in rows] or None
+
+    def known_surveys(self, platform: str) -> dict[str, set[str]]:
+        """Map each site of a platform to the ids of its surveys that are not marked as deleted."""
         known: dict[str, set[str]] = {}
         with self._database.reading() as connection:
             rows = rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT site_id, survey_id FROM {table} WHERE deleted_at IS NULL",
+                "SELECT site_id, survey_id FROM {table} "
+                "WHERE deleted_at IS NULL AND platform = $platform",
+                platform=platform,
             )
         for site_id, survey_id in rows:
             known.setdefault(site_id, set()).add(survey_id)
@@ -216,10 +233,13 @@ class Warehouse:
     def merge_surveys(self, listing: SurveyListing) -> Figures:
         """Upsert a complete listing and mark the surveys of its sites that it no longer has.
 
+        A site of another platform may have the same id: its surveys are left alone.
+
         Raises:
             HotjarStoreError: Nothing was changed.
         """
-        with self.spool() as folder, self._writing(listing.account) as connection:
+        writing = self._writing(listing.account, listing.source)
+        with self.spool() as folder, writing as connection:
             file = folder / "surveys.jsonl"
             lines = encode_lines(listing.surveys)
             file.write_bytes(lines)
@@ -230,10 +250,12 @@ class Warehouse:
                 """UPDATE {table} SET synced_at = $now, deleted_at = CASE
                      WHEN survey_id IN (SELECT unnest($listed::VARCHAR[])) THEN NULL
                      ELSE coalesce(deleted_at, $now) END
-                   WHERE site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
+                   WHERE platform = $platform
+                     AND site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
                      OR survey_id IN (SELECT unnest($listed::VARCHAR[])))""",
                 listed=[str(survey.id) for survey in listing.surveys],
                 sites=list(listing.site_ids),
+                platform=listing.platform,
             )
             rows, deleted = merge.one(
                 "SELECT count(*), count(*) FILTER (deleted_at = $now) FROM {table}"
@@ -331,8 +353,10 @@ class Warehouse:
     def _commit_group(
         self, reads: Sequence[SurveyRead], *, purge: bool, memory_limit: str
     ) -> dict[str, Figures]:
-        account = next((read.account for read in reads if read.account), None)
-        with self._writing(account, memory_limit=memory_limit) as connection:
+        account, source = next(
+            ((read.account, read.source) for read in reads if read.account), (None, None)
+        )
+        with self._writing(account, source, memory_limit=memory_limit) as connection:
             if self._file_id_of_states not in {None, _file_id(connection)}:
                 raise HotjarStoreError(
                     f"{self.path} is not the file it was when the sync began, and what was read "
@@ -348,7 +372,8 @@ class Warehouse:
             merge = ResponseMerge(connection)
             survey_ids = [read.survey_id for read in reads]
             before = merge.counts(survey_ids)
-            merge.begin([read for read in reads if read.pages or read.is_removed], before)
+            telling = [read for read in reads if read.pages or read.is_removed]
+            merge.begin([read for read in telling if not read.is_filtered], before)
             for chunk in chunks(segment for read in reads for segment in read.segments):
                 merge.rows(chunk)
             purged = merge.purge() if purge else {}
@@ -356,7 +381,7 @@ class Warehouse:
             after = merge.counts(survey_ids)
             deleted = merge.counts(survey_ids, "deleted_at = $now")
             vanished = merge.vanished()
-            merge.note_unsettled([read for read in reads if read.overlapped])
+            merge.note_unsettled([read for read in reads if read.unsettles])
             return {
                 key: Figures(
                     rows=after.get(key, 0),
@@ -371,11 +396,11 @@ class Warehouse:
 
     @contextmanager
     def _writing(
-        self, account: str | None, *, memory_limit: str = ""
+        self, account: str | None, source: str | None = None, *, memory_limit: str = ""
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a transaction on a file that is of this account (None: of whichever it is)."""
+        """Open a transaction on a file of this account and source (None: of whichever it is)."""
         with self._database.transaction(memory_limit=memory_limit) as connection:
-            _prepare(connection, self.path, account)
+            _prepare(connection, self.path, account, source)
             yield connection
 
 
@@ -406,8 +431,10 @@ def _file_id(connection: duckdb.DuckDBPyConnection | None) -> str | None:
     return next((value for (value,) in rows_if_any(connection, META, sql)), None)
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection, path: Path, account: str | None) -> None:
-    """Make or extend the tables, and refuse a file of another account or a newer release."""
+def _prepare(
+    connection: duckdb.DuckDBPyConnection, path: Path, account: str | None, source: str | None
+) -> None:
+    """Make or extend the tables; refuse a file of another account, source or newer release."""
     create_schema(connection, SCHEMA)
     there = tables_of(connection, SCHEMA)
     for table in (META, SURVEYS, SURVEY_RESPONSES, FORGOTTEN, UNSETTLED):
@@ -422,7 +449,20 @@ def _prepare(connection: duckdb.DuckDBPyConnection, path: Path, account: str | N
             f"{path} holds the data of a {known['account']} account and these answers come from a "
             f"{account} one; set HOTJAR_DATABASE to another file (nothing was changed)"
         )
-    facts = {"schema_version": SCHEMA_VERSION, "account": account, "file_id": uuid4().hex}
+    # A file that notes its account and no source is older than the other sources.
+    known_source = known.get("source", Source.API.value if "account" in known else source)
+    if source and known_source != source:
+        raise HotjarStoreError(
+            f"{path} was filled with HOTJAR_SOURCE={known_source} and these rows are of {source}, "
+            "which numbers responses in its own way, so that each would stand there twice; set "
+            "HOTJAR_DATABASE to another file (nothing was changed)"
+        )
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        "account": account,
+        "source": source,
+        "file_id": uuid4().hex,
+    }
     for name, value in facts.items():
         if value and name not in known:
             connection.execute(f"INSERT INTO {meta} VALUES (?, ?)", [name, value])

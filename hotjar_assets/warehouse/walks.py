@@ -40,10 +40,12 @@ class ResponseMerge(Merge):
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
+            "unnest($platforms::VARCHAR[]) AS platform, "
             "unnest($tells::BOOLEAN[]) AS tells_deleted, unnest($settles::BOOLEAN[]) AS settles, "
             "unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
             "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
             ids=[read.survey_id for read in reads],
+            platforms=[read.platform for read in reads],
             tells=[read.tells_deleted or read.is_removed for read in reads],
             settles=[read.settles or read.is_removed for read in reads],
             before=[read.survey_id in before for read in reads],
@@ -73,13 +75,14 @@ class ResponseMerge(Merge):
         counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
         return dict(self.execute(counts).fetchall())
 
-    def note_unsettled(self, overlapped: Sequence[SurveyRead]) -> None:
-        """Keep in mind, until a walk settles it, the surveys whose pages shifted under a walk."""
+    def note_unsettled(self, unsettling: Sequence[SurveyRead]) -> None:
+        """Keep in mind, until a walk settles it, the surveys whose watermark cannot be trusted."""
         self.execute(
             f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
-            "WHERE NOT w.settles AND (w.survey_id IN (SELECT unnest($overlapped::VARCHAR[])) "
+            "WHERE NOT w.settles AND w.survey_id NOT IN (SELECT survey_id FROM {unsettled}) "
+            "AND (w.survey_id IN (SELECT unnest($unsettling::VARCHAR[])) "
             f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
-            overlapped=[read.survey_id for read in overlapped],
+            unsettling=[read.survey_id for read in unsettling],
         )
         self.execute(
             "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE settles)"
@@ -89,7 +92,8 @@ class ResponseMerge(Merge):
     def _unseen(self) -> str:
         """SQL for a row `t` that was there when the walk `w` began, in its range, and not met."""
         return (
-            "t.survey_id = w.survey_id AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
+            "t.survey_id = w.survey_id AND t.platform = w.platform "
+            "AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
             "AND (w.floor IS NULL OR t.created_at >= w.floor) "
             "AND (w.oldest_at IS NULL OR t.created_at > w.oldest_at) "
             f"AND NOT EXISTS (FROM seen i WHERE {self._names['same_key']})"

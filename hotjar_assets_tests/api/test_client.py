@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hotjar_assets.api.client import SANDBOX_HEADER
+from hotjar_assets.api.source import SANDBOX_HEADER
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
     HotjarNotFoundError,

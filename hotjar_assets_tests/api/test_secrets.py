@@ -138,7 +138,7 @@ def test_cursor_is_no_part_of_a_message(client, api):
         Login("/v1/oauth/token", json={"client_secret": CLIENT_SECRET}),
         LoginAnswer({"access_token": TOKEN}, {"session": TOKEN}),
         Credentials({"Authorization": TOKEN}, {"key": TOKEN}),
-        HOTJAR.auth(CLIENT_ID, CLIENT_SECRET, time.monotonic),
+        HOTJAR.auth(CLIENT_ID, CLIENT_SECRET, (SITE_ID,), time.monotonic),
     ],
     ids=["form", "json", "login answer", "credentials", "auth"],
 )

@@ -19,6 +19,7 @@ import pytest
 from pydantic import PrivateAttr
 
 from hotjar_assets.api.client import HotjarClient
+from hotjar_assets.api.source import SurveySource
 from hotjar_assets.defs.partitions import add_surveys
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.runs import Outcome, run_sync
@@ -50,10 +51,10 @@ class PatientHotjar(HotjarResource):
 
     _waits: list[float] = PrivateAttr(default_factory=list)
 
-    def client(self) -> HotjarClient:
+    def client(self) -> SurveySource:
         if self._client is None:
             settings = self.settings
-            self._client = HotjarClient(
+            self._client = client = HotjarClient(
                 settings.api_url,
                 client_id=str(settings.client_id),
                 client_secret=str(settings.client_secret),
@@ -61,7 +62,7 @@ class PatientHotjar(HotjarResource):
                 requests_per_minute=settings.requests_per_minute,
                 sleep=self._waits.append,
             )
-            self._opened.callback(self._client.close)
+            self._opened.callback(client.close)
         return self._client
 
 

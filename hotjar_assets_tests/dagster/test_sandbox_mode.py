@@ -6,6 +6,7 @@ import pytest
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START
+from hotjar_assets.defs.sensors import new_surveys_sensor
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.warehouse import Warehouse
 from hotjar_assets_tests.dagster.model import (
@@ -50,6 +51,21 @@ def test_sandbox_mode_needs_no_account_and_says_sandbox_everywhere(sandbox, capl
     assert "using the built-in sandbox account at http://127.0.0.1:" in caplog.text
     account = "SELECT value FROM hotjar.meta WHERE name = 'account'"
     assert query(sandbox.database, account) == [("sandbox",)]
+
+
+def test_the_sensor_finds_the_surveys_of_the_export(sandbox, monkeypatch):
+    monkeypatch.setenv("HOTJAR_SOURCE", "insights")
+    hotjar = HotjarResource.from_environment()
+
+    with dg.build_sensor_context(
+        instance=sandbox.instance, resources={"hotjar": hotjar}
+    ) as context:
+        tick = new_surveys_sensor(context)
+
+    assert isinstance(tick, dg.SensorResult)
+    (request,) = tick.dynamic_partitions_requests or ()
+    assert len(request.partition_keys) == 12
+    assert SMALL in request.partition_keys
 
 
 def test_a_real_accounts_database_refuses_a_sandbox_reached_by_its_address(known):

@@ -60,7 +60,7 @@ class Store:
 
     @property
     def known(self) -> dict[str, set[str]]:
-        return self.warehouse.known_surveys()
+        return self.warehouse.known_surveys(self.client.platform)
 
     def sync(
         self, *survey_ids: str, depth: Depth = Depth.NEW, purge: bool = False, **options: Any

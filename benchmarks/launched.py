@@ -1,0 +1,97 @@
+"""From the UI's launch to the end of the run: one small survey, and a run of one empty step.
+
+    .venv/bin/python benchmarks/launched.py [--repeats 5]
+
+Both runs are launched as the UI does, by GraphQL, in turns, on one `dagster dev` with the settings
+of this project and the in-process executor. Adds its medians to `results.json`.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from hotjar_assets_tests.browser.dagster_dev import DagsterDev, clean_environment, free_port
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+WORKSPACE = """load_from:
+  - python_module: {module_name: hotjar_assets.definitions, location_name: hotjar_assets}
+  - python_file: {relative_path: empty_step.py, location_name: empty_step}
+"""
+LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+TIMES = """query ($run: ID!) { runOrError(runId: $run) {
+    ... on Run { status creationTime startTime endTime } } }"""
+
+
+def launch(dev: DagsterDev, location: str, job: str, tags: dict[str, str]) -> float:
+    """Launch a job and return the seconds from its launch to its end."""
+    module = "__repository__"
+    params = {
+        "selector": {
+            "repositoryLocationName": location,
+            "repositoryName": module,
+            "jobName": job,
+        },
+        "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
+    }
+    run_id = dev.graphql(LAUNCH, params=params)["launchRun"]["run"]["runId"]
+    if dev.wait_for_run(run_id)["status"] != "SUCCESS":
+        raise SystemExit(f"{job} failed: {dev.events(run_id)[-3:]}")
+    times = dev.graphql(TIMES, run=run_id)["runOrError"]
+    return float(times["endTime"] - times["creationTime"])
+
+
+def main() -> None:
+    """Launch both in turns."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    repeats = parser.parse_args().repeats
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+    shutil.copy(ROOT / "dagster.yaml", folder)
+    shutil.copy(HERE / "readers" / "empty_step.py", folder)
+    (folder / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
+    port = free_port()
+    dagster = str(Path(sysconfig.get_path("scripts")) / "dagster")
+    environment = clean_environment(DAGSTER_HOME=str(folder), HOTJAR_SANDBOX="1")
+    command = [dagster, "dev", "-p", str(port), "-w", "workspace.yaml"]
+    runs: dict[str, list[float]] = {"empty step": [], "one survey": []}
+    try:
+        with DagsterDev(command, folder=folder, environ=environment, port=port) as dev:
+            survey_id = "1204501"
+            dev.graphql(
+                """mutation ($selector: RepositorySelector!, $name: String!, $key: String!) {
+                addDynamicPartition(repositorySelector: $selector, partitionsDefName: $name,
+                partitionKey: $key) { __typename } }""",
+                selector={
+                    "repositoryLocationName": "hotjar_assets",
+                    "repositoryName": "__repository__",
+                },
+                name="survey_id",
+                key=survey_id,
+            )
+            tags = {
+                "dagster/asset_partition_range_start": survey_id,
+                "dagster/asset_partition_range_end": survey_id,
+            }
+            for _ in range(repeats):
+                runs["empty step"].append(launch(dev, "empty_step", "empty", {}))
+                runs["one survey"].append(launch(dev, "hotjar_assets", "sync_job", tags))
+    finally:
+        shutil.rmtree(folder)
+    path = HERE / "results.json"
+    saved = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"cases": {}}
+    saved["launched"] = {
+        "repeats": repeats,
+        **{name: round(statistics.median(each), 2) for name, each in runs.items()},
+    }
+    path.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+    print(runs, saved["launched"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What a commit may keep in memory, and what happens when that is too little."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.sandbox import SandboxAccount, SandboxServer
+from hotjar_assets_tests.dagster.model import environment
+from hotjar_assets_tests.store.conftest import Store, new_client
+
+PEAK_MB = 350
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A survey of 20,000 responses, and where it goes."""
+    account = SandboxAccount.sized(surveys=1, responses=20_000)
+    with SandboxServer(account) as server:
+        client = new_client(server)
+        yield Store(client, tmp_path / "rows.duckdb"), account.survey_ids()[0]
+        client.close()
+
+
+def test_a_commit_that_needs_more_memory_gets_it_and_loses_nothing(large, monkeypatch):
+    store, survey_id = large
+    tried = []
+    transaction = store.warehouse._database.transaction
+
+    def remember(*, memory_limit=""):
+        tried.append(memory_limit)
+        return transaction(memory_limit=memory_limit)
+
+    monkeypatch.setattr("hotjar_assets.warehouse.MEMORY_LIMITS", ("4MB", ""))
+    monkeypatch.setattr(store.warehouse._database, "transaction", remember)
+
+    figures = store.sync_one(survey_id).figures
+
+    assert tried == ["4MB", ""]
+    assert (figures.rows, figures.new) == (20_000, 20_000)
+
+
+def test_a_commit_keeps_to_the_last_limit_if_there_is_one(large, monkeypatch):
+    store, survey_id = large
+    monkeypatch.setattr("hotjar_assets.warehouse.MEMORY_LIMITS", ("32MB",))
+
+    assert store.sync_one(survey_id).figures.new == 20_000
+
+
+def test_a_commit_that_fits_in_no_memory_says_so_and_changes_nothing(large, monkeypatch):
+    store, survey_id = large
+    monkeypatch.setattr("hotjar_assets.warehouse.MEMORY_LIMITS", ("4MB",))
+
+    with pytest.raises(HotjarStoreError, match="no space left in memory"):
+        store.sync_one(survey_id)
+
+    assert store.warehouse.survey_states([survey_id])[survey_id].watermark is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("responses", [100_000, 300_000])
+def test_a_sync_of_one_survey_of_any_size_stays_below(responses):
+    with tempfile.TemporaryDirectory() as folder:
+        account = SandboxAccount.sized(surveys=1, responses=responses).build()
+        with SandboxServer(account) as server:
+            database = Path(folder, "rows.duckdb")
+            settings = environment(server) | {"HOTJAR_DATABASE": str(database)}
+            program = Path(sys.executable).with_name("hotjar-assets")
+            process = subprocess.Popen(
+                [program, "sync", "--json"],
+                cwd=folder,
+                env={**os.environ, **settings, "DAGSTER_HOME": folder},
+                stdout=subprocess.DEVNULL,
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        with duckdb.connect(database) as connection:
+            stored = connection.execute(
+                "SELECT count(DISTINCT response_id) FROM hotjar.survey_responses"
+            ).fetchall()
+    assert (process.returncode, stored) == (0, [(responses,)])
+    assert usage.ru_maxrss / 1024 < PEAK_MB
