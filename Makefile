@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test browser slow soak check format audit lock upgrade clean
+.PHONY: help install demo dev test browser slow soak check format schema audit lock upgrade clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ check: install  ## Check format, lint and types
 format: install  ## Put files in the format `make check` asks for, and fix what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schema: install  ## Write the JSON Schema by which editors complete streams
+	$(BIN)/hotjar-assets streams schema > source.schema.json.new
+	mv source.schema.json.new hotjar_assets/streams/source.schema.json
 
 audit: install  ## Look the locked versions up in the advisory database
 	$(BIN)/python scripts/audit.py requirements.lock

@@ -1,4 +1,4 @@
-"""The command line, `hotjar-assets`: `sync`, `import`, `check`, `forget`, `sandbox`, `demo`.
+"""The command line, `hotjar-assets`: an account's `sync`, `check`, … and `streams` of other APIs.
 
 Exit codes: 0 all good; 1 something failed, with a line for each on stderr; 2 bad settings or usage,
 and then no request was made. Dagster is imported only once the settings are good.
@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ from hotjar_assets.config import (
     environment_variable,
     is_id,
     make_database_folder,
+    streams_folder,
 )
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 
@@ -182,6 +184,86 @@ def demo() -> None:
     )
 
 
+@main.group()
+def streams() -> None:
+    """Any other API, described in YAML: try a stream, get the schema for editors."""
+
+
+@streams.command("test")
+@click.argument("name")
+@click.option("--file", type=click.Path(path_type=Path), help="YAML file; default: the folder.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> None:
+    """Show the requests of the stream NAME, or SOURCE.NAME, and its first rows; store nothing."""
+    # No other command needs these.
+    from hotjar_assets.streams.loading import load_folder, load_source  # noqa: PLC0415
+    from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415
+    from hotjar_assets.streams.trial import find_stream, iter_rows  # noqa: PLC0415
+    from hotjar_assets.warehouse.expressions import preview  # noqa: PLC0415 - DuckDB loads with it
+
+    requests: list[dict[str, Any]] = []
+
+    def note(request: Any) -> None:
+        requests.append(vars(request))
+        if not as_json:
+            click.echo(f"{request.method} {request.url}")
+            for header, value in request.headers.items():
+                click.echo(f"  {header}: {value}")
+            click.echo(f"\n  {request.body}\n" if request.body else "")
+
+    try:
+        sources = [load_source(file)] if file else load_folder(streams_folder())
+        source, stream = find_stream(sources, name)
+        # Of no rows, it tells whether what is computed can be, before any request.
+        preview(source, stream, [])
+        client = SourceClient(source, on_request=note)
+    except HotjarConfigError as error:
+        _exit_for(error)
+    try:
+        shown = preview(source, stream, list(islice(iter_rows(client, stream), limit)))
+    except HotjarError as error:
+        click.echo(" ".join(str(error).split()), err=True)
+        sys.exit(FAILED)
+    finally:
+        client.close()
+    if as_json:
+        rows = [dict(zip(shown.types, row, strict=True)) for row in shown.rows]
+        summary = {"requests": requests, "columns": shown.types, "rows": rows}
+        click.echo(json.dumps(summary, default=str, ensure_ascii=False))
+    else:
+        _print_rows(shown.types, shown.rows)
+        click.echo(f"{len(shown.rows)} rows of {source.name}.{stream.name}; nothing was stored")
+
+
+@streams.command("schema")
+def stream_schema() -> None:
+    """Print the JSON Schema by which editors complete the YAML."""
+    from hotjar_assets.streams.editor import source_schema  # noqa: PLC0415 - others do without
+
+    click.echo(source_schema(), nl=False)
+
+
+@main.command("infer-schema")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--records", "path", metavar="JSONPATH", help="Where the records are: $.data[*]")
+@click.option("--format", "kind", type=click.Choice(["json", "jsonl", "csv"]), help="Not guessed.")
+def infer(*, file: str, path: str | None, kind: Any) -> None:
+    """Print the `schema:` of the sample records in FILE (- is stdin), to paste into a stream."""
+    from hotjar_assets.streams.inference import sample_records, schema_yaml  # noqa: PLC0415
+
+    try:
+        with click.open_file(file, "rb") as sample:
+            records = sample_records(sample.read(), kind=kind, path=path)
+    except (ValueError, HotjarError) as error:
+        click.echo(f"{file}: {' '.join(str(error).split())}", err=True)
+        sys.exit(BAD_USAGE)
+    if not any(records):
+        click.echo(f"{file}: holds no record; give a sample with some", err=True)
+        sys.exit(BAD_USAGE)
+    click.echo(schema_yaml(records), nl=False)
+
+
 def _settings(*, needs_account: bool = True) -> Settings:
     """Validate the settings, or exit with one line that names the bad one."""
     try:
@@ -302,6 +384,21 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         finally:
             io_manager.removeHandler(handler)
             io_manager.setLevel(before)
+
+
+def _print_rows(types: dict[str, str], rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - `--json` does without
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console()
+    for number, row in enumerate(rows, start=1):
+        table = Table(box=None, show_header=False, title=f"row {number}", title_justify="left")
+        for (column, kind), value in zip(types.items(), row, strict=True):
+            cell = value if isinstance(value, str) else json.dumps(value, default=str)
+            shown = Text(cell, no_wrap=True, overflow="ellipsis")
+            table.add_row(Text(column, "bold"), Text(kind, "dim"), shown)
+        console.print(table)
 
 
 def _report(

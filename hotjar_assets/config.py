@@ -105,20 +105,32 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_url(value: str) -> str:
+def check_url(
+    value: str, *, example: str = "https://api.hotjar.io", sends_credentials: bool = True
+) -> str:
+    """Return a base URL without the slash at its end.
+
+    Args:
+        value: The URL.
+        example: What one looks like, for the error.
+        sends_credentials: Whether they go there, which asks for https.
+
+    Raises:
+        ValueError: It is none, or holds or endangers credentials.
+    """
     url = urlsplit(value)
     try:
         url.port  # noqa: B018 - reading it is what checks it
     except ValueError:
-        problem = "has a port that is none; it must look like https://api.hotjar.io"
+        problem = f"has a port that is none; it must look like {example}"
         raise ValueError(problem) from None
     if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
-        problem = "must look like https://api.hotjar.io"
+        problem = f"must look like {example}"
         raise ValueError(problem)
     if url.username or url.password:
         problem = "must not hold credentials"
         raise ValueError(problem)
-    if url.scheme == "http" and not is_loopback(url.hostname):
+    if url.scheme == "http" and sends_credentials and not is_loopback(url.hostname):
         problem = "must be https: credentials are sent to it (http is for this machine alone)"
         raise ValueError(problem)
     return value.rstrip("/")
@@ -156,7 +168,7 @@ class Settings(BaseModel):
     project_id: Annotated[str, AfterValidator(_check_project_id)] | None = Field(
         default=None, description="Project id; of Contentsquare alone."
     )
-    api_url: Annotated[str, AfterValidator(_check_url)] = Field(
+    api_url: Annotated[str, AfterValidator(check_url)] = Field(
         default=API_URLS["hotjar", "api"],
         description="Base URL of the API; the default follows from the platform and the source.",
     )
@@ -205,6 +217,9 @@ class Settings(BaseModel):
     )
     lock_timeout_seconds: int = Field(
         default=60, ge=0, description="Seconds to wait for a database that another process holds."
+    )
+    streams: str = Field(
+        default="streams", description="Folder of the YAML files that describe further APIs."
     )
     sandbox: bool = Field(
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
@@ -320,6 +335,12 @@ def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether the environment asks for the sandbox, before anything is validated."""
     value = environ.get(environment_variable("sandbox"), "")
     return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
+
+
+def streams_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of streams, which need no account."""
+    given = environ.get(environment_variable("streams"), "").strip()
+    return Path(given or Settings.model_fields["streams"].default)
 
 
 def default_database(*, sandbox: bool, source: Source = Source.API) -> str:

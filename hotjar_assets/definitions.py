@@ -5,17 +5,10 @@ taken, and Dagster reads their values when a run or a tick starts.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 
-from hotjar_assets.config import (
-    default_database,
-    environment_variable,
-    is_sandbox,
-    set_names,
-    wanted_source,
-)
+from hotjar_assets.config import streams_folder
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.jobs import (
@@ -26,8 +19,10 @@ from hotjar_assets.defs.jobs import (
     sync_schedule,
 )
 from hotjar_assets.defs.sensors import new_surveys_sensor
+from hotjar_assets.defs.streams import stream_defs
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.resources import HotjarResource
+from hotjar_assets.streams.loading import load_folder
 
 
 def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -45,24 +40,24 @@ def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitio
         sensors=[new_surveys_sensor],
         resources={
             "hotjar": HotjarResource.from_environment(),
-            "io_manager": _io_manager(),
+            "io_manager": HotjarDuckDBIOManager.from_environment(),
             **(overrides or {}),
         },
     )
 
 
-def _io_manager() -> HotjarDuckDBIOManager:
-    present = set_names()
-    default = default_database(sandbox=is_sandbox(), source=wanted_source())
-    given: dict[str, Any] = {"database": default}
-    if "database" in present:
-        given["database"] = dg.EnvVar(environment_variable("database"))
-    if "lock_timeout_seconds" in present:
-        variable = environment_variable("lock_timeout_seconds")
-        given["lock_timeout_seconds"] = dg.EnvVar.int(variable)
-    return HotjarDuckDBIOManager(**given)
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return what Dagster loads: this project, and the sources in the folder of streams.
 
-
-# A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that a
-# project it is merged into keeps an executor of its own.
-defs = dg.Definitions.merge(build_defs(), dg.Definitions(executor=dg.in_process_executor))
+    Raises:
+        HotjarConfigError: A source is described wrongly; names the file, the line and the field.
+    """
+    sources = load_folder(streams_folder())
+    # A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that
+    # a project it is merged into keeps an executor of its own.
+    return dg.Definitions.merge(
+        build_defs(),
+        *(stream_defs(source, io_manager_key="io_manager") for source in sources),
+        dg.Definitions(executor=dg.in_process_executor),
+    )

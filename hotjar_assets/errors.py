@@ -2,6 +2,7 @@
 
     HotjarError                        catch-all of this package
       HotjarConfigError                a bad setting; names it; raised before any request
+        HotjarSourceError              a mistake in the YAML of streams; names file, line and field
       HotjarStoreError                 the database: locked past the deadline, full, not ours
       HotjarUnknownSurveyError         a partition key that is no survey of any site
       HotjarApiError                   carries method, URL without its query, page and request id
@@ -19,6 +20,7 @@ No message holds a secret, a token or anything a respondent wrote: a schema erro
 a field and never its value.
 """
 
+from pathlib import Path
 from typing import Self
 
 
@@ -37,6 +39,24 @@ class HotjarConfigError(HotjarError):
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting}: {problem}")
         self.setting = setting
+
+
+class HotjarSourceError(HotjarConfigError):
+    """The YAML of a source of streams is wrong.
+
+    Args:
+        path: The file.
+        line: Line of the mistake, from 1.
+        field: Its place, for example `streams[orders].path`; empty for the whole file.
+        problem: What is wrong and how to mend it.
+    """
+
+    def __init__(self, path: Path, line: int, field: str, problem: str) -> None:
+        place = f"{path}:{line}"
+        super().__init__(f"{place}: {field}" if field else place, " ".join(problem.split()))
+        self.path = path
+        self.line = line
+        self.field = field
 
 
 class HotjarStoreError(HotjarError):

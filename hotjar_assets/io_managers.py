@@ -6,8 +6,8 @@ and by column name. The asset key names the table: its last part, in the schema 
 """
 
 import logging
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,9 +18,19 @@ import pandas as pd
 from dagster_duckdb_pandas import DuckDBPandasIOManager
 from pydantic import Field
 
-from hotjar_assets.config import Settings
+from hotjar_assets.config import (
+    Settings,
+    default_database,
+    environment_variable,
+    is_sandbox,
+    set_names,
+    wanted_source,
+)
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStoreError
-from hotjar_assets.resources import as_failure
+from hotjar_assets.readers import ReadT
+from hotjar_assets.resources import as_failure, failure
+from hotjar_assets.streams.sync import StreamRead, StreamSync
+from hotjar_assets.streams.tables import StreamTable, parent_fields
 from hotjar_assets.sync import Depth, ResponseSync, SurveyRead, SurveySync
 from hotjar_assets.warehouse import Figures, TableSlice, Warehouse
 
@@ -31,6 +41,8 @@ ROW_COUNT = "dagster/row_count"
 PARTITION_ROW_COUNT = "dagster/partition_row_count"
 FAILED_SURVEYS = "failed_surveys"
 """Metadata of a failed step: survey id to what happened."""
+FAILED_PARENTS = "failed_parents"
+"""Metadata of a failed step: unit to what happened."""
 
 
 class HotjarDuckDBIOManager(DuckDBPandasIOManager):
@@ -45,6 +57,20 @@ class HotjarDuckDBIOManager(DuckDBPandasIOManager):
         default=Settings.model_fields["lock_timeout_seconds"].default,
         description=Settings.model_fields["lock_timeout_seconds"].description,
     )
+
+    @classmethod
+    def from_environment(cls) -> "HotjarDuckDBIOManager":
+        """Name the environment variables that are set; Dagster reads them when a run starts."""
+        present = set_names()
+        given: dict[str, Any] = {
+            "database": default_database(sandbox=is_sandbox(), source=wanted_source())
+        }
+        if "database" in present:
+            given["database"] = dg.EnvVar(environment_variable("database"))
+        if "lock_timeout_seconds" in present:
+            variable = environment_variable("lock_timeout_seconds")
+            given["lock_timeout_seconds"] = dg.EnvVar.int(variable)
+        return cls(**given)
 
     def create_io_manager(self, context: dg.InitResourceContext) -> dg.IOManager:  # type: ignore[override]  # noqa: ARG002
         """Return the I/O manager proper."""
@@ -68,6 +94,9 @@ class _HotjarIOManager(dg.IOManager):
                 self._store_surveys(context, obj)
             elif isinstance(obj, ResponseSync):
                 self._store_responses(context, obj)
+            elif isinstance(obj, StreamSync):
+                with closing(obj.client):
+                    self._store_stream(context, obj)
             elif isinstance(obj, pd.DataFrame):
                 rows = self._warehouse.replace(
                     self._slice(context, context.definition_metadata or {}), obj
@@ -138,7 +167,7 @@ class _HotjarIOManager(dg.IOManager):
             for survey_id, (read, figures) in stored.items()
             if survey_id not in failed
         }
-        self._report(context, sync, committed, failed)
+        _report(context, sync.report, committed, failed, FAILED_SURVEYS)
 
     def _read_and_commit(
         self,
@@ -147,25 +176,100 @@ class _HotjarIOManager(dg.IOManager):
         failed: dict[str, HotjarError],
     ) -> None:
         states = self._warehouse.survey_states(sync.survey_ids)
-        with self._warehouse.spool() as folder, ExitStack() as stack:
-            for group in stack.enter_context(closing(sync.read(states, folder))):
-                reads = {read.survey_id: read for read in group if not read.error}
-                failed |= {read.survey_id: read.error for read in group if read.error}
-                results = self._warehouse.commit_responses(list(reads.values()), purge=sync.purge)
-                for survey_id, result in results.items():
-                    if isinstance(result, HotjarError):
-                        failed[survey_id] = result
-                        continue
-                    stored[survey_id] = _sum(stored.get(survey_id), reads[survey_id], result)
-                # One line for the group: Dagster stores each line as an event of its own.
-                logger.info(
-                    "%d surveys committed; new responses: %s",
-                    len(results),
-                    _news(results),
-                    extra={"surveys_stored": len(results)},
-                )
-                for segment in (segment for read in group for segment in read.segments):
-                    segment.path.unlink(missing_ok=True)
+
+        def commit(reads: Sequence[SurveyRead]) -> Mapping[str, Figures | HotjarStoreError]:
+            return self._warehouse.commit_responses(reads, purge=sync.purge)
+
+        with self._warehouse.spool() as folder:
+            for read, result in _committed(sync.read(states, folder), commit, "surveys"):
+                if isinstance(result, Figures):
+                    stored[read.key] = _sum(stored.get(read.key), read, result)
+                else:
+                    failed[read.key] = result
+
+    def stream_parents(
+        self, parent: StreamTable, fields: Sequence[str]
+    ) -> list[dict[str, Any]] | None:
+        """List the records of a parent stream as stored; None if it has no table."""
+        return self._warehouse.stream_parents(parent, fields)
+
+    def _store_stream(self, context: dg.OutputContext, sync: StreamSync) -> None:
+        """Commit units as they arrive; record them; fail at the end if one failed."""
+        above, table = sync.parent_table, sync.table
+        parents = self.stream_parents(above, parent_fields(sync.stream)) if above else None
+        units = sync.units(parents)
+        stored: dict[str, tuple[StreamRead, Figures]] = {}
+        gone: dict[str, StreamRead] = {}
+        failed: dict[str, HotjarError] = {}
+
+        def commit(reads: Sequence[StreamRead]) -> Mapping[str, Figures | HotjarStoreError]:
+            kept = {read.key: Figures() for read in reads if read.skipped}
+            rest = [read for read in reads if not read.skipped]
+            return {**kept, **self._warehouse.commit_stream(table, rest)}
+
+        states = self._warehouse.stream_states(table)
+        try:
+            with self._warehouse.spool() as folder:
+                reads = sync.read(units, states, folder)
+                for read, result in _committed(reads, commit, f"units of {table.name}"):
+                    if read.skipped:
+                        gone[read.key] = read
+                    elif isinstance(result, Figures):
+                        stored[read.key] = read, result
+                    else:
+                        failed[read.key] = result
+        except HotjarError as error:
+            done = {*stored, *gone, *failed}
+            failed |= {unit.key: error for unit in units if unit.key not in done}
+        if not stored:
+            # Where no parent at all is found, it is the path that is wrong.
+            failed |= {key: read.error for key, read in gone.items() if read.error}
+        self._report_stream(context, sync, stored, gone, failed)
+
+    def _report_stream(
+        self,
+        context: dg.OutputContext,
+        sync: StreamSync,
+        stored: Mapping[str, tuple[StreamRead, Figures]],
+        gone: Mapping[str, StreamRead],
+        failed: Mapping[str, HotjarError],
+    ) -> None:
+        """Give each partition, or the table, its figures, and fail if a unit did.
+
+        Raises:
+            dagster.Failure: Names the parents that failed.
+        """
+        if sync.stream.parent is None and failed:
+            raise failure(failed[""])
+        if sync.report is not None:
+            committed: dict[str, dict[str, Any]] = {
+                key: {PARTITION_ROW_COUNT: figures.rows, **_stream_figures([(read, figures)])}
+                for key, (read, figures) in stored.items()
+            }
+            absent = dict.fromkeys(
+                (key for key in sync.keys or () if key not in {*stored, *gone, *failed}),
+                "the parent is not in its table",
+            )
+            skipped = {key: str(read.skipped) for key, read in gone.items() if key not in failed}
+            committed |= {key: {"skipped": why} for key, why in (absent | skipped).items()}
+            _report(context, sync.report, committed, failed, FAILED_PARENTS)
+            return
+
+        def report(_: Mapping[str, Mapping[str, Any]]) -> None:
+            columns = self._warehouse.stream_columns(sync.table)
+            schema = dg.TableSchema([dg.TableColumn(*item) for item in columns.items()])
+            context.add_output_metadata(
+                {
+                    ROW_COUNT: self._warehouse.stream_count(sync.table),
+                    **_stream_figures(stored.values()),
+                    **({"parents": len(stored)} if sync.stream.parent else {}),
+                    **({"parents_gone": len(gone)} if gone else {}),
+                    "dagster/column_schema": schema,
+                    "database": str(self._warehouse.path),
+                }
+            )
+
+        _report(context, report, {key: {} for key in stored}, failed, FAILED_PARENTS)
 
     def _metadata(
         self, read: SurveyRead, figures: Figures, sync: ResponseSync
@@ -186,39 +290,6 @@ class _HotjarIOManager(dg.IOManager):
             "account": sync.client.account,
             "database": str(self._warehouse.path),
         }
-
-    def _report(
-        self,
-        context: dg.OutputContext,
-        sync: ResponseSync,
-        committed: Mapping[str, Mapping[str, Any]],
-        failed: Mapping[str, HotjarError],
-    ) -> None:
-        """Give each partition its own figures, and fail if a survey did.
-
-        Raises:
-            dagster.Failure: Some surveys failed; names them.
-        """
-        if not failed:
-            sync.report(committed)
-            return
-        # Dagster records a failing step's partitions as failed, those that are stored included.
-        for survey_id, metadata in committed.items():
-            context.log_event(
-                dg.AssetMaterialization(context.asset_key, partition=survey_id, metadata=metadata)
-            )
-        lines = {survey_id: str(error) for survey_id, error in failed.items()}
-        shown = "\n".join(
-            f"- {key}: {line}" for key, line in islice(lines.items(), _FAILURES_SHOWN)
-        )
-        raise dg.Failure(
-            f"{len(failed)} of {len(failed) + len(committed)} surveys failed; the others are "
-            f"stored and cost the next sync one request each:\n{shown}",
-            metadata={FAILED_SURVEYS: dg.MetadataValue.json(lines)},
-            allow_retries=any(
-                isinstance(error, HotjarApiError) and error.retryable for error in failed.values()
-            ),
-        )
 
     def _slice(
         self, context: dg.OutputContext | dg.InputContext, metadata: Mapping[str, Any]
@@ -248,6 +319,75 @@ class _HotjarIOManager(dg.IOManager):
             window = context.asset_partitions_time_window
             return TableSlice(schema, path[-1], expression, window=(window.start, window.end))
         return TableSlice(schema, path[-1], expression, keys=tuple(context.asset_partition_keys))
+
+
+def _committed(
+    groups: Generator[list[ReadT], None, None],
+    commit: Callable[[Sequence[ReadT]], Mapping[str, Figures | HotjarStoreError]],
+    what: str,
+) -> Iterator[tuple[ReadT, Figures | HotjarError]]:
+    """Commit groups of finished walks while reading goes on; yield what became of each."""
+    with closing(groups):
+        for group in groups:
+            whole = [read for read in group if not read.error]
+            results = commit(whole)
+            # One line for the group: Dagster stores each line as an event of its own.
+            logger.info(
+                "%d %s committed; new rows: %s",
+                len(results),
+                what,
+                _news(results),
+                extra={"surveys_stored": len(results)},
+            )
+            for segment in (segment for read in group for segment in read.segments):
+                segment.path.unlink(missing_ok=True)
+            for read in group:
+                yield read, read.error or results[read.key]
+
+
+def _report(
+    context: dg.OutputContext,
+    report: Callable[[Mapping[str, Mapping[str, Any]]], None],
+    committed: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, HotjarError],
+    name: str,
+) -> None:
+    """Give each partition its own figures, and fail if one of them did.
+
+    Raises:
+        dagster.Failure: Some failed; names them under the metadata `name`.
+    """
+    if not failed:
+        report(committed)
+        return
+    if context.has_asset_partitions:
+        # Dagster records a failing step's partitions as failed, those that are stored included.
+        for key, metadata in committed.items():
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
+            )
+    lines = {key: str(error) for key, error in failed.items()}
+    shown = "\n".join(f"- {key}: {line}" for key, line in islice(lines.items(), _FAILURES_SHOWN))
+    raise dg.Failure(
+        f"{len(failed)} of {len(failed) + len(committed)} {name.removeprefix('failed_')} failed; "
+        f"the others are stored and cost the next sync one request each:\n{shown}",
+        metadata={name: dg.MetadataValue.json(lines)},
+        allow_retries=any(
+            isinstance(error, HotjarApiError) and error.retryable for error in failed.values()
+        ),
+    )
+
+
+def _stream_figures(walks: Iterable[tuple[StreamRead, Figures]]) -> dict[str, Any]:
+    walks = list(walks)
+    return {
+        "new": sum(figures.new for _, figures in walks),
+        "updated": sum(figures.updated for _, figures in walks),
+        "requests": sum(read.requests for read, _ in walks),
+        "pages": sum(read.pages for read, _ in walks),
+        **({"stopped_early": True} if any(read.stopped_early for read, _ in walks) else {}),
+        **({"out_of_order": True} if any(read.out_of_order for read, _ in walks) else {}),
+    }
 
 
 def _news(results: Mapping[str, Figures | HotjarStoreError]) -> str:

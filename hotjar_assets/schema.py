@@ -32,19 +32,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the `hotjar` schema.
+    """One table.
 
     Attributes:
         name: Its name.
-        key: Columns that identify a row.
+        key: Columns that identify a row; without any, a unit is replaced whole.
         record: Fields of the spooled JSON lines and their types.
         columns: Its columns, in order.
+        schema: Its schema.
+        unit: Columns that say which unit a row belongs to, which is committed whole; none where
+            the table is one unit.
+        unsure: Columns of the key that may turn out to be null, which is refused.
     """
 
     name: str
     key: tuple[str, ...]
     record: dict[str, str]
     columns: tuple[Column, ...]
+    schema: str = SCHEMA
+    unit: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
 
     @property
     def sourced(self) -> tuple[Column, ...]:
@@ -127,6 +134,7 @@ SURVEYS = Table(
 SURVEY_RESPONSES = Table(
     name="survey_responses",
     key=("survey_id", "response_id"),
+    unit=("survey_id",),
     record={
         "id": "VARCHAR",
         "created_time": "TIMESTAMPTZ",

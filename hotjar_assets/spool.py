@@ -5,7 +5,7 @@ process lives, and whoever opens the next one deletes those whose owner was kill
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +58,14 @@ def _delete(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Segment:
-    """A file of responses as JSON lines, in the order read.
+    """A file of rows as JSON lines, in the order read.
 
     Attributes:
         path: The file.
         rows: Its lines.
         longest: No line is longer than this, in bytes.
-        has_duplicates: Whether a response stands in it twice; the one with the higher ordinal is
-            the later one.
+        has_duplicates: Whether a row may stand in it twice; the one with the higher ordinal is the
+            later one.
     """
 
     path: Path
@@ -80,27 +80,25 @@ class SpoolWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: BinaryIO | None = None
-        self._ordinal = 0
         self._ids: set[str] = set()
         self._rows = self._longest = 0
         self.segments: list[Segment] = []
-        self._last_page: set[str] = set()
-        self.has_overlap = False
-        """Whether a row came again on a later page of the same segment or on the next page."""
+        self.ordinal = 0
+        """Rows written so far; a line carries its own, so that the later of two is known."""
 
-    def write(self, rows: list[Response]) -> None:
-        """Append one page."""
+    def append(self, lines: bytes, rows: int, ids: Collection[str] = ()) -> None:
+        """Append one page.
+
+        Args:
+            lines: Its rows as JSON lines.
+            rows: How many.
+            ids: Their ids; none where they are not known, and any may stand twice.
+        """
         if not rows:
             return
-        page = {str(row.id) for row in rows}
-        self.has_overlap |= not (self._ids.isdisjoint(page) and self._last_page.isdisjoint(page))
-        self._ids |= page
-        self._last_page = page
-        for row in rows:
-            row.ordinal = self._ordinal
-            self._ordinal += 1
-        lines = encode_lines(rows)
-        self._rows += len(rows)
+        self.ordinal += rows
+        self._rows += rows
+        self._ids.update(ids)
         self._longest = max(self._longest, len(lines))
         if self._file is None:
             self._file = (self._folder / f"{uuid4().hex}.jsonl").open("wb")
@@ -125,3 +123,24 @@ class SpoolWriter:
         for segment in self.segments:
             segment.path.unlink(missing_ok=True)
         self.segments = []
+
+
+class ResponseSpool(SpoolWriter):
+    """Writes the responses of one survey."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._last_page: set[str] = set()
+        self.has_overlap = False
+        """Whether a row came again on a later page of the same segment or on the next page."""
+
+    def write(self, rows: list[Response]) -> None:
+        """Append one page."""
+        if not rows:
+            return
+        page = {str(row.id) for row in rows}
+        self.has_overlap |= not (self._ids.isdisjoint(page) and self._last_page.isdisjoint(page))
+        self._last_page = page
+        for ordinal, row in enumerate(rows, self.ordinal):
+            row.ordinal = ordinal
+        self.append(encode_lines(rows), len(rows), page)

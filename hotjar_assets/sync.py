@@ -12,44 +12,22 @@ not promise it, so does a walk whose pages have not yet proved it.
 """
 
 import logging
-import queue
-import threading
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from itertools import islice
 from pathlib import Path
-from time import monotonic
-from traceback import extract_tb
-from typing import Any, TypeVar
+from typing import Any
 
 from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
-from hotjar_assets.errors import (
-    HotjarError,
-    HotjarSchemaError,
-    HotjarStoreError,
-    HotjarTransportError,
-)
+from hotjar_assets.errors import HotjarError, HotjarSchemaError
 from hotjar_assets.privacy import Privacy
-from hotjar_assets.seats import Seats
-from hotjar_assets.spool import Segment, SpoolWriter
+from hotjar_assets.readers import Cancellation, NewestFirst, Read, Readers
+from hotjar_assets.spool import ResponseSpool
 
 logger = logging.getLogger(__name__)
-FinishedT = TypeVar("FinishedT")
-
-GROUP_ROWS = 120_000
-GROUP_SECONDS = 1.0
-"""Finished surveys are handed over after so many rows or so long, whichever comes first."""
-COLLECTING_SHARE = 4
-"""Groups are collected this many times as long as the last one took to store: each time it is
-stored, a database rewrites the end of its table."""
-WAITING_PER_READER = 8
-"""Surveys that may be begun or wait for the store, for each reader: bounds the spool."""
 
 
 class Depth(Enum):
@@ -86,24 +64,17 @@ class SurveyState:
 
 
 @dataclass
-class SurveyRead:
+class SurveyRead(Read):
     """One finished walk through a survey's responses.
 
     Attributes:
-        survey_id: The survey.
         site_id: Its site.
         platform: The platform it is on.
         account: `real` or `sandbox`: who answered; None when nobody was asked.
         source: `api` or `insights`: what the ids of the rows belong to; None as for the account.
         is_filtered: Whether responses may have been left out: none that it did not see is gone.
-        segments: The rows, to be merged in this order.
-        started_at: When the walk began: only rows stored before can have vanished from the API.
-        pages: Pages read.
-        requests: Requests sent, retries included.
         newest_at: Newest `created_at` seen.
         oldest_at: Every response created after it was seen; None: every one there is.
-        stopped_early: Whether the walk ended at the cutoff and not at the end.
-        out_of_order: Whether a page broke the newest-first order.
         overlapped: Whether a row came again on a later page: the pages shifted meanwhile.
         is_full: Whether the walk read everything there is.
         tells_deleted: Whether a row it did not see is gone from the API: it was full and no page
@@ -112,24 +83,15 @@ class SurveyRead:
         settles: Whether an earlier shift is made up for.
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
-        skipped: Why nothing was requested.
-        error: Why the walk failed; then there is nothing to store.
     """
 
-    survey_id: str
-    started_at: datetime
     site_id: str | None = None
     platform: str | None = None
     account: str | None = None
     source: str | None = None
     is_filtered: bool = False
-    segments: list[Segment] = field(default_factory=list)
-    pages: int = 0
-    requests: int = 0
     newest_at: datetime | None = None
     oldest_at: datetime | None = None
-    stopped_early: bool = False
-    out_of_order: bool = False
     overlapped: bool = False
     is_full: bool = False
     tells_deleted: bool = False
@@ -137,13 +99,11 @@ class SurveyRead:
     settles: bool = False
     floor: datetime | None = None
     is_removed: bool = False
-    skipped: str | None = None
-    error: HotjarError | None = None
 
     @property
-    def rows(self) -> int:
-        """Rows read, repeated ones included."""
-        return sum(segment.rows for segment in self.segments)
+    def survey_id(self) -> str:
+        """The survey."""
+        return self.key
 
 
 @dataclass(frozen=True)
@@ -258,64 +218,20 @@ class ResponseSync:
             states: What the store holds, by survey id.
             spool_folder: Where the rows of finished walks wait; the caller deletes it.
 
-        Yields:
+        Returns:
             Groups of finished walks, each survey exactly once, failed ones with their error.
             Reading goes on while the caller handles a group; it may delete the group's segments.
         """
-        waiting = iter(self.survey_ids)
-        finished: queue.SimpleQueue[SurveyRead | BaseException] = queue.SimpleQueue()
-        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="hotjar-reader")
-        seats, given_up = Seats(self.concurrency), threading.Event()
-        under_way, storing = 0, 0.0
-        self.client.resume()
-
-        def walk(survey_id: str) -> None:
-            state = states.get(survey_id, SurveyState(survey_id))
-            with seats.taken():
-                finished.put(self._walk_or_error(state, spool_folder, given_up))
-
-        def begin(most: int) -> int:
-            return sum(bool(pool.submit(walk, survey_id)) for survey_id in islice(waiting, most))
-
-        try:
-            under_way = begin(self.concurrency * WAITING_PER_READER)
-            while under_way:
-                group: list[SurveyRead] = []
-                patience = max(GROUP_SECONDS, storing * COLLECTING_SHARE)
-                for read in _closely_following(finished, patience):
-                    if isinstance(read, BaseException):
-                        raise read
-                    group.append(read)
-                    under_way += begin(1) - 1
-                    if not under_way or sum(read.rows for read in group) >= GROUP_ROWS:
-                        break
-                handed_over = monotonic()
-                yield group
-                storing = monotonic() - handed_over
-        finally:
-            given_up.set()
-            if under_way:
-                self.client.cancel()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _walk_or_error(
-        self, state: SurveyState, spool_folder: Path, given_up: threading.Event
-    ) -> SurveyRead | BaseException:
-        """Walk one survey; an error is returned only if no other survey can be read either."""
-        try:
-            return self._walk(state, spool_folder, given_up)
-        except OSError as error:
-            return HotjarStoreError(
-                f"cannot spool to {spool_folder}: {error.strerror}; free some disk space"
-            )
-        except HotjarError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - one survey must not stop the others
-            place = extract_tb(error.__traceback__)[-1]
-            problem = f"unexpected {type(error).__name__} in {place.name}, line {place.lineno}"
-            return SurveyRead(state.survey_id, datetime.now(UTC), error=HotjarError(problem))
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            return error
+        readers: Readers[str, SurveyRead] = Readers(
+            self.client,
+            lambda survey_id, cancellation: self._walk(
+                states.get(survey_id, SurveyState(survey_id)), spool_folder, cancellation
+            ),
+            lambda survey_id, error: SurveyRead(survey_id, datetime.now(UTC), error=error),
+            self.concurrency,
+            spool_folder,
+        )
+        return readers.read(self.survey_ids)
 
     def _is_full(self, state: SurveyState) -> bool:
         return self.depth is Depth.ALL or state.unsettled
@@ -329,7 +245,7 @@ class ResponseSync:
         return state.watermark
 
     def _walk(
-        self, state: SurveyState, spool_folder: Path, given_up: threading.Event
+        self, state: SurveyState, spool_folder: Path, cancellation: Cancellation
     ) -> SurveyRead:
         read = SurveyRead(
             state.survey_id,
@@ -341,14 +257,14 @@ class ResponseSync:
         )
         if read.skipped:
             return read
-        count, spool = RequestCount(), SpoolWriter(spool_folder)
+        count, spool = RequestCount(), ResponseSpool(spool_folder)
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)
             pages = self.client.iter_response_pages(
                 read.site_id, read.survey_id, folder=spool_folder, count=count
             )
-            self._read_pages(read, state, spool, _until(given_up, pages))
+            self._read_pages(read, state, spool, cancellation.until(pages))
         except HotjarError as error:
             read.error = error
             spool.discard()
@@ -379,53 +295,27 @@ class ResponseSync:
         self,
         read: SurveyRead,
         state: SurveyState,
-        spool: SpoolWriter,
+        spool: ResponseSpool,
         pages: Iterable[Page[Response]],
     ) -> None:
         floor = read.floor = self.start_at
         stops = [instant for instant in (self._cutoff(state), floor) if instant]
-        stop_below = max(stops, default=None)
-        is_newest_first = self.client.is_newest_first
-        last: datetime | None = None
+        order = NewestFirst(
+            f"survey {read.survey_id}",
+            max(stops, default=None),
+            is_promised=self.client.is_newest_first,
+        )
         for page in pages:
             read.pages += 1
-            is_unsorted = page.is_unsorted
+            is_past = order.see(
+                [response.created_time for response in page.results], is_unsorted=page.is_unsorted
+            )
+            read.newest_at, read.out_of_order = order.newest, order.out_of_order
             for response in page.results:
-                is_newest_first |= last is not None and response.created_time < last
-                is_unsorted |= last is not None and response.created_time > last
-                last = response.created_time
-                read.newest_at = max(read.newest_at or last, last)
                 self.privacy.apply(response, state.email_questions)
-            if is_unsorted and not read.out_of_order:
-                read.out_of_order = True
-                logger.warning(
-                    "survey %s: page %d is not newest first; reading to the end",
-                    read.survey_id,
-                    read.pages,
-                )
             spool.write([row for row in page.results if not floor or row.created_time >= floor])
-            may_stop = is_newest_first and not read.out_of_order
-            if may_stop and stop_below and last and last < stop_below:
+            if is_past:
                 read.stopped_early = page.next_cursor is not None
-                read.oldest_at = last
+                read.oldest_at = order.oldest
                 break
         read.is_full = self._is_full(state)
-
-
-def _until(given_up: threading.Event, pages: Iterable[Page[Response]]) -> Iterator[Page[Response]]:
-    for page in pages:
-        if given_up.is_set():
-            cancelled = "cancelled while reading"
-            raise HotjarTransportError(cancelled)
-        yield page
-
-
-def _closely_following(
-    finished: "queue.SimpleQueue[FinishedT]", seconds: float
-) -> Iterator["FinishedT"]:
-    """Wait for one, then yield what comes within so many seconds."""
-    yield finished.get()
-    deadline = monotonic() + seconds
-    with suppress(queue.Empty):
-        while True:
-            yield finished.get(timeout=max(0.0, deadline - monotonic()))

@@ -144,8 +144,25 @@ def test_everything_imported_is_declared(project, declared):
         ("hotjar_assets.sync", {"dagster", "pandas"}),
         ("hotjar_assets.warehouse", {"dagster"}),
         ("hotjar_assets.sandbox", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.api", {"hotjar_assets.streams", "hotjar_assets.config"}),
+        ("hotjar_assets.streams.loading", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.streams.reading", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.streams.trial", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.streams.inference", {"dagster", "duckdb", "pandas"}),
     ],
-    ids=["errors", "config", "api", "sync", "warehouse", "sandbox"],
+    ids=[
+        "errors",
+        "config",
+        "api",
+        "sync",
+        "warehouse",
+        "sandbox",
+        "api and streams",
+        "streams loading",
+        "streams reading",
+        "streams trial",
+        "streams inference",
+    ],
 )
 def test_room_loads_without_what_comes_after_it(room, forbidden):
     program = f"""

@@ -3,6 +3,7 @@
 Knows tokens and nothing of pages or retries. The transport sends the login request.
 """
 
+import base64
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -25,7 +26,7 @@ class Login:
     """`POST path` with a form-encoded or a JSON body.
 
     Attributes:
-        path: Below the base URL.
+        path: Below the base URL; or a URL, on any host.
         form: The form.
         json: The JSON.
         refusals: Statuses that say that the credentials will not do.
@@ -79,6 +80,41 @@ class Auth(Protocol):
 
     def renew(self, rejected: Credentials, send: SendLogin) -> Credentials | None:
         """Return credentials other than the rejected ones; None if there are no others."""
+
+
+class FixedAuth:
+    """The same credentials for every request; when they are rejected there are no others.
+
+    Args:
+        credentials: What every request carries.
+        secrets: What of it must never be shown.
+    """
+
+    refused = "nothing is logged in"
+
+    def __init__(
+        self, credentials: Credentials = Credentials(), secrets: tuple[str, ...] = ()
+    ) -> None:
+        self._credentials = credentials
+        self._secrets = secrets
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be shown."""
+        return self._secrets
+
+    def credentials(self, _send: SendLogin) -> Credentials:
+        """Return the credentials."""
+        return self._credentials
+
+    def renew(self, _rejected: Credentials, _send: SendLogin) -> None:
+        """Return none."""
+
+
+def basic_auth(username: str, password: str = "") -> FixedAuth:
+    """Return HTTP Basic; many an API has its key for a username, so that both are secrets."""
+    pair = base64.b64encode(f"{username}:{password}".encode()).decode()
+    credentials = Credentials(headers={"Authorization": f"Basic {pair}"})
+    return FixedAuth(credentials, (username, password, pair))
 
 
 class TokenAuth(ABC):

@@ -1,8 +1,13 @@
-"""When the next request may go: one even pace shared by every reader of an account."""
+"""When the next request may go: one even pace shared by every reader of an account.
+
+All waiting ends at once when somebody cancels it.
+"""
 
 import threading
 import time
 from collections.abc import Callable
+
+from hotjar_assets.errors import HotjarTransportError
 
 PACE_SHARE = 0.98
 """Share of the allowed rate that is used; the rest absorbs the jitter of the network."""
@@ -55,3 +60,32 @@ class Pacer:
         if slot > now:
             self._sleep(slot - now)
         return slot
+
+
+class Wait:
+    """Sleep until the time is over, or fail as soon as it is cancelled.
+
+    Args:
+        sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
+    """
+
+    def __init__(self, sleep: Callable[[float], bool | None] | None = None) -> None:
+        self._cancelled = threading.Event()
+        self._sleep = sleep or self._cancelled.wait
+
+    def __call__(self, seconds: float) -> None:
+        """Sleep.
+
+        Raises:
+            HotjarTransportError: It was cancelled.
+        """
+        if self._sleep(seconds):
+            raise HotjarTransportError("cancelled while waiting")
+
+    def resume(self) -> None:
+        """Let readers wait again after a `cancel`."""
+        self._cancelled.clear()
+
+    def cancel(self) -> None:
+        """Make every waiting reader stop with an error."""
+        self._cancelled.set()

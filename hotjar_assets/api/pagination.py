@@ -25,7 +25,10 @@ PageT = TypeVar("PageT", bound=CursorPage)
 
 
 def iter_pages(
-    get_page: Callable[[str | None], PageT], *, start_cursor: str | None = None
+    get_page: Callable[[str | None], PageT],
+    *,
+    start_cursor: str | None = None,
+    forbid_repeats: bool = False,
 ) -> Iterator[PageT]:
     """Yield the pages of one listing, in the API's order.
 
@@ -35,18 +38,30 @@ def iter_pages(
     Args:
         get_page: Cursor to page; None asks for the first one.
         start_cursor: Where to start instead of at the first page.
+        forbid_repeats: Whether a page that is the same as the one before it is a fault: where we
+            count the pages, an API that does not heed the number would give one page for ever.
 
     Raises:
-        HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row.
+        HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row, or a
+            page with rows came twice in a row and must not.
         HotjarApiError: Whatever `get_page` raised, with the page's number.
     """
     cursor, seen, number, empty = start_cursor, {start_cursor}, 0, 0
+    previous: Sequence[object] = ()
     while True:
         number += 1
         try:
             page = get_page(cursor)
         except HotjarApiError as error:
             raise error.locate(page=number) from None
+        if forbid_repeats:
+            if page.results and page.results == previous:
+                problem = (
+                    "the page is the same as the one before it: the API does not heed the "
+                    "number it is asked for, or gives its last page for ever"
+                )
+                raise HotjarPaginationError(problem).locate(page=number)
+            previous = page.results
         yield page
         cursor = page.next_cursor
         if cursor is None:

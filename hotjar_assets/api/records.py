@@ -190,7 +190,7 @@ def decode_survey_page(body: bytes) -> Page[Survey]:
 
 def decode_survey(body: bytes) -> Survey:
     """Decode one survey; errors as in `decode_response_page`."""
-    return survey_from_json(_loads(body), "survey")
+    return survey_from_json(parse_json(body), "survey")
 
 
 def decode_rows(body: bytes) -> list[Any]:
@@ -200,7 +200,7 @@ def decode_rows(body: bytes) -> list[Any]:
         ValueError: Not JSON.
         HotjarSchemaError: No list, several it could be, or one that goes on elsewhere.
     """
-    value = _loads(body)
+    value = parse_json(body)
     lists = [value] if isinstance(value, list) else []
     if isinstance(value, dict):
         if any(value.get(name) for name in ("next_cursor", "next", "next_page")):
@@ -218,7 +218,7 @@ def decode_object(body: bytes) -> Any:
     Raises:
         ValueError: Not JSON.
     """
-    value = _loads(body)
+    value = parse_json(body)
     if isinstance(value, dict) and "id" not in value:
         inner = [item for item in value.values() if isinstance(item, dict)]
         return inner[0] if len(inner) == 1 else value
@@ -264,11 +264,11 @@ def _decode_page(
             rows = strict(envelope.pop("results"))
             cursor = envelope.pop("next_cursor", b"null")
             if not (_hold_floats(rows) and _LONG_NUMBER.search(body)):
-                return Page(rows, _cursor(_loads(bytes(cursor))), _decode_values(envelope))
+                return Page(rows, _cursor(parse_json(bytes(cursor))), _decode_values(envelope))
         except (msgspec.MsgspecError, KeyError, RecursionError, UnicodeDecodeError):
             # Whatever is wrong, the tolerant decoder says it better or gets over it.
             pass
-    page = _loads(body)
+    page = parse_json(body)
     if not isinstance(page, dict) or not isinstance(page.get("results"), list):
         raise ValueError("a page needs a list `results`")  # noqa: TRY004 - a malformed body
     rows = [tolerant(row, f"results[{n}]") for n, row in enumerate(page.pop("results"))]
@@ -285,7 +285,7 @@ def _hold_floats(responses: Iterable[Any]) -> bool:
 
 
 def _decode_values(envelope: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
-    return {name: _loads(bytes(value)) for name, value in envelope.items()}
+    return {name: parse_json(bytes(value)) for name, value in envelope.items()}
 
 
 def _cursor(value: object) -> str | None:
@@ -318,7 +318,12 @@ def _parse_float(text: str) -> float | _Number:
     return value if exact else _Number(text)
 
 
-def _loads(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
+    """Return a JSON value; a number that 64 bits or a double would round is its text.
+
+    Raises:
+        ValueError: It is not JSON; the text holds none of the value's.
+    """
     try:
         return json.loads(
             body.removeprefix(_BOM).decode("utf-8", "replace"),
@@ -334,14 +339,14 @@ def _loads(body: bytes) -> Any:
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
     """Replace what no text column can hold (NUL, lone surrogates) by U+FFFD."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
     if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
+        return {clean(key): clean(item) for key, item in value.items()}
     return value
 
 
@@ -366,7 +371,7 @@ class _Coercion:
         for name, item in value.items():
             place = f"{path}.{name}" if path else name
             if name not in known:
-                self.extra[_clean(place)] = _clean(item)
+                self.extra[clean(place)] = clean(item)
                 continue
             field_name, coerce, required = known[name]
             if item is None and not required:
@@ -377,7 +382,7 @@ class _Coercion:
                 if required:
                     problem = f"is not the {required} it is documented to be"
                     raise HotjarSchemaError(f"{self._root}.{place}", problem) from None
-                self.extra[_clean(place)] = _clean(item)
+                self.extra[clean(place)] = clean(item)
         for name, (field_name, _, required) in known.items():
             if required and field_name not in fields:
                 raise HotjarSchemaError(f"{self._root}.{path}{name}", "is missing")
@@ -385,7 +390,7 @@ class _Coercion:
 
     def text(self, value: Any, _path: str) -> str:
         if isinstance(value, str):
-            return str(_clean(value))
+            return str(clean(value))
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, int | float):
@@ -422,7 +427,7 @@ class _Coercion:
         raise _UnusableError
 
     def anything(self, value: Any, _path: str) -> Any:
-        return _clean(value)
+        return clean(value)
 
     def list_of(self, kind: type[Struct], value: Any, path: str) -> list[Any]:
         if not isinstance(value, list):
@@ -434,7 +439,7 @@ class _Coercion:
                 items.append(self.struct(kind, item, place))
             except _UnusableError:
                 if item is not None:
-                    self.extra[place] = _clean(item)
+                    self.extra[place] = clean(item)
                 # An item keeps its place, so that the paths in `extra` keep their meaning.
                 items.append(kind())
         return items

@@ -5,7 +5,6 @@
 `client` and `insights`.
 """
 
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +13,10 @@ from typing import Protocol
 
 from hotjar_assets.api.auth import Auth
 from hotjar_assets.api.dialects import HOTJAR
-from hotjar_assets.api.pacing import Pacer
+from hotjar_assets.api.pacing import Pacer, Wait
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.transport import Advice, RequestCount, Transport
-from hotjar_assets.errors import HotjarNotFoundError, HotjarTransportError, HotjarUnknownSurveyError
+from hotjar_assets.errors import HotjarNotFoundError, HotjarUnknownSurveyError
 
 SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
 """Header by which the answers of a sandbox are known, however it was reached."""
@@ -132,16 +131,15 @@ class HttpSource(ABC):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.site_ids = site_ids
-        self._cancelled = threading.Event()
-        self._wait = sleep or self._cancelled.wait
+        self._wait = Wait(sleep)
         self._seen_sandbox = False
         self._transport = Transport(
             api_url,
             auth=auth,
             advice=advice,
             domain=domain,
-            pacer=Pacer(requests_per_minute, sleep=self._sleep, clock=clock),
-            sleep=self._sleep,
+            pacer=Pacer(requests_per_minute, sleep=self._wait, clock=clock),
+            sleep=self._wait,
             clock=clock,
             use_environment=use_environment,
             on_answer=self._note_account,
@@ -202,11 +200,11 @@ class HttpSource(ABC):
 
     def resume(self) -> None:
         """Let readers wait again after a `cancel`."""
-        self._cancelled.clear()
+        self._wait.resume()
 
     def cancel(self) -> None:
         """Make every waiting reader stop with an error."""
-        self._cancelled.set()
+        self._wait.cancel()
 
     def close(self) -> None:
         """Stop waiting readers and close the connections."""
@@ -217,11 +215,6 @@ class HttpSource(ABC):
         record.site_id = site_id
         record.platform = self.platform
         return record
-
-    def _sleep(self, seconds: float) -> None:
-        if self._wait(seconds):
-            cancelled = "cancelled while waiting"
-            raise HotjarTransportError(cancelled)
 
     def _note_account(self, headers: Mapping[str, str]) -> None:
         if SANDBOX_HEADER in headers:

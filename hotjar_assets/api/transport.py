@@ -1,12 +1,13 @@
 """HTTP: one request, its retries, and what each status means.
 
 Knows status codes and nothing of pages. Answers are bounded, redirects are followed on the same
-host only (those of a download, which gets no credentials, to any), and nothing but GET and the
-token request is sent twice.
+host only (those of a download, which gets no credentials, to any), and nothing is sent twice but
+what reads and the token request.
 """
 
 import email.utils
 import json
+import logging
 import math
 import random
 import re
@@ -14,10 +15,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import IO, Any, TypeVar
-from urllib.parse import quote, quote_plus, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urljoin, urlsplit
 
 import requests
 import tenacity
@@ -75,14 +77,28 @@ class Answer:
     """A successful answer.
 
     Attributes:
+        status: Its status.
         body: Its body.
         headers: Its headers, case-insensitive.
         cookies: The cookies it set.
+        url: Where it came from, with the query.
     """
 
+    status: int
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     cookies: Mapping[str, str] = field(repr=False)
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SentRequest:
+    """A request as it goes out, with `***` where a secret stands."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str | None
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,8 @@ class Transport:
         use_environment: Whether proxies and certificates come from the environment, as usual with
             requests.
         on_answer: Called with the headers of every answer.
+        on_request: Called with every request before it goes out.
+        secrets: What must never be shown, besides what `auth` knows.
     """
 
     def __init__(
@@ -133,6 +151,8 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         use_environment: bool = True,
         on_answer: Callable[[Any], None] = lambda _: None,
+        on_request: Callable[[SentRequest], None] | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._auth = auth
@@ -143,6 +163,8 @@ class Transport:
         self._clock = clock
         self._use_environment = use_environment
         self._on_answer = on_answer
+        self._on_request = on_request
+        self._further_secrets = secrets
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self.total = RequestCount()
@@ -168,14 +190,46 @@ class Transport:
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
-
-        def read(answer: Answer) -> ResultT:
-            return decode(answer.body)
-
-        timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
-        return self._retry(
-            lambda: self._authorized("GET", path, read, count, params=params or {}, timeout=timeout)
+        return self.read(
+            path,
+            lambda answer: decode(answer.body),
+            params=params,
+            count=count,
+            read_timeout_seconds=read_timeout_seconds,
         )
+
+    def read(
+        self,
+        path: str,
+        read: Callable[[Answer], ResultT],
+        *,
+        method: str = "GET",
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json_body: Mapping[str, object] | None = None,
+        count: RequestCount | None = None,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+    ) -> ResultT:
+        """Return what `read` makes of the answer to a request that changes nothing.
+
+        Args:
+            path: Below the base URL; or a URL, which must be on a host that may see credentials.
+            read: Answer to result; a `ValueError` means a malformed body, which is tried again.
+            method: GET, or POST where that reads.
+            params: Query parameters, in place of those that the path holds already.
+            headers: Further headers.
+            json_body: JSON body of a POST.
+            count: Where to count what is sent, besides the total.
+            read_timeout_seconds: How long the server may keep silent.
+
+        Raises:
+            HotjarApiError: As its subclasses say; retryable ones after all tries.
+        """
+        timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
+        request: dict[str, Any] = {"params": params, "headers": headers, "timeout": timeout}
+        if json_body is not None:
+            request["json"] = json_body
+        return self._retry(lambda: self._authorized(method, path, read, count, **request))
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
@@ -239,13 +293,13 @@ class Transport:
         """Send a request with credentials, and once more with new ones if those were rejected."""
 
         def answer(credentials: Credentials) -> ResultT:
-            params = {**request.get("params", {}), **credentials.params}
             return self._send(
                 method,
-                self._base_for(credentials) + path,
+                _url(self._base_for(credentials), path),
                 lambda response: read(self._answer(response)),
                 count,
-                **{**request, "params": params, "headers": credentials.headers},
+                credentials=credentials,
+                **request,
             )
 
         credentials = self._auth.credentials(self._send_login)
@@ -276,7 +330,7 @@ class Transport:
         return str(credentials.endpoint).rstrip("/")
 
     def _send_login(self, login: Login) -> LoginAnswer:
-        url = self._base_url + login.path
+        url = _url(self._base_url, login.path)
         try:
             return self._retry(
                 lambda: self._send(
@@ -332,40 +386,52 @@ class Transport:
         read: Callable[[requests.Response], ResultT],
         count: RequestCount | None,
         *,
+        credentials: Credentials | None = None,
         follow: Callable[[requests.Response], str] | None = None,
         **request: Any,
     ) -> ResultT:
+        carried = credentials or Credentials()
+        params = {**(request.pop("params", None) or {}), **carried.params}
+        request["headers"] = {**(request.get("headers") or {}), **carried.headers}
         for _ in range(MAX_REDIRECTS + 1):
             self._pacer.wait()
             for counter in (self.total, count):
                 if counter is not None:
                     counter.add()
-            with self._located(method, url), self._exchange(method, url, **request) as response:
+            asked = _with_query(url, params)
+            with self._located(method, url), self._exchange(method, asked, **request) as response:
                 self._on_answer(response.headers)
-                secrets = (*self._auth.secrets(), _token_sent(response))
+                secrets = (*self._secrets(), _token_sent(response.request))
                 request_id = _redacted(response.headers.get("X-Request-Id", ""), secrets)
                 with self._located(method, url, request_id):
                     if not response.is_redirect:
                         return read(response)
                     url = follow(response) if follow else _own_target(response, self._advice)
-                    # The target repeats the query if it wants it kept.
-                    request.pop("params", None)
+                    # The target repeats the query if it wants it kept, without our credentials.
+                    params = dict(carried.params)
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
         with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
 
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self._further_secrets, *self._auth.secrets())
+
     def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
-        timeout = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
-        given = {"timeout": timeout, **request}
-        return self._session(url).request(method, url, allow_redirects=False, stream=True, **given)
+        session = self._session(url)
+        timeout = request.pop("timeout", (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS))
+        prepared = session.prepare_request(requests.Request(method, url, **request))
+        if self._on_request is not None:
+            self._on_request(_shown(prepared, (*self._secrets(), _token_sent(prepared))))
+        with _hidden_in_log(self._secrets()):
+            return session.send(prepared, timeout=timeout, allow_redirects=False, stream=True)
 
     def _session(self, url: str) -> requests.Session:
         """Return this thread's session for a host; requests does not promise that it is shared."""
         sessions: dict[Any, requests.Session] = self._local.__dict__.setdefault("sessions", {})
-        origin = _origin(url)
-        session = sessions.get(origin)
+        host = origin(url)
+        session = sessions.get(host)
         if session is None:
-            session = sessions[origin] = _Session()
+            session = sessions[host] = _Session()
             # A login's cookie is read from its answer; none is ever sent by itself.
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
             session.trust_env = self._use_environment
@@ -383,7 +449,8 @@ class Transport:
         if not response.ok:
             raise _status_error(response, self._advice, self._clock)
         body = _read(response, MAX_BODY_BYTES, self._clock)
-        return Answer(body, response.headers, response.cookies.get_dict())
+        cookies = response.cookies.get_dict()
+        return Answer(response.status_code, body, response.headers, cookies, response.url)
 
     @contextmanager
     def _located(self, method: str, url: str, request_id: str | None = None) -> Iterator[None]:
@@ -405,7 +472,7 @@ class Transport:
             located = HotjarBodyError(f"not the JSON it should be: {what}")
         else:
             return
-        path = url.partition("?")[0]
+        path = _redacted(url.partition("?")[0], self._secrets())
         raise located.locate(method=method, url=path, request_id=request_id) from None
 
 
@@ -425,6 +492,58 @@ class _OutOfTime(stop_base):
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         passed = max(retry_state.idle_for, self._clock() - self._began_at)
         return passed + retry_state.upcoming_sleep > MAX_WAIT_SECONDS
+
+
+_hidden: ContextVar[tuple[str, ...] | None] = ContextVar("hidden", default=None)
+_QUERY = re.compile(r"\?[^\s\"'>)]*")
+
+
+class _SecretFilter(logging.Filter):
+    """Takes secrets, and the query with its cursors, out of what urllib3 logs of our requests."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the line."""
+        secrets = _hidden.get()
+        if secrets is not None:
+            line = _QUERY.sub("?…", record.getMessage())
+            record.msg, record.args = _redacted(line, secrets), ()
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_SecretFilter())
+
+
+@contextmanager
+def _hidden_in_log(secrets: tuple[str, ...]) -> Iterator[None]:
+    token = _hidden.set(secrets)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
+
+def _url(base_url: str, path: str) -> str:
+    """Return the URL of a path; of one that is a URL itself, that."""
+    return path if "://" in path.partition("?")[0] else base_url + path
+
+
+def _with_query(url: str, params: Mapping[str, str | int]) -> str:
+    """Return the URL with these parameters, in place of those of the same names."""
+    if not params:
+        return url
+    bare, _, query = url.partition("#")[0].partition("?")
+    kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in params]
+    return f"{bare}?{urlencode([*kept, *params.items()])}"
+
+
+def _shown(request: requests.PreparedRequest, secrets: tuple[str, ...]) -> SentRequest:
+    body = request.body.decode() if isinstance(request.body, bytes) else request.body
+    headers = {
+        name: _redacted(str(value), secrets, mask="***") for name, value in request.headers.items()
+    }
+    url = _redacted(str(request.url), secrets, mask="***")
+    shown = None if body is None else _redacted(str(body), secrets, mask="***")
+    return SentRequest(str(request.method), url, headers, shown)
 
 
 def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -456,7 +575,7 @@ def _chunks(
 def is_secure(url: str) -> bool:
     """Tell whether a URL is of https, or of this machine."""
     try:
-        scheme, host, _ = _origin(url)
+        scheme, host, _ = origin(url)
     except ValueError:
         return False
     return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback(str(host))))
@@ -465,7 +584,7 @@ def is_secure(url: str) -> bool:
 def _redirect_target(response: requests.Response) -> str:
     try:
         target = urljoin(response.url, response.headers["Location"])
-        _origin(target)
+        origin(target)
     except ValueError:
         raise HotjarStatusError("redirected to nowhere", status=response.status_code) from None
     return target
@@ -481,7 +600,7 @@ def _secure_target(response: requests.Response) -> str:
 
 def _own_target(response: requests.Response, advice: Advice) -> str:
     target = _redirect_target(response)
-    here, there = _origin(response.url), _origin(target)
+    here, there = origin(response.url), origin(target)
     if here != there:
         scheme, host, port = there
         what = (
@@ -504,16 +623,21 @@ def _may_get_credentials(endpoint: object, base_url: str, domain: str | None) ->
     if not isinstance(endpoint, str) or not _PLAIN_URL.fullmatch(endpoint):
         return False
     try:
-        scheme, host, _ = _origin(endpoint)
+        scheme, host, _ = origin(endpoint)
     except ValueError:
         return False
-    here_scheme, here, _ = _origin(base_url)
+    here_scheme, here, _ = origin(base_url)
     if host == here:
         return scheme in {"https", here_scheme}
     return scheme == "https" and domain is not None and f".{host}".endswith(f".{domain}")
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port: who gets what is sent to a URL.
+
+    Raises:
+        ValueError: It is no URL.
+    """
     parts = urlsplit(url)
     default_port = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, parts.port or default_port
@@ -585,15 +709,16 @@ def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]
     return HotjarStatusError, "the API refused the request"
 
 
-def _token_sent(response: requests.Response) -> str:
-    return str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
+def _token_sent(request: requests.PreparedRequest) -> str:
+    return str(request.headers.get("Authorization", "")).rpartition(" ")[2]
 
 
-def _redacted(text: str, secrets: tuple[str, ...]) -> str:
+def _redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:
     """Return the text without the secrets, however they are escaped."""
-    for secret in filter(None, secrets):
-        for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
-            text = text.replace(form, "…")
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        in_json = json.dumps(secret)[1:-1]
+        for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), in_json}:
+            text = text.replace(form, mask)
     return text
 
 

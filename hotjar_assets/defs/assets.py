@@ -13,13 +13,14 @@ from hotjar_assets.schema import SCHEMA, SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets.sync import Depth, ResponseSync, SurveySync
 
 
-def _metadata(table: Table) -> dict[str, Any]:
+def table_metadata(table: Table) -> dict[str, Any]:
+    """Tell Dagster the name and the columns of a table."""
     columns = [
         dg.TableColumn(column.name, column.type, description=column.description)
         for column in table.columns
     ]
     return {
-        "dagster/table_name": f"{SCHEMA}.{table.name}",
+        "dagster/table_name": f"{table.schema}.{table.name}",
         "dagster/column_schema": dg.TableSchema(columns=columns),
     }
 
@@ -49,7 +50,7 @@ class ResponsesConfig(dg.Config):
     key=[SCHEMA, SURVEYS.name],
     group_name=SCHEMA,
     kinds={"python", "duckdb"},
-    metadata=_metadata(SURVEYS),
+    metadata=table_metadata(SURVEYS),
 )
 def surveys(hotjar: HotjarResource) -> SurveySync:
     """The surveys of every configured site, with their questions.
@@ -68,7 +69,7 @@ def surveys(hotjar: HotjarResource) -> SurveySync:
     kinds={"python", "duckdb"},
     partitions_def=survey_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata={**_metadata(SURVEY_RESPONSES), "partition_expr": "survey_id"},
+    metadata={**table_metadata(SURVEY_RESPONSES), "partition_expr": "survey_id"},
 )
 def survey_responses(
     context: dg.AssetExecutionContext, config: ResponsesConfig, hotjar: HotjarResource

@@ -1,7 +1,8 @@
 """The tables in a DuckDB file: all SQL of the package is in this room.
 
-`database` connects, `merge` merges walks, `frames` stores DataFrames, `personal` rewrites and
-erases; `Warehouse` is their door.
+`database` connects, `merge` merges rows, `walks` and `units` commit them, `frames` stores
+DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases;
+`Warehouse` is their door.
 """
 
 import time
@@ -19,6 +20,7 @@ from hotjar_assets.api.records import Question, encode_lines
 from hotjar_assets.config import PiiMode, Source, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy
+from hotjar_assets.readers import ReadT
 from hotjar_assets.schema import (
     FORGOTTEN,
     META,
@@ -29,6 +31,8 @@ from hotjar_assets.schema import (
     UNSETTLED,
 )
 from hotjar_assets.spool import Segment, spool_folder
+from hotjar_assets.streams.sync import StreamRead, UnitState
+from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
 from hotjar_assets.warehouse.database import (
     MEMORY_LIMITS,
@@ -50,6 +54,13 @@ from hotjar_assets.warehouse.personal import (
     has_rows,
     rewrite_personal,
 )
+from hotjar_assets.warehouse.units import (
+    commit_units,
+    parent_records,
+    types_of,
+    unit_states,
+)
+from hotjar_assets.warehouse.walks import ResponseMerge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -266,15 +277,11 @@ class Warehouse:
         Raises:
             HotjarStoreError: The file cannot be written at all. Nothing was changed.
         """
-        try:
-            return dict(self._commit_frugally(reads, purge=purge))
-        except RowsRefusedError as error:
-            if len(reads) == 1:
-                return {reads[0].survey_id: error}
-        results: dict[str, Figures | HotjarStoreError] = {}
-        for read in reads:
-            results |= self.commit_responses([read], purge=purge)
-        return results
+
+        def commit(some: Sequence[SurveyRead], memory_limit: str) -> dict[str, Figures]:
+            return self._commit_group(some, purge=purge, memory_limit=memory_limit)
+
+        return _commit_each(reads, commit)
 
     def replace(self, part: TableSlice, frame: "pd.DataFrame") -> int:
         """Replace a slice by a frame; see `frames.replace_rows`."""
@@ -300,12 +307,48 @@ class Warehouse:
                 erase_rows(connection, rows)
         return rows
 
-    def _commit_frugally(self, reads: Sequence[SurveyRead], *, purge: bool) -> dict[str, Figures]:
-        *limits, last = MEMORY_LIMITS
-        for limit in limits:
-            with suppress(OutOfMemoryError):
-                return self._commit_group(reads, purge=purge, memory_limit=limit)
-        return self._commit_group(reads, purge=purge, memory_limit=last)
+    def stream_states(self, stream: StreamTable) -> dict[str, UnitState]:
+        """Tell what the file holds of each unit of a stream, for `StreamSync.read`."""
+        with self._database.reading() as connection:
+            return unit_states(connection, stream)
+
+    def stream_parents(
+        self, parent: StreamTable, fields: Sequence[str]
+    ) -> list[dict[str, Any]] | None:
+        """List the records of a parent stream; None if it has no table."""
+        with self._database.reading() as connection:
+            return parent_records(connection, parent, fields)
+
+    def stream_columns(self, stream: StreamTable) -> dict[str, str]:
+        """Map the columns of a stream's table to their types; empty if there is none."""
+        with self._database.reading() as connection:
+            return types_of(connection, stream) if connection else {}
+
+    def stream_count(self, stream: StreamTable) -> int:
+        """Count the rows of a stream's table."""
+        return sum(state.rows for state in self.stream_states(stream).values())
+
+    def commit_stream(
+        self, stream: StreamTable, reads: Sequence[StreamRead]
+    ) -> dict[str, Figures | HotjarStoreError]:
+        """Commit finished walks in one transaction; if that fails, each in its own.
+
+        Args:
+            stream: How the stream is stored.
+            reads: Walks without an error.
+
+        Returns:
+            What was done, by unit; an error for a unit whose rows could not be stored.
+
+        Raises:
+            HotjarStoreError: The file cannot be written at all. Nothing was changed.
+        """
+
+        def commit(some: Sequence[StreamRead], memory_limit: str) -> dict[str, Figures]:
+            with self._database.transaction(memory_limit=memory_limit) as connection:
+                return commit_units(connection, stream, some)
+
+        return _commit_each(reads, commit)
 
     def _commit_group(
         self, reads: Sequence[SurveyRead], *, purge: bool, memory_limit: str
@@ -326,7 +369,7 @@ class Warehouse:
                     f"{self.path} was rewritten for another HOTJAR_PII or key while the sync was "
                     "running; restart with the same settings (nothing was changed)"
                 )
-            merge = Merge(connection, SURVEY_RESPONSES)
+            merge = ResponseMerge(connection)
             survey_ids = [read.survey_id for read in reads]
             before = merge.counts(survey_ids)
             telling = [read for read in reads if read.pages or read.is_removed]
@@ -359,6 +402,27 @@ class Warehouse:
         with self._database.transaction(memory_limit=memory_limit) as connection:
             _prepare(connection, self.path, account, source)
             yield connection
+
+
+def _commit_each(
+    reads: Sequence[ReadT], commit: Callable[[Sequence[ReadT], str], dict[str, Figures]]
+) -> dict[str, Figures | HotjarStoreError]:
+    """Commit walks together and with little memory; with more where needed, then one by one."""
+    if not reads:
+        return {}
+    *limits, last = MEMORY_LIMITS
+    try:
+        for limit in limits:
+            with suppress(OutOfMemoryError):
+                return dict(commit(reads, limit))
+        return dict(commit(reads, last))
+    except RowsRefusedError as error:
+        if len(reads) == 1:
+            return {reads[0].key: error}
+    results: dict[str, Figures | HotjarStoreError] = {}
+    for read in reads:
+        results |= _commit_each([read], commit)
+    return results
 
 
 def _file_id(connection: duckdb.DuckDBPyConnection | None) -> str | None:

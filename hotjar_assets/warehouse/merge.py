@@ -1,7 +1,7 @@
-"""Merging spooled rows into a table, and marking what a walk should have met and did not."""
+"""Merging spooled rows into a table: whoever reads them, they are stored by this."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,10 +9,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from hotjar_assets.schema import FORGOTTEN, SCHEMA, UNSETTLED, Column, Table
+from hotjar_assets.schema import Table
 from hotjar_assets.spool import Segment
-from hotjar_assets.sync import SurveyRead
-from hotjar_assets.warehouse.database import columns_of, literal, qualified, quote
+from hotjar_assets.warehouse.database import (
+    RowsRefusedError,
+    columns_of,
+    literal,
+    qualified,
+    quote,
+)
 
 _CHUNK_ROWS = 10_000
 _HELD = ("incoming", "existing", "changed")
@@ -21,7 +26,7 @@ _BUFFER_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Figures:
-    """What one commit did to one survey's rows, or to the table of surveys.
+    """What one commit did to the rows of a unit: of a survey, of a parent, or of a whole table.
 
     Attributes:
         rows: Rows now in the table, marked ones included.
@@ -40,7 +45,7 @@ class Figures:
     vanished: int = 0
 
     def __add__(self, later: "Figures") -> "Figures":
-        """Sum up two commits of the same survey."""
+        """Sum up two commits of the same unit."""
         return Figures(
             rows=later.rows,
             new=self.new + later.new,
@@ -63,18 +68,53 @@ def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
         yield chunk
 
 
-def _lines(segments: Sequence[Segment]) -> str:
-    """Return SQL for a relation of the segments' lines, in its column `line`.
+def unit_of(table: Table) -> str:
+    """Return SQL for the key of the unit that a row belongs to, as text."""
+    texts = [f"CAST({quote(name)} AS VARCHAR)" for name in table.unit]
+    if len(texts) > 1:
+        return f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+    return texts[0] if texts else "''"
 
-    As CSV of one column, by separators that JSON escapes: `read_json` would take 36 MB of buffers.
+
+def records(segments: Sequence[Segment]) -> str:
+    """Return SQL for a relation of the spooled records; `$record` must be bound.
+
+    Read as CSV of one column, by separators that JSON escapes: `read_json` would take 36 MB of
+    buffers.
     """
     files = ", ".join(literal(str(segment.path)) for segment in segments)
     longest = max(segment.longest for segment in segments)
     return (
-        f"read_csv([{files}], columns = {{{{'line': 'VARCHAR'}}}}, auto_detect = false, "
+        f"(SELECT unnest(from_json(line, $record)) FROM read_csv([{files}], "
+        "columns = {'line': 'VARCHAR'}, auto_detect = false, "
         f"header = false, delim = chr(30), quote = '', escape = '', max_line_size = {longest}, "
-        f"buffer_size = {max(_BUFFER_BYTES, 2 * longest)})"
+        f"buffer_size = {max(_BUFFER_BYTES, 2 * longest)}))"
     )
+
+
+def select_rows(table: Table, segments: Sequence[Segment]) -> str:
+    """Return SQL for the rows that spooled records become; `$record` must be bound."""
+    columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
+    latest = ""
+    if table.key and (len(segments) > 1 or segments[0].has_duplicates):
+        keys = ", ".join(map(quote, table.key))
+        latest = (
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} "
+            'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
+        )
+    return f"SELECT {columns} FROM {records(segments)} {latest}"
+
+
+def select_keys(table: Table, segments: Sequence[Segment]) -> str:
+    """Return SQL for the keys of the rows that spooled records become, repeated ones included."""
+    keys = (column for column in table.sourced if column.name in table.key)
+    columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in keys)
+    return f"SELECT {columns or 'NULL'} FROM {records(segments)}"
+
+
+def record_type(table: Table) -> str:
+    """Return what `$record` is bound to."""
+    return json.dumps(table.record)
 
 
 class Merge:
@@ -84,95 +124,95 @@ class Merge:
         self._connection = connection
         self._table = table
         self._names = {
-            "table": qualified(connection, table.name),
-            "forgotten": qualified(connection, FORGOTTEN.name),
-            "unsettled": qualified(connection, UNSETTLED.name),
-            "same_key": " AND ".join(f"t.{key} = i.{key}" for key in table.key),
-            "keys": ", ".join(table.key),
+            "table": qualified(connection, table.name, table.schema),
+            "unit": unit_of(table),
+            "same_key": " AND ".join(f"t.{quote(key)} = i.{quote(key)}" for key in table.key),
         }
         declared = {column.name for column in table.columns}
-        there = columns_of(connection, table.name, SCHEMA)
+        there = columns_of(connection, table.name, table.schema)
         self._others = [name for name in there if name not in declared]
         # The instant of the commit, after any wait for the lock: a full walk that began before it
         # must not take these rows for ones it should have seen.
         self._now = datetime.now(UTC)
         self.updated: dict[str, int] = {}
         self._held: dict[str, pa.Table] = {}
-        self._remembers = False
+        self.remembers = False
         """Whether rows that come in are compared with what was seen or forgotten before."""
 
-    def execute(self, sql: str, **parameters: object) -> duckdb.DuckDBPyConnection:
-        """Run one statement; `{table}`, `$now` and the rows that are held may stand in it."""
+    def execute(
+        self, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
+    ) -> duckdb.DuckDBPyConnection:
+        """Run one statement; `{table}`, fragments, `$now` and held rows may stand in it."""
         # DuckDB finds them by the names they have here. Registered, they would stay until the
         # commit, as a temporary table that is replaced would.
         incoming, existing, changed = map(self._held.get, _HELD)  # noqa: RUF059
-        return self._connection.execute(*self._statement(sql, parameters))
+        return self._connection.execute(*self._statement(sql, fragments, parameters))
 
-    def _hold(self, name: str, sql: str, **parameters: object) -> int:
+    def _hold(
+        self, name: str, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
+    ) -> int:
         """Hold the rows of a query in memory, one of `_HELD`; return how many."""
         incoming, existing = map(self._held.get, _HELD[:2])  # noqa: RUF059 - as in `execute`
-        query, values = self._statement(sql, parameters)
+        query, values = self._statement(sql, fragments, parameters)
         rows = self._connection.sql(query, params=values).to_arrow_table()
         self._held[name] = rows
         return int(rows.num_rows)
 
     def _statement(
-        self, sql: str, parameters: dict[str, object]
+        self, sql: str, fragments: Mapping[str, str] | None, parameters: dict[str, object]
     ) -> tuple[str, dict[str, object] | None]:
-        sql = sql.format(**self._names)
         if "$now" in sql:
             parameters["now"] = self._now
-        return sql, parameters or None
+        return sql.format(**self._names, **(fragments or {})), parameters or None
 
     def one(self, sql: str, **parameters: object) -> tuple[Any, ...]:
         """Return the only row of a query."""
-        (row,) = self.execute(sql, **parameters).fetchall()
+        (row,) = self.execute(sql, None, **parameters).fetchall()
         return row
 
     def count(self) -> int:
         """Count the rows of the table."""
         return int(self.one("SELECT count(*) FROM {table}")[0])
 
-    def counts(self, survey_ids: Sequence[str], condition: str = "true") -> dict[str, int]:
-        """Count rows by survey."""
+    def counts(self, units: Sequence[str], condition: str = "true") -> dict[str, int]:
+        """Count rows by unit."""
         sql = (
-            "SELECT survey_id, count(*) FROM {table} WHERE survey_id IN "
-            f"(SELECT unnest($ids::VARCHAR[])) AND {condition} GROUP BY survey_id"
+            "SELECT {unit}, count(*) FROM {table} t WHERE {unit} IN "
+            f"(SELECT unnest($units::VARCHAR[])) AND {condition} GROUP BY ALL"
         )
-        return dict(self.execute(sql, ids=list(survey_ids)).fetchall())
+        return dict(self.execute(sql, units=list(units)).fetchall())
+
+    def delete(self, units: Sequence[str]) -> None:
+        """Delete every row of some units."""
+        self.execute(
+            "DELETE FROM {table} t WHERE {unit} IN (SELECT unnest($units::VARCHAR[]))",
+            units=list(units),
+        )
 
     def rows(self, segments: Sequence[Segment]) -> None:
         """Insert the rows that are new and replace those that changed.
 
         A value the API no longer gives is kept where the column says so, and a row that comes back
         loses its mark.
+
+        Raises:
+            RowsRefusedError: A row has no value in a column of the key.
         """
-        latest = (
-            f"QUALIFY row_number() OVER (PARTITION BY {self._names['keys']} "
-            'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
-            if len(segments) > 1 or segments[0].has_duplicates
-            else ""
-        )
-        record = json.dumps(self._table.record)
-        lines = f"FROM (SELECT unnest(from_json(line, $record)) FROM {_lines(segments)})"
-        parsed = f"SELECT {self._sources(self._table.sourced)} {lines} {latest}"
-        keys = [column for column in self._table.sourced if column.name in self._table.key]
-        met = f"FROM {{table}} t SEMI JOIN (SELECT {self._sources(keys)} {lines}) i ON {{same_key}}"
-        if not (self._remembers or self.one(f"SELECT EXISTS ({met})", record=record)[0]):
+        table, record = self._table, record_type(self._table)
+        fragments = {"rows": select_rows(table, segments), "keys": select_keys(table, segments)}
+        self._refuse_missing_keys(segments)
+        met = "SELECT EXISTS (FROM {table} t SEMI JOIN ({keys}) i ON {same_key})"
+        if not table.key or not (
+            self.remembers or self.execute(met, fragments, record=record).fetchall()[0][0]
+        ):
             self.execute(
-                f"INSERT INTO {{table}} BY NAME SELECT *, $now AS synced_at FROM ({parsed})",
+                "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM ({rows})",
+                fragments,
                 record=record,
             )
             return
-        forgotten = "WHERE NOT EXISTS (FROM {forgotten} t WHERE {same_key})"
-        unforgotten = f"FROM ({parsed}) i {forgotten if self._remembers else ''}"
-        self._hold("incoming", unforgotten, record=record)
-        if self._remembers:
-            # Where nothing was stored before, nothing can be missed.
-            self.execute(
-                "INSERT INTO seen SELECT {keys} FROM incoming "
-                "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)"
-            )
+        self._hold("incoming", f"FROM ({{rows}}) i {self.left_out}", fragments, record=record)
+        self.arrived()
         if self._hold("existing", "FROM {table} t SEMI JOIN incoming i ON {same_key}"):
             self._replace_changed()
         self.execute(
@@ -180,103 +220,63 @@ class Merge:
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
-    def _sources(self, columns: Iterable[Column]) -> str:
-        return ", ".join(f"{column.source} AS {quote(column.name)}" for column in columns)
+    left_out = ""
+    """SQL that leaves out rows `i` that are not to be stored."""
+
+    def arrived(self) -> None:
+        """Look at the rows `incoming` before they are merged."""
+
+    def _refuse_missing_keys(self, segments: Sequence[Segment]) -> None:
+        table = self._table
+        for key in table.unsure:
+            (source,) = (str(each.source) for each in table.columns if each.name == key)
+            ((first,),) = self.execute(
+                'SELECT min("hotjar_assets:ordinal") FROM {records} WHERE ({source}) IS NULL',
+                {"records": records(segments), "source": source},
+                record=record_type(table),
+            ).fetchall()
+            if first is not None:
+                raise RowsRefusedError(
+                    f"{table.schema}.{table.name}: row {first + 1} has no value in {key}, a column "
+                    "of the key; take another key (nothing was changed)"
+                )
 
     def _replace_changed(self) -> None:
         table = self._table
-        merged = ", ".join(
-            # Removed at Hotjar may mean null or empty.
-            f"CASE WHEN len(i.{column.name}) > 0 THEN i.{column.name} "
-            f"ELSE coalesce(t.{column.name}, i.{column.name}) END AS {column.name}"
-            if column.kept_when_removed
-            else f"i.{column.name} AS {column.name}"
+        merged = {
+            quote(column.name): _merged(quote(column.name), kept=column.kept_when_removed)
             for column in table.sourced
-        )
-        names = [column.name for column in table.sourced]
-        differs = " OR ".join(f"n.{name} IS DISTINCT FROM n.t.{name}" for name in names)
+        }
+        differs = " OR ".join(f"{sql} IS DISTINCT FROM t.{name}" for name, sql in merged.items())
+        if any(column.name == "deleted_at" for column in table.columns):
+            differs = f"t.deleted_at IS NOT NULL OR {differs}"
+        # Columns that somebody added to the table by hand keep their values.
+        merged |= {quote(name): f"t.{quote(name)}" for name in self._others}
         self._hold(
             "changed",
-            f"FROM (SELECT {merged}, t FROM incoming i JOIN existing t ON {{same_key}}) n "
-            f"WHERE n.t.deleted_at IS NOT NULL OR {differs}",
+            'SELECT {merged}, t.synced_at AS "hotjar_assets:stored_at" '
+            "FROM incoming i JOIN existing t ON {same_key} WHERE {differs}",
+            {
+                "merged": ", ".join(f"{sql} AS {name}" for name, sql in merged.items()),
+                "differs": differs,
+            },
         )
-        counted = "SELECT survey_id, count(*) FROM changed WHERE t.synced_at < $now GROUP BY ALL"
-        for survey_id, count in self.execute(counted).fetchall():
-            self.updated[survey_id] = self.updated.get(survey_id, 0) + count
+        counted = (
+            "SELECT {unit}, count(*) FROM changed t "
+            'WHERE "hotjar_assets:stored_at" < $now GROUP BY ALL'
+        )
+        for unit, count in self.execute(counted).fetchall():
+            self.updated[unit] = self.updated.get(unit, 0) + count
         self.execute("DELETE FROM {table} t USING changed i WHERE {same_key}")
-        # Columns that somebody added to the table by hand keep their values.
-        others = "".join(f", t.{quote(name)} AS {quote(name)}" for name in self._others)
         self.execute(
-            "INSERT INTO {table} BY NAME "
-            f"SELECT * EXCLUDE (t), $now AS synced_at{others} FROM changed"
+            'INSERT INTO {table} BY NAME SELECT * EXCLUDE ("hotjar_assets:stored_at"), '
+            "$now AS synced_at FROM changed"
         )
 
-    def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
-        """Note what each walk covers, and from then on remember what it saw.
 
-        Args:
-            reads: The walks.
-            before: The surveys that have rows already.
-        """
-        self._remembers = bool(before) or bool(self.one("SELECT count(*) FROM {forgotten}")[0])
-        self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
-        self.execute(
-            "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
-            "unnest($platforms::VARCHAR[]) AS platform, "
-            "unnest($tells::BOOLEAN[]) AS tells_deleted, unnest($settles::BOOLEAN[]) AS settles, "
-            "unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
-            "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
-            ids=[read.survey_id for read in reads],
-            platforms=[read.platform for read in reads],
-            tells=[read.tells_deleted or read.is_removed for read in reads],
-            settles=[read.settles or read.is_removed for read in reads],
-            before=[read.survey_id in before for read in reads],
-            starts=[read.started_at for read in reads],
-            floors=[read.floor for read in reads],
-            oldest=[read.oldest_at for read in reads],
-        )
-
-    def purge(self) -> dict[str, int]:
-        """Delete what an earlier full sync marked, and count it by survey."""
-        condition = "t.survey_id = i.survey_id AND i.tells_deleted AND t.deleted_at < i.started_at"
-        marked = f"FROM {{table}} t JOIN walks i ON {condition} GROUP BY t.survey_id"
-        counts = dict(self.execute(f"SELECT t.survey_id, count(*) {marked}").fetchall())
-        self.execute(f"DELETE FROM {{table}} t USING walks i WHERE {condition}")
-        return counts
-
-    def mark_unseen(self) -> None:
-        """Mark the rows that a walk which tells what is deleted did not see."""
-        self.execute(
-            f"UPDATE {{table}} t SET deleted_at = $now, synced_at = $now FROM walks w "
-            f"WHERE w.tells_deleted AND {self._unseen}"
-        )
-
-    def vanished(self) -> dict[str, int]:
-        """Count by survey the rows that a walk did not see although it passed their place."""
-        unseen = f"FROM {{table}} t, walks w WHERE NOT w.settles AND {self._unseen}"
-        counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
-        return dict(self.execute(counts).fetchall())
-
-    def note_unsettled(self, unsettling: Sequence[SurveyRead]) -> None:
-        """Keep in mind, until a walk settles it, the surveys whose watermark cannot be trusted."""
-        self.execute(
-            f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
-            "WHERE NOT w.settles AND w.survey_id NOT IN (SELECT survey_id FROM {unsettled}) "
-            "AND (w.survey_id IN (SELECT unnest($unsettling::VARCHAR[])) "
-            f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
-            unsettling=[read.survey_id for read in unsettling],
-        )
-        self.execute(
-            "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE settles)"
-        )
-
-    @property
-    def _unseen(self) -> str:
-        """SQL for a row `t` that was there when the walk `w` began, in its range, and not met."""
-        return (
-            "t.survey_id = w.survey_id AND t.platform = w.platform "
-            "AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
-            "AND (w.floor IS NULL OR t.created_at >= w.floor) "
-            "AND (w.oldest_at IS NULL OR t.created_at > w.oldest_at) "
-            f"AND NOT EXISTS (FROM seen i WHERE {self._names['same_key']})"
-        )
+def _merged(name: str, *, kept: bool) -> str:
+    """Return SQL for what a column of the row `i` becomes where the row `t` is stored."""
+    if kept:
+        # Removed at Hotjar may mean null or empty.
+        return f"CASE WHEN len(i.{name}) > 0 THEN i.{name} ELSE coalesce(t.{name}, i.{name}) END"
+    return f"i.{name}"

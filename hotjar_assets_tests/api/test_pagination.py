@@ -152,6 +152,20 @@ def test_rows_between_empty_pages_start_the_count_anew():
     assert list(iter_pages(lambda _: next(waiting))) == listing
 
 
+@pytest.mark.parametrize("forbid", [True, False])
+def test_page_that_is_the_same_as_the_one_before_raises_only_where_it_must_not_be(forbid):
+    listing = iter([Listed([7], "a"), Listed([], "b"), Listed([], "c"), Listed([7], "d")])
+    pages = iter_pages(lambda _: next(listing), forbid_repeats=forbid)
+    assert [next(pages).results for _ in range(4)] == [[7], [], [], [7]]
+    listing = iter([Listed([7], None)])
+    if forbid:
+        with pytest.raises(HotjarPaginationError, match="the same as the one before") as caught:
+            next(pages)
+        assert caught.value.page == 5
+    else:
+        assert next(pages).results == [7]
+
+
 def test_metadata_of_the_root_is_given(client, api):
     api.answers(page(response_row(), total=12, meta={"a": [1]}))
     (only,) = pages(client)

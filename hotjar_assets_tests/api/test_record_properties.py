@@ -104,7 +104,7 @@ def test_both_decoders_store_the_same(rows, ascii_only, folder):
     fast = records._RESPONSES.decode(text)
     tolerant = [
         records._tolerant_response(row, f"results[{n}]")
-        for n, row in enumerate(records._loads(text.encode()))
+        for n, row in enumerate(records.parse_json(text.encode()))
     ]
     cells = stored([*fast, *tolerant], SURVEY_RESPONSES, folder)
     assert cells[: len(rows)] == cells[len(rows) :]

@@ -12,7 +12,7 @@ import pytest
 
 from hotjar_assets.api.records import Response, decode_response_page
 from hotjar_assets.sandbox import Fault
-from hotjar_assets.spool import SpoolWriter, spool_folder
+from hotjar_assets.spool import ResponseSpool, spool_folder
 from hotjar_assets.sync import ResponseSync
 
 OWNER = """
@@ -102,7 +102,7 @@ def test_another_databases_spool_is_left_alone(tmp_path):
 
 def test_a_writer_makes_a_file_for_every_so_many_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 3)
-    writer = SpoolWriter(tmp_path)
+    writer = ResponseSpool(tmp_path)
     for page in (rows("a", "b"), rows("c", "d"), [], rows("e", "a")):
         writer.write(page)
     writer.close()
@@ -115,7 +115,7 @@ def test_a_writer_makes_a_file_for_every_so_many_rows(tmp_path, monkeypatch):
 
 
 def test_a_writer_notices_a_row_that_comes_twice_in_a_file(tmp_path):
-    writer = SpoolWriter(tmp_path)
+    writer = ResponseSpool(tmp_path)
     writer.write(rows("a", "b"))
     writer.write(rows("a"))
     writer.close()
@@ -136,7 +136,7 @@ def test_a_writer_notices_a_row_that_comes_twice_in_a_file(tmp_path):
 )
 def test_a_writer_notices_pages_that_overlap(tmp_path, monkeypatch, pages, overlaps):
     monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 6)
-    writer = SpoolWriter(tmp_path)
+    writer = ResponseSpool(tmp_path)
     for page in pages:
         writer.write(rows(*page))
     writer.close()
@@ -145,7 +145,7 @@ def test_a_writer_notices_pages_that_overlap(tmp_path, monkeypatch, pages, overl
 
 def test_discarding_deletes_every_file(tmp_path, monkeypatch):
     monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 1)
-    writer = SpoolWriter(tmp_path)
+    writer = ResponseSpool(tmp_path)
     writer.write(rows("a"))
     writer.write(rows("b"))
     writer.discard()
@@ -176,7 +176,7 @@ def readers() -> list[threading.Thread]:
 def test_giving_up_wakes_readers_that_wait_and_leaves_no_thread(
     account, server, make_client, store, monkeypatch
 ):
-    monkeypatch.setattr("hotjar_assets.sync.GROUP_SECONDS", 0.0)
+    monkeypatch.setattr("hotjar_assets.readers.GROUP_SECONDS", 0.0)
     quick, waiting = account.add_survey(), account.add_survey()
     server.faults.add(Fault("429", path="responses", survey_id=waiting, retry_after=55))
     sync = ResponseSync(make_client(sleep=None), [quick, waiting], concurrency=2)
@@ -196,12 +196,12 @@ def test_giving_up_wakes_readers_that_wait_and_leaves_no_thread(
 def test_giving_up_ends_a_walk_after_the_page_it_reads(
     account, server, make_client, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("hotjar_assets.sync.GROUP_SECONDS", 0.0)
+    monkeypatch.setattr("hotjar_assets.readers.GROUP_SECONDS", 0.0)
     quick, long = account.add_survey(), account.add_survey(responses=2_000)
     client = make_client(sleep=None)
 
     def when_given_up(page):
-        client._cancelled.wait(10)
+        client._wait._cancelled.wait(10)
         return page
 
     server.faults.add(

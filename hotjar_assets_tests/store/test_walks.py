@@ -422,7 +422,7 @@ def test_no_survey_is_no_work(server, store):
 def test_no_more_surveys_are_begun_than_the_spool_should_hold(
     account, server, make_client, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("hotjar_assets.sync.GROUP_SECONDS", 0.0)
+    monkeypatch.setattr("hotjar_assets.readers.GROUP_SECONDS", 0.0)
     ids = [account.add_survey() for _ in range(200)]
     groups = ResponseSync(make_client(), ids, concurrency=2).read({}, tmp_path)
     assert isinstance(groups, Generator)

@@ -1,0 +1,163 @@
+"""The assets, job and sensors of a source of streams: one asset for each, its key the table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from hotjar_assets.defs.assets import table_metadata
+from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
+from hotjar_assets.resources import as_failure
+from hotjar_assets.streams.reading import SourceClient
+from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.sync import StreamSync, units_of
+from hotjar_assets.streams.tables import StreamTable, parent_fields
+from hotjar_assets.warehouse.expressions import check_expressions
+from hotjar_assets.warehouse.merge import unit_of
+
+_NO_RETRIES = {"dagster/retry_on_asset_or_op_failure": "false"}
+"""A failed walk is read again by the next run; what a retry can mend, the transport has tried."""
+
+
+def stream_defs(source: Source, *, io_manager_key: str) -> dg.Definitions:
+    """Build the definitions of one source.
+
+    A job reads all streams in their order, apart from those that are partitioned by parent: each of
+    these has a job of its own and a sensor that requests it whenever the parent was read.
+
+    Args:
+        source: What the YAML says.
+        io_manager_key: The resource that stores, a `HotjarDuckDBIOManager`.
+
+    Raises:
+        HotjarConfigError: A stream cannot be stored as it is described; names it.
+    """
+    assets, jobs, sensors = [], [], []
+    together: list[dg.AssetsDefinition] = []
+    for stream in source.streams:
+        table = StreamTable.of(source, stream.name)
+        check_expressions(table)
+        partitions = _partitions(source, stream)
+        asset = _asset(source, table, partitions, io_manager_key)
+        assets.append(asset)
+        if partitions is None:
+            together.append(asset)
+            continue
+        job = _job(f"{source.name}_{stream.name}_job", [asset], f"Every partition of {asset.key}.")
+        jobs.append(job)
+        sensors.append(_sensor(source, table, partitions, job.name, io_manager_key))
+    description = f"The streams of {source.name}, parents first."
+    jobs.append(_job(f"{source.name}_job", together, description))
+    return dg.Definitions(assets=assets, jobs=jobs, sensors=sensors)
+
+
+def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Any:
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*assets),
+        executor_def=dg.in_process_executor,
+        description=description,
+        tags=_NO_RETRIES,
+    )
+
+
+def _partitions(source: Source, stream: Stream) -> DynamicPartitionsDefinition | None:
+    if stream.parent is None or not stream.parent.partitions:
+        return None
+    return DynamicPartitionsDefinition(name=f"{source.name}_{stream.name}")
+
+
+def _asset(
+    source: Source,
+    table: StreamTable,
+    partitions: DynamicPartitionsDefinition | None,
+    io_manager_key: str,
+) -> dg.AssetsDefinition:
+    stream = table.stream
+    declared = table.table()
+    metadata = table_metadata(declared)
+    if partitions is not None:
+        metadata["partition_expr"] = unit_of(declared)
+
+    @dg.asset(
+        key=[source.name, stream.name],
+        deps=[dg.AssetKey([source.name, stream.parent.stream])] if stream.parent else [],
+        group_name=source.name,
+        kinds={"python", "duckdb"},
+        description=_description(source, table),
+        metadata=metadata,
+        io_manager_key=io_manager_key,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions else None,
+    )
+    def read_stream(context: dg.AssetExecutionContext) -> StreamSync:
+        is_partitioned = context.has_partition_key or context.has_partition_key_range
+        keys = context.partition_keys if partitions and is_partitioned else None
+
+        def report(figures: Mapping[str, Mapping[str, Any]]) -> None:
+            assert partitions is not None  # noqa: S101 - else nobody calls it
+            with partitions.held():
+                for key, each in figures.items():
+                    context.add_asset_metadata(each, partition_key=key)
+
+        with as_failure():
+            client = SourceClient(source)
+            return StreamSync(client, table, keys, None if keys is None else report)
+
+    return read_stream
+
+
+def _description(source: Source, table: StreamTable) -> str:
+    stream = table.stream
+    key = f"the key is `({', '.join(table.key)})`" if table.key else "it is replaced at every run"
+    begin = stream.description or f"What `{stream.path}` of {source.name} gives."
+    of_parent = f", for each of `{stream.parent.stream}`" if stream.parent else ""
+    return f"{begin}\n\nOne row is a record of `{stream.path}`{of_parent}; {key}."
+
+
+def _sensor(
+    source: Source,
+    table: StreamTable,
+    partitions: DynamicPartitionsDefinition,
+    job_name: str,
+    io_manager_key: str,
+) -> dg.SensorDefinition:
+    """Request every partition once the parent was read, those that are new included.
+
+    A partition is added before the run that is over it: keys added inside of a run are invisible
+    to it. None is removed.
+    """
+    parent = table.stream.parent
+    assert parent is not None  # noqa: S101 - only children are partitioned
+    above = StreamTable.of(source, parent.stream)
+    parent_key = dg.AssetKey([source.name, parent.stream])
+
+    @dg.sensor(
+        name=f"{source.name}_{table.name}_sensor",
+        job_name=job_name,
+        minimum_interval_seconds=60,
+        required_resource_keys={io_manager_key},
+        description=f"After each run of {parent.stream}: a partition of {table.name} for each of "
+        "its rows, and a run over all of them.",
+    )
+    def parents_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        event = context.instance.get_latest_materialization_event(parent_key)
+        if event is None:
+            return dg.SkipReason(f"{parent_key.to_user_string()} was never read")
+        # The cursor is the run whose parents were asked for last.
+        if event.run_id == context.cursor:
+            return dg.SkipReason(f"{parent_key.to_user_string()} was not read since")
+        tables = getattr(context.resources, io_manager_key)
+        with as_failure():
+            records = tables.stream_parents(above, parent_fields(table.stream)) or []
+            keys = [unit.key for unit in units_of(table, records)]
+        known = context.instance.get_dynamic_partitions(str(partitions.name))
+        added = sorted(set(keys) - set(known))
+        ordered = [*known, *added]
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(tags=tags) for tags in range_tags(ordered, ordered)],
+            dynamic_partitions_requests=[partitions.build_add_request(added)] if added else [],
+            cursor=event.run_id,
+        )
+
+    return parents_sensor

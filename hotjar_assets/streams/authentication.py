@@ -1,0 +1,93 @@
+"""From what the YAML says of authentication to what the transport carries out."""
+
+from collections.abc import Callable, Mapping
+from typing import assert_never
+
+from hotjar_assets.api.auth import (
+    Auth,
+    ClientCredentials,
+    Credentials,
+    FixedAuth,
+    Login,
+    basic_auth,
+)
+from hotjar_assets.api.transport import Advice
+from hotjar_assets.streams.spec import ApiKey, Basic, Bearer, NoAuthentication, OAuth2, Source
+from hotjar_assets.streams.templates import Templates, secret
+
+
+def auth_of(
+    source: Source,
+    templates: Templates,
+    environ: Mapping[str, str],
+    clock: Callable[[], float],
+) -> Auth:
+    """Return how a source's requests prove who asks.
+
+    Raises:
+        HotjarConfigError: A secret is not set.
+    """
+
+    def held(name: str) -> str:
+        return secret(environ, name, f"the authentication of {source.name}")
+
+    kind = source.authentication
+    match kind:
+        case NoAuthentication():
+            return FixedAuth()
+        case ApiKey():
+            return _api_key(kind, held(kind.key_env), templates)
+        case Basic():
+            username = held(kind.username_env)
+            return basic_auth(username, held(kind.password_env) if kind.password_env else "")
+        case Bearer():
+            token = held(kind.token_env)
+            return FixedAuth(Credentials(headers={"Authorization": f"Bearer {token}"}), (token,))
+        case OAuth2():
+            return _oauth2(kind, held, templates, clock)
+    assert_never(kind)
+
+
+def advice_of(source: Source) -> Advice:
+    """Return what the refusals of a source's API mean."""
+    names = [
+        value for name, value in source.authentication.model_dump().items() if name.endswith("_env")
+    ]
+    held = " and ".join(name for name in names if name)
+    return Advice(
+        url_setting=f"base_url of {source.name}",
+        pace_setting=f"requests_per_minute of {source.name}",
+        unauthorized=f"the API rejected the credentials; check {held}"
+        if held
+        else f"the API wants credentials; give {source.name} an `authentication`",
+        forbidden="not allowed: the credentials do not cover this"
+        + (f"; check {held} and what the API's owner granted" if held else ""),
+        not_found="not found; check base_url, path and the values in them",
+    )
+
+
+def _api_key(kind: ApiKey, key: str, templates: Templates) -> Auth:
+    value = templates.text(kind.prefix) + key
+    carried = {templates.text(kind.name): value}
+    credentials = Credentials(
+        headers=carried if kind.place == "header" else {},
+        params=carried if kind.place == "query" else {},
+    )
+    return FixedAuth(credentials, (key,))
+
+
+def _oauth2(
+    kind: OAuth2, held: Callable[[str], str], templates: Templates, clock: Callable[[], float]
+) -> Auth:
+    client_secret = held(kind.client_secret_env)
+    fields = {
+        "grant_type": "client_credentials",
+        "client_id": held(kind.client_id_env),
+        "client_secret": client_secret,
+    }
+    if kind.scope:
+        fields["scope"] = templates.text(kind.scope)
+    path = templates.base_url(kind.token_path)
+    login = Login(path, form=fields) if kind.body == "form" else Login(path, json=fields)
+    refused = f"the login was refused; check {kind.client_id_env} and {kind.client_secret_env}"
+    return ClientCredentials(login, secret=client_secret, refused=refused, clock=clock)

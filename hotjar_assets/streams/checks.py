@@ -1,0 +1,302 @@
+"""What pydantic cannot see of a source: whether its parts fit together.
+
+Each check yields where a mistake is, as the path of a field, and what is wrong with it and how to
+mend it. `loading` finds the line.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hotjar_assets.streams.spec import Parameter, Source, Stream
+
+Place = tuple[str | int, ...]
+Mistake = tuple[Place, str]
+TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
+_SECRET_NAMES = frozenset(
+    {
+        "access_token",
+        "api_key",
+        "apikey",
+        "api_token",
+        "authorization",
+        "client_secret",
+        "password",
+        "secret",
+        "token",
+        "x_access_token",
+        "x_api_key",
+        "x_auth_token",
+    }
+)
+_JSON_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+}
+
+
+class MisfitError(ValueError):
+    """Parts of a source do not fit together.
+
+    Args:
+        place: Where.
+        problem: What is wrong and how to mend it.
+    """
+
+    def __init__(self, place: Place, problem: str) -> None:
+        super().__init__(f"{'.'.join(map(str, place))}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
+def names_in(text: str) -> list[str]:
+    """List the names that stand in `{{ … }}`."""
+    return TEMPLATE.findall(text)
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean …?` if a known word is close; else an empty text."""
+    candidates = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), candidates, n=1)
+    return f"did you mean `{candidates[close[0]]}`?" if close else ""
+
+
+def _or_known(word: str, known: Collection[str]) -> str:
+    return meant(word, known) or f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def mistakes(source: "Source") -> Iterator[Mistake]:
+    """Yield every mistake that takes more than one field to see."""
+    yield from _repeated("parameters", source.parameters, "parameter")
+    yield from _repeated("streams", source.streams, "stream")
+    for number, parameter in enumerate(source.parameters):
+        for place, problem in _of_parameter(parameter):
+            yield ("parameters", number, *place), problem
+    yield from _sent(source.headers, "headers")
+    yield from _templates(source)
+    earlier: dict[str, Stream] = {}
+    for number, stream in enumerate(source.streams):
+        later = {other.name for other in source.streams[number:]}
+        for check in (_parent(stream, earlier, later), _request(stream), _columns(stream)):
+            for place, problem in check:
+                yield ("streams", number, *place), problem
+        earlier[stream.name] = stream
+
+
+def _repeated(field: str, items: "Iterable[Parameter | Stream]", what: str) -> Iterator[Mistake]:
+    seen = set()
+    for number, item in enumerate(items):
+        if item.name in seen:
+            yield (field, number, "name"), f"a second {what} named {item.name}; rename one"
+        seen.add(item.name)
+
+
+def _of_parameter(parameter: "Parameter") -> Iterator[Mistake]:
+    default = parameter.default
+    if default is None:
+        return
+    if parameter.secret:
+        yield ("default",), "a secret has no default: its value would stand in the YAML"
+    elif parameter.required:
+        yield ("default",), "a required parameter has no default; leave one of the two out"
+    elif parameter.type == "date":
+        try:
+            date.fromisoformat(str(default))
+        except ValueError:
+            yield ("default",), "is no date; it looks like 2026-01-31"
+    elif not isinstance(default, _TYPES[parameter.type]) or (
+        isinstance(default, bool) and parameter.type != "boolean"
+    ):
+        yield ("default",), f"is no {parameter.type}, which `type` says it is"
+
+
+# --- Templates ---------------------------------------------------------------------------------
+
+
+def _templates(source: "Source") -> Iterator[Mistake]:
+    known = {parameter.name for parameter in source.parameters}
+    for place, text in _texts(source.model_dump(by_alias=True), ()):
+        stream = source.streams[int(place[1])] if place[0] == "streams" else None
+        inner = place[2:] if place[0] in {"streams", "parameters"} else place
+        if "{{" not in text or inner[0] in {"description", "schema"}:
+            continue
+        if not _is_replaced(inner, in_stream=stream is not None):
+            yield place, "{{ … }} is not replaced here; write the value itself"
+        elif "{{" in TEMPLATE.sub("", text):
+            yield place, "malformed {{ … }}; it looks like {{ name }}"
+        else:
+            for name in names_in(text):
+                if problem := _unknown_name(name, known, stream):
+                    yield place, problem
+
+
+def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _texts(item, (*place, name))
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _texts(item, (*place, number))
+
+
+def _is_replaced(place: Place, *, in_stream: bool) -> bool:
+    if in_stream:
+        return place[0] in {"path", "query", "headers", "body"} or place == ("incremental", "start")
+    fields = {"name", "prefix", "token_path", "scope"}
+    return place[0] in {"base_url", "headers"} or (
+        place[0] == "authentication" and place[1] in fields
+    )
+
+
+def _unknown_name(name: str, known: set[str], stream: "Stream | None") -> str:
+    first, _, rest = name.partition(".")
+    if first != "parent":
+        if name in known:
+            return ""
+        return f"no parameter is named {name}; {meant(name, known) or 'declare it'}"
+    if stream is None or stream.parent is None:
+        return f"{{{{ {name} }}}} needs a stream with `parent`"
+    return "" if rest else "name a field of the parent's record: {{ parent.id }}"
+
+
+def _sent(values: "dict[str, Any]", field: str) -> Iterator[Mistake]:
+    for name, value in values.items():
+        is_secret = name.lower().replace("-", "_") in _SECRET_NAMES
+        if is_secret and not names_in(str(value)):
+            problem = (
+                "a secret's value must not stand here; use `authentication`, or a parameter with "
+                "`secret: true` and {{ its name }}"
+            )
+            yield (field, name), problem
+        if field == "headers" and not _HEADER_NAME.fullmatch(name):
+            yield (field, name), "is no name of a header; it looks like X-Shop-Region"
+
+
+# --- Streams -----------------------------------------------------------------------------------
+
+
+def _parent(
+    stream: "Stream", earlier: "dict[str, Stream]", later: Collection[str]
+) -> Iterator[Mistake]:
+    if stream.parent is None:
+        return
+    name = stream.parent.stream
+    parent = earlier.get(name)
+    if name == stream.name:
+        yield ("parent", "stream"), "a stream cannot be its own parent"
+    elif parent is None and name in later:
+        yield ("parent", "stream"), f"{name} stands further down; move it before its child"
+    elif parent is None:
+        yield ("parent", "stream"), f"no stream is named {name}; {_or_known(name, earlier.keys())}"
+    elif parent.record_schema is not None:
+        fields = parent.record_schema.properties
+        for column, field in stream.parent.fields.items():
+            if field.partition(".")[0] not in fields:
+                problem = f"the schema of {name} has no {field}; {_or_known(field, fields)}"
+                yield ("parent", "fields", column), problem
+        yield from _parent_templates(stream, name, fields)
+
+
+def _parent_templates(stream: "Stream", parent: str, fields: Collection[str]) -> Iterator[Mistake]:
+    request = {
+        "path": stream.path,
+        "query": stream.query,
+        "headers": stream.headers,
+        "body": stream.body,
+    }
+    for place, text in _texts(request, ()):
+        for name in names_in(text):
+            first, _, rest = name.partition(".")
+            field = rest.partition(".")[0]
+            if first == "parent" and field not in fields:
+                yield place, f"the schema of {parent} has no {field}; {_or_known(field, fields)}"
+
+
+def _request(stream: "Stream") -> Iterator[Mistake]:
+    if "://" in stream.path or not stream.path.startswith("/"):
+        yield ("path",), "begins with a slash and goes on where base_url ends, as in /orders"
+    if "?" in stream.path or "#" in stream.path:
+        yield ("path",), "holds a query; put it under `query`"
+    yield from _sent(stream.query, "query")
+    yield from _sent(stream.headers, "headers")
+    if stream.body is not None and stream.method == "GET":
+        yield ("body",), "a GET has none; add `method: POST`"
+    for field in ("pagination", "incremental"):
+        if getattr(getattr(stream, field), "place", "") == "body" and stream.method == "GET":
+            yield (field, "place"), "a GET has no body; choose query or header, or `method: POST`"
+    if stream.incremental and not stream.primary_key:
+        yield ("incremental",), "needs a `primary_key`: what is read again is merged by it"
+
+
+def _columns(stream: "Stream") -> Iterator[Mistake]:
+    transform, parent = stream.transform, stream.parent
+    yield from _schema(stream)
+    added = {*stream.metadata, *(parent.fields if parent else ())}
+    record = None if stream.record_schema is None else set(stream.record_schema.properties) | added
+    yield from _transform(stream, record)
+    targets = {*transform.rename.values(), *transform.constant, *transform.computed}
+    for number, name in enumerate(stream.primary_key):
+        if record is not None and name not in record | targets:
+            problem = f"the schema has no {name}; {_or_known(name, record | targets)}"
+            yield ("primary_key", number), problem
+        if name in transform.drop or (
+            transform.keep is not None and name not in {*transform.keep, *targets}
+        ):
+            yield ("primary_key", number), f"`transform` drops {name}; a key must stay"
+    if stream.incremental and record is not None:
+        cursor = stream.incremental.cursor
+        if cursor.partition(".")[0] not in record:
+            problem = f"the schema has no {cursor}; {_or_known(cursor, record)}"
+            yield ("incremental", "cursor"), problem
+
+
+def _transform(stream: "Stream", record: set[str] | None) -> Iterator[Mistake]:
+    transform = stream.transform
+    if record is not None:
+        named: list[tuple[Place, str]] = [
+            *((("keep", number), name) for number, name in enumerate(transform.keep or ())),
+            *((("drop", number), name) for number, name in enumerate(transform.drop)),
+            *((("rename", name), name) for name in transform.rename),
+        ]
+        for place, name in named:
+            if name not in record:
+                problem = f"there is no column {name}; {_or_known(name, record)}"
+                yield ("transform", *place), problem
+    for name in transform.rename:
+        if name in transform.drop or (transform.keep is not None and name not in transform.keep):
+            yield ("transform", "rename", name), f"{name} is dropped before it could be renamed"
+    seen: set[str] = set()
+    for field, targets in (
+        ("rename", transform.rename),
+        ("constant", {name: name for name in transform.constant}),
+        ("computed", {name: name for name in transform.computed}),
+    ):
+        for name, target in targets.items():
+            if target in seen:
+                yield ("transform", field, name), f"a second column would be named {target}"
+            seen.add(target)
+
+
+def _schema(stream: "Stream") -> Iterator[Mistake]:
+    if stream.record_schema is None:
+        return
+    for name, kind in stream.record_schema.properties.items():
+        types = kind.get("type", [])
+        for given in types if isinstance(types, list) else [types]:
+            if given not in _JSON_TYPES:
+                problem = f"is no type of JSON Schema; {_or_known(str(given), _JSON_TYPES)}"
+                yield ("schema", "properties", name, "type"), problem
+    for number, name in enumerate(stream.record_schema.required):
+        if name not in stream.record_schema.properties:
+            problem = f"`properties` has no {name}; "
+            problem += _or_known(name, stream.record_schema.properties)
+            yield ("schema", "required", number), problem

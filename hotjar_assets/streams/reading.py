@@ -1,0 +1,254 @@
+"""Read the streams of a source: the pages of any endpoint, through the engine that reads Hotjar.
+
+Requests, retries and pace are `api/transport`'s, following pages is `api/pagination`'s; here the
+YAML becomes requests and answers become records. Nothing is stored.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
+from typing import Any
+
+import requests
+
+from hotjar_assets.api.pacing import Pacer, Wait
+from hotjar_assets.api.pagination import iter_pages
+from hotjar_assets.api.transport import Answer, RequestCount, SentRequest, Transport
+from hotjar_assets.config import check_url
+from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
+from hotjar_assets.streams import paging
+from hotjar_assets.streams.authentication import advice_of, auth_of
+from hotjar_assets.streams.formats import Record, decode, first, records_in
+from hotjar_assets.streams.paging import Request
+from hotjar_assets.streams.spec import OAuth2, PagePagination, Source, Stream
+from hotjar_assets.streams.templates import Templates, as_text
+
+Since = datetime | date | int | float | str
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
+
+
+@dataclass(frozen=True)
+class RecordPage:
+    """One page of a stream.
+
+    Attributes:
+        records: Decoded JSON values, in the API's order.
+        metadata: The stream's `metadata`, by column; None where the answer has none.
+        next_cursor: Where the next page is; None: this is the last one.
+    """
+
+    records: list[Record]
+    metadata: Record
+    next_cursor: str | None = None
+
+    @property
+    def results(self) -> Sequence[Record]:
+        """The records."""
+        return self.records
+
+
+class SourceClient:
+    """Read the streams of one source; safe under threads, lazy, nothing is requested before a call.
+
+    Args:
+        source: What the YAML says.
+        environ: Where parameters and secrets come from.
+        use_environment: Whether proxies and certificates come from the environment.
+        sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
+        clock: Seconds on a clock that never goes backwards.
+        on_request: Called with every request before it goes out; its secrets are hidden.
+
+    Raises:
+        HotjarConfigError: A parameter or a secret is missing, or of no use.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        use_environment: bool = True,
+        sleep: Callable[[float], bool | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        on_request: Callable[[SentRequest], None] | None = None,
+    ) -> None:
+        self.source = source
+        self._templates = Templates.of(source, environ)
+        self._wait = Wait(sleep)
+        self._transport = Transport(
+            _base_url(source, self._templates),
+            auth=auth_of(source, self._templates, environ, clock),
+            advice=advice_of(source),
+            pacer=Pacer(source.requests_per_minute, sleep=self._wait, clock=clock),
+            sleep=self._wait,
+            clock=clock,
+            use_environment=use_environment,
+            on_request=on_request,
+            secrets=self._templates.secrets,
+        )
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, with retries and token requests."""
+        return self._transport.total.sent
+
+    def iter_pages(
+        self,
+        stream: Stream,
+        *,
+        parent: Mapping[str, Any] | None = None,
+        since: Since | None = None,
+        count: RequestCount | None = None,
+    ) -> Iterator[RecordPage]:
+        """Yield the pages of a stream, in the API's order.
+
+        Args:
+            stream: A stream of the source.
+            parent: Of a child stream, the parent's record.
+            since: Value of the replication key to read from; None: the stream's `start`. It is
+                sent if the stream names a parameter for it; else the caller ends the walk.
+            count: Where to count the requests.
+
+        Raises:
+            HotjarSchemaError: The parent's record lacks a field, or an answer has no such records.
+            HotjarPaginationError: The pages have no end, or go on at another host.
+            HotjarApiError: As its subclasses say, with the page's number.
+        """
+        request = self._request(stream, parent, since)
+
+        def get_page(cursor: str | None) -> RecordPage:
+            return self._get_page(stream, request, cursor, count)
+
+        return iter_pages(get_page, forbid_repeats=paging.counts_pages(stream.pagination))
+
+    def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> str | int | None:
+        """Return the value from which a stream is read first, its variables replaced."""
+        start = stream.incremental and stream.incremental.start
+        return self._templates.mapping({"start": start}, parent).get("start")
+
+    def resume(self) -> None:
+        """Let readers wait again after a `cancel`."""
+        self._wait.resume()
+
+    def cancel(self) -> None:
+        """Make every waiting reader stop with an error."""
+        self._wait.cancel()
+
+    def close(self) -> None:
+        """Stop waiting readers and close the connections."""
+        self.cancel()
+        self._transport.close()
+
+    def _request(
+        self, stream: Stream, parent: Mapping[str, Any] | None, since: Since | None
+    ) -> Request:
+        fill = self._templates
+        query = fill.mapping(stream.query, parent)
+        headers = fill.mapping({**self.source.headers, **stream.headers}, parent)
+        request = Request(
+            stream.method,
+            fill.path(stream.path, parent),
+            {name: as_text(value) for name, value in query.items()},
+            {name: _header(name, as_text(value)) for name, value in headers.items()},
+            None if stream.body is None else fill.mapping(stream.body, parent),
+        )
+        new = stream.incremental
+        if new is None or new.parameter is None:
+            return request
+        if since is None:
+            since = self.start_of(stream, parent)
+        if since is None:
+            return request
+        return request.put(new.place, new.parameter, sent_value(since, new.format))
+
+    def _get_page(
+        self, stream: Stream, request: Request, cursor: str | None, count: RequestCount | None
+    ) -> RecordPage:
+        kind = stream.pagination
+
+        def read(answer: Answer) -> RecordPage:
+            if answer.status == requests.codes.no_content:
+                return RecordPage([], {})
+            document = decode(answer.body, stream.format)
+            records = records_in(document, stream.records)
+            metadata = {name: first(document, path) for name, path in stream.metadata.items()}
+            following = paging.next_cursor(
+                kind, cursor, document=document, rows=len(records), answer=answer
+            )
+            return RecordPage(records, metadata, following)
+
+        asked = paging.ask(request, kind, cursor)
+        try:
+            return self._transport.read(
+                asked.path,
+                read,
+                method=asked.method,
+                params=asked.query,
+                headers=asked.headers,
+                json_body=asked.body,
+                count=count,
+            )
+        except HotjarStatusError as error:
+            ends = isinstance(kind, PagePagination) and error.status == kind.end_status
+            if not ends or cursor is None:
+                raise
+            return RecordPage([], {})
+
+
+def sent_value(since: Since, form: str) -> str | int:
+    """Return a value of a replication key as the API is sent it.
+
+    Args:
+        since: The value; an instant without a zone is UTC.
+        form: `timestamp` (whole seconds, rounded down), `milliseconds` or a strftime format, for
+            instants; every other value is sent as it is.
+    """
+    if isinstance(since, str) and _INSTANT.fullmatch(since):
+        with suppress(ValueError):
+            since = datetime.fromisoformat(since)
+    if isinstance(since, date) and not isinstance(since, datetime):
+        since = datetime.combine(since, time_of_day())
+    if isinstance(since, datetime):
+        moment = since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
+        seconds = int((moment.replace(microsecond=0)).timestamp())
+        if form == "timestamp":
+            return seconds
+        if form == "milliseconds":
+            return seconds * 1000 + moment.microsecond // 1000
+        return moment.strftime(form)
+    if isinstance(since, float) and since.is_integer():
+        return int(since)
+    return since if isinstance(since, int) else str(since)
+
+
+def _base_url(source: Source, templates: Templates) -> str:
+    sends = source.authentication.type != "none" or bool(templates.secrets)
+    try:
+        url = check_url(
+            templates.base_url(source.base_url),
+            example="https://api.example.com/v1",
+            sends_credentials=sends,
+        )
+        token_path = getattr(source.authentication, "token_path", "")
+        if isinstance(source.authentication, OAuth2) and "://" in token_path:
+            check_url(templates.base_url(token_path), example="https://login.example.com/token")
+    except ValueError as error:
+        raise HotjarConfigError(f"base_url of {source.name}", str(error)) from None
+    return url
+
+
+def _header(name: str, value: str) -> str:
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        fits = False
+    else:
+        fits = value.isprintable()
+    if not fits:
+        raise HotjarConfigError(f"header {name}", "holds a sign that no header can hold")
+    return value.strip()

@@ -1,0 +1,358 @@
+"""What the YAML of a source of streams may say: one word for each idea, checked once.
+
+A source is one API: a base URL, an authentication, parameters, and its streams. A stream is one
+endpoint and one table. Text may hold `{{ name }}`: a declared parameter, or in the path, query,
+headers and body of a child `{{ parent.field }}`, a field of the parent's record.
+
+    name: acme
+    base_url: https://{{ store }}.example.com/v1
+    parameters:
+      - {name: store, required: true}
+    authentication: {type: api_key, name: X-Api-Key, key_env: ACME_KEY}
+    streams:
+      - name: orders
+        path: /orders
+        records: $.data[*]
+        primary_key: [id]
+        pagination: {type: page, parameter: page, start: 1}
+        incremental: {cursor: updated_at, parameter: since, format: timestamp}
+        schema:
+          properties:
+            id: {type: integer}
+            updated_at: {type: string, format: date-time}
+
+No value of a secret may stand in it, only the name of an environment variable (`…_env`).
+"""
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from jsonpath import JSONPathError
+from jsonpath import compile as compile_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from hotjar_assets.streams import checks
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""snake_case: the name of a stream is the name of its table."""
+Place = Literal["query", "header"]
+AnyPlace = Literal["query", "header", "body"]
+DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
+"""What may follow a percent sign in a strftime format."""
+
+
+def _check_env_name(value: str) -> str:
+    is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value)
+    # Keys mix letters and digits where names have words.
+    if not is_name or any(
+        len(part) >= 10 and re.search(r"\d", part) and re.search(r"[A-Za-z]", part)  # noqa: PLR2004
+        for part in value.split("_")
+    ):
+        raise ValueError(
+            "looks like a secret itself; put that into the environment, and here the name of its "
+            "variable, for example ACME_KEY"
+        )
+    return value
+
+
+def check_path(value: str) -> str:
+    """Return a JSONPath.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not value.startswith("$"):
+        raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
+    try:
+        compile_path(value)
+    except JSONPathError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"is no JSONPath ({reason}); it looks like $.data[*]") from None
+    return value
+
+
+def _check_base_url(value: str) -> str:
+    # A template at the beginning is a URL itself, any other may be a part of a host or a port.
+    stand_in = re.sub(r"\{\{.*?\}\}", "1", re.sub(r"^\{\{.*?\}\}", "https://x", value))
+    try:
+        url = urlsplit(stand_in)
+        fits = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("is no URL; it looks like https://api.example.com/v1")
+    if url.query or url.fragment:
+        raise ValueError("holds a query; put it under `query` of the streams")
+    if url.username or url.password:
+        raise ValueError("must not hold credentials; use `authentication`")
+    return value
+
+
+def _check_instant_format(value: str) -> str:
+    if value in {"timestamp", "milliseconds"}:
+        return value
+    directives = re.findall(r"%(.?)", value)
+    unknown = [letter for letter in directives if not letter or letter not in DIRECTIVES]
+    if unknown:
+        raise ValueError(f"%{unknown[0]} is no directive of strftime; one is %Y-%m-%dT%H:%M:%SZ")
+    if not directives:
+        raise ValueError(
+            checks.meant(value, ["timestamp", "milliseconds"])
+            or "must be timestamp, milliseconds or a strftime format such as %Y-%m-%d"
+        )
+    return value
+
+
+EnvName = Annotated[
+    str,
+    AfterValidator(_check_env_name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+]
+"""The name of an environment variable."""
+JsonPath = Annotated[str, AfterValidator(check_path)]
+"""Where in an answer something is, from its root `$`."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Parameter(_Model):
+    """A value that the YAML leaves open; it comes from the environment, else the default."""
+
+    name: Name
+    type: Literal["string", "integer", "number", "boolean", "date"] = "string"
+    description: str | None = None
+    default: str | int | float | bool | None = None
+    required: bool = False
+    secret: bool = Field(default=False, description="Never shown; may have no default.")
+    env: EnvName | None = Field(
+        default=None, description="Environment variable; default NAME_PARAMETER in capitals."
+    )
+
+
+class NoAuthentication(_Model):
+    """Requests carry nothing."""
+
+    type: Literal["none"] = "none"
+
+
+class ApiKey(_Model):
+    """A key in a header or in the query."""
+
+    type: Literal["api_key"]
+    name: str = Field(min_length=1, description="Header or query parameter.")
+    key_env: EnvName
+    place: Place = "header"
+    prefix: str = Field(default="", description="Stands before the key, for example `Token `.")
+
+
+class Basic(_Model):
+    """HTTP Basic; a password that is not given is blank."""
+
+    type: Literal["basic"]
+    username_env: EnvName
+    password_env: EnvName | None = None
+
+
+class Bearer(_Model):
+    """A token in `Authorization: Bearer …`."""
+
+    type: Literal["bearer"]
+    token_env: EnvName
+
+
+class OAuth2(_Model):
+    """The OAuth 2 client credentials grant."""
+
+    type: Literal["oauth2"]
+    token_path: str = Field(description="Path below the base URL, or a URL.")
+    client_id_env: EnvName
+    client_secret_env: EnvName
+    scope: str | None = None
+    body: Literal["form", "json"] = "form"
+
+
+Authentication = Annotated[
+    NoAuthentication | ApiKey | Basic | Bearer | OAuth2, Field(discriminator="type")
+]
+
+
+class SinglePage(_Model):
+    """One request has everything."""
+
+    type: Literal["none"] = "none"
+
+
+class CursorPagination(_Model):
+    """The answer names the next cursor; null, empty or absent ends it."""
+
+    type: Literal["cursor"]
+    selector: JsonPath = Field(
+        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id."
+    )
+    parameter: str = Field(min_length=1)
+    place: AnyPlace = "query"
+
+
+class PagePagination(_Model):
+    """Pages are numbered; `total_pages` ends it, else a page without records."""
+
+    type: Literal["page"]
+    parameter: str = Field(min_length=1)
+    start: int = Field(default=1, ge=0)
+    place: AnyPlace = "query"
+    total_pages: JsonPath | None = Field(
+        default=None, description="JSONPath of the number of pages."
+    )
+    end_status: Literal[400, 404] | None = Field(
+        default=None, description="Status that a page after the last one is answered with."
+    )
+
+
+class OffsetPagination(_Model):
+    """Rows are numbered; a page without records, or a next offset that is null, ends it."""
+
+    type: Literal["offset"]
+    parameter: str = Field(default="offset", min_length=1)
+    limit_parameter: str | None = "limit"
+    limit: int = Field(default=100, ge=1)
+    next_offset: JsonPath | None = Field(
+        default=None, description="JSONPath of the next offset; default: rows read so far."
+    )
+    place: AnyPlace = "query"
+
+
+class LinkPagination(_Model):
+    """`Link: <…>; rel="next"`, or a field of the answer, is the URL of the next page."""
+
+    type: Literal["link"]
+    selector: JsonPath | None = Field(
+        default=None, description="JSONPath of the URL; default: the Link header."
+    )
+
+
+Pagination = Annotated[
+    SinglePage | CursorPagination | PagePagination | OffsetPagination | LinkPagination,
+    Field(discriminator="type"),
+]
+
+
+class Incremental(_Model):
+    """Read what is new: the newest value of a field in the table is sent, or ends the walk.
+
+    With `parameter` the API filters. Without, the API gives the newest records first, and reading
+    stops at the first page whose oldest record is older than what is there.
+    """
+
+    cursor: str = Field(min_length=1, description="Field of the record that only grows.")
+    parameter: str | None = Field(default=None, min_length=1)
+    place: AnyPlace = "query"
+    format: Annotated[str, AfterValidator(_check_instant_format)] = Field(
+        default="%Y-%m-%dT%H:%M:%SZ",
+        description="How an instant is sent: timestamp, milliseconds, or a strftime format.",
+    )
+    start: str | int | None = Field(
+        default=None,
+        description="Value of the first read; an instant such as 2026-01-31 is sent in `format`.",
+    )
+    lookback_seconds: int = Field(default=0, ge=0, description="Read again that far back.")
+
+
+class Computed(_Model):
+    """A column from a DuckDB SQL expression over the record's other columns."""
+
+    sql: str = Field(min_length=1)
+    type: str = Field(default="VARCHAR", description="Its DuckDB type.")
+
+
+class Transform(_Model):
+    """What becomes of the columns, in this order: keep, drop, rename, constant, computed."""
+
+    keep: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    rename: dict[str, Name] = Field(default_factory=dict)
+    constant: dict[Name, str | int | float | bool] = Field(default_factory=dict)
+    computed: dict[Name, Computed] = Field(default_factory=dict)
+
+
+class Parent(_Model):
+    """A stream is read once for each record of another one."""
+
+    stream: Name
+    fields: dict[Name, str] = Field(
+        min_length=1,
+        description="Columns of the child, and the parent's fields they hold: they tell whose "
+        "child a row is.",
+    )
+    partitions: bool = Field(
+        default=False, description="Whether each parent is a Dagster partition of the child."
+    )
+
+
+class RecordSchema(_Model):
+    """JSON Schema of a record, and what to do with fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    properties: dict[str, dict[str, Any]] = Field(min_length=1)
+    required: tuple[str, ...] = ()
+
+
+class Stream(_Model):
+    """One endpoint, one table."""
+
+    name: Name
+    path: str = Field(min_length=1, description="Below the base URL; begins with a slash.")
+    description: str | None = None
+    method: Literal["GET", "POST"] = "GET"
+    query: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: dict[str, Any] | None = Field(default=None, description="JSON body of a POST.")
+    format: Literal["json", "jsonl", "csv"] = "json"
+    records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
+    metadata: dict[Name, JsonPath] = Field(
+        default_factory=dict, description="Columns from the root of the answer, by JSONPath."
+    )
+    primary_key: tuple[str, ...] = Field(
+        default=(), description="Columns; none: the table is replaced at every run."
+    )
+    pagination: Pagination = SinglePage()
+    incremental: Incremental | None = None
+    record_schema: RecordSchema | None = Field(default=None, alias="schema")
+    unknown_fields: Literal["evolve", "freeze", "discard"] = Field(
+        default="evolve",
+        description="A field the schema does not have: evolve adds a column, freeze fails the "
+        "stream, discard leaves it out.",
+    )
+    parent: Parent | None = None
+    transform: Transform = Transform()
+
+
+class Source(_Model):
+    """One API and its streams."""
+
+    name: Name = Field(description="Schema of the tables, and first part of the asset keys.")
+    base_url: Annotated[str, AfterValidator(_check_base_url)]
+    description: str | None = None
+    parameters: tuple[Parameter, ...] = ()
+    authentication: Authentication = NoAuthentication()
+    headers: dict[str, str] = Field(default_factory=dict)
+    requests_per_minute: int = Field(default=600, ge=1)
+    concurrency: int = Field(default=8, ge=1, le=64, description="Parents read at once.")
+    streams: tuple[Stream, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Source":
+        for place, problem in checks.mistakes(self):
+            raise checks.MisfitError(place, problem)
+        return self

@@ -1,0 +1,362 @@
+"""Reading a stream: which parents, from where on, and when to stop. No Dagster and no database.
+
+The walk of a stream, or of the children of one parent, is handed over only when it is complete.
+Reading begins at the watermark, the newest value of the incremental field *in the table*, minus
+the lookback. Where the API cannot filter, it must give the newest records first, and the walk ends
+with the first page whose oldest record is strictly older.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from hotjar_assets.api.transport import RequestCount
+from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarNotFoundError
+from hotjar_assets.readers import Cancellation, Client, NewestFirst, Read, Readers
+from hotjar_assets.spool import SpoolWriter
+from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
+
+logger = logging.getLogger(__name__)
+
+Value = datetime | int | float | str
+"""A value of an incremental field."""
+
+
+class Page(Protocol):
+    """What one request gave."""
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records, in the API's order."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Values from the root of the answer, by column."""
+
+
+class StreamClient(Client, Protocol):
+    """What reads a source: `hotjar_assets.streams.reading.SourceClient`."""
+
+    source: Source
+
+    def iter_pages(
+        self,
+        stream: Stream,
+        *,
+        parent: Mapping[str, Any] | None = None,
+        since: Value | None = None,
+        count: RequestCount | None = None,
+    ) -> Iterator[Page]:
+        """Read a stream, for one parent where it has some."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+    def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> Value | None:
+        """Return the value from which a stream is read first."""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What the table holds of one parent's children, or of a stream without parent.
+
+    Attributes:
+        rows: Its rows.
+        watermark: Newest value of the incremental field, not later than now; None where there is
+            none, and then everything is read.
+    """
+
+    rows: int = 0
+    watermark: Value | None = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is read and committed whole: the children of one parent, or all of a stream.
+
+    Attributes:
+        key: Text that names it; "" for all of a stream.
+        columns: Values of the columns that name the parent.
+        parent: Fields of the parent's record.
+    """
+
+    key: str = ""
+    columns: Mapping[str, int | str] = field(default_factory=dict)
+    parent: Mapping[str, Any] | None = None
+
+
+@dataclass
+class StreamRead(Read):
+    """One finished walk.
+
+    Attributes:
+        found: Types met in columns that are not declared.
+        resumed: Whether it began at a watermark, and so rests on the rows that are stored.
+    """
+
+    found: dict[str, str] = field(default_factory=dict)
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class StreamSync:
+    """Read one stream.
+
+    Attributes:
+        client: The source.
+        table: How it is stored.
+        keys: Units to read; None for all.
+        report: Called with the figures by unit when all units are stored; None where the figures
+            of the whole table are wanted.
+    """
+
+    client: StreamClient
+    table: StreamTable
+    keys: Sequence[str] | None = None
+    report: Callable[[Mapping[str, Mapping[str, Any]]], None] | None = None
+
+    @property
+    def stream(self) -> Stream:
+        """The stream."""
+        return self.table.stream
+
+    @property
+    def parent_table(self) -> StreamTable | None:
+        """How the parent is stored."""
+        parent = self.stream.parent
+        return StreamTable.of(self.client.source, parent.stream) if parent else None
+
+    def units(self, parents: Iterable[Mapping[str, Any]] | None) -> list[Unit]:
+        """List what is to be read.
+
+        Args:
+            parents: The parents' records as their table gives them; None reads them from the API.
+
+        Raises:
+            HotjarApiError: The parents could not be read.
+            HotjarConfigError: `parent.fields` does not tell two parents apart.
+        """
+        if self.stream.parent is None:
+            return [Unit()]
+        above = parents if parents is not None else self._records_above(self.stream)
+        units = units_of(self.table, above)
+        if self.keys is None:
+            return units
+        return [unit for unit in units if unit.key in set(self.keys)]
+
+    def read(
+        self, units: Sequence[Unit], states: Mapping[str, UnitState], spool_folder: Path
+    ) -> Generator[list[StreamRead], None, None]:
+        """Read the units concurrently.
+
+        Args:
+            units: What to read.
+            states: What the table holds, by unit.
+            spool_folder: Where the rows of finished walks wait; the caller deletes it.
+
+        Returns:
+            Groups of finished walks, each unit exactly once, failed ones with their error.
+            Reading goes on while the caller handles a group; it may delete the group's segments.
+        """
+        readers: Readers[Unit, StreamRead] = Readers(
+            self.client,
+            lambda unit, cancellation: self._walk(
+                unit, states.get(unit.key, UnitState()), spool_folder, cancellation
+            ),
+            lambda unit, error: StreamRead(unit.key, datetime.now(UTC), error=error),
+            self.client.source.concurrency,
+            spool_folder,
+        )
+        return readers.read(units)
+
+    def _records_above(self, stream: Stream) -> Iterator[Mapping[str, Any]]:
+        """Read the records of a stream's parent from the API, through all generations."""
+        given = stream.parent
+        if given is None:
+            return
+        (parent,) = (each for each in self.client.source.streams if each.name == given.stream)
+        if parent.parent is None:
+            for page in self.client.iter_pages(parent):
+                yield from ({**page.metadata, **record} for record in page.records)
+            return
+        table = StreamTable.of(self.client.source, parent.name)
+        for unit in units_of(table, self._records_above(parent)):
+            for page in self.client.iter_pages(parent, parent=unit.parent):
+                for record in page.records:
+                    yield {**unit.columns, **page.metadata, **record}
+
+    def _walk(
+        self, unit: Unit, state: UnitState, spool_folder: Path, cancellation: Cancellation
+    ) -> StreamRead:
+        read = StreamRead(unit.key, datetime.now(UTC))
+        count, spool = RequestCount(), SpoolWriter(spool_folder)
+        lines = RecordLines(self.table, unit.columns)
+        try:
+            since = self._since(unit, state)
+            read.resumed = state.watermark is not None
+            pages = self.client.iter_pages(
+                self.stream, parent=unit.parent, since=since, count=count
+            )
+            self._read_pages(read, since, spool, lines, cancellation.until(pages))
+        except HotjarNotFoundError as error:
+            if unit.parent is None:
+                read.error = error
+            else:
+                read.skipped, read.error = _GONE, None if state.rows else error
+        except HotjarError as error:
+            read.error = error
+        finally:
+            spool.close()
+        if read.error or read.skipped:
+            spool.discard()
+        read.segments = spool.segments
+        read.found = lines.found
+        read.requests = count.sent
+        return read
+
+    def _since(self, unit: Unit, state: UnitState) -> Value | None:
+        """Return the value from which on to read; None reads all."""
+        given = self.stream.incremental
+        if given is None:
+            return None
+        if state.watermark is None:
+            start: Value | None = comparable(self.client.start_of(self.stream, unit.parent))
+            return start
+        return minus_seconds(state.watermark, given.lookback_seconds, given.format, self.stream)
+
+    def _read_pages(
+        self,
+        read: StreamRead,
+        since: Value | None,
+        spool: SpoolWriter,
+        lines: RecordLines,
+        pages: Iterable[Page],
+    ) -> None:
+        given = self.stream.incremental
+        order = NewestFirst(f"{self.table.schema}.{self.table.name} {read.key}", since)
+        is_comparable = True
+        for page in pages:
+            read.pages += 1
+            records, is_past = page.records, False
+            if given is not None and given.parameter is None:
+                values = [comparable(record.get(given.cursor)) for record in records]
+                # A value that cannot be compared proves nothing: then all is read.
+                is_comparable = is_comparable and all(_alike(value, since) for value in values)
+                is_past = is_comparable and order.see(values)
+                read.out_of_order = order.out_of_order or not is_comparable
+                if not read.resumed and is_comparable and since is not None:
+                    # Before the start, nothing is wanted.
+                    records = [
+                        record
+                        for record, value in zip(records, values, strict=True)
+                        if value >= since
+                    ]
+            spool.append(lines.encode(records, spool.ordinal, page.metadata), len(records))
+            if is_past:
+                read.stopped_early = True
+                break
+
+
+_GONE = "the parent is gone from the API"
+
+
+def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> list[Unit]:
+    """Make the units of a child from its parents' records, in their order.
+
+    Raises:
+        HotjarConfigError: Two parents that are requested differently share the columns that should
+            tell them apart.
+    """
+    parent = table.stream.parent
+    fields = parent.fields if parent else {}
+    needed = {name.partition(".")[0] for name in parent_fields(table.stream)}
+    units: dict[str, Unit] = {}
+    without = 0
+    for record in parents:
+        values = {column: _of_record(record, name) for column, name in fields.items()}
+        if any(value is None for value in values.values()):
+            without += 1
+            continue
+        columns = {column: _identifier(value) for column, value in values.items()}
+        key = unit_key(columns[column] for column in table.unit)
+        unit = Unit(key, columns, {name: record.get(name) for name in needed})
+        if units.setdefault(key, unit) != unit:
+            raise HotjarConfigError(
+                f"{table.schema}.{table.name}",
+                "parent.fields does not tell the parents apart: two of them share its values and "
+                "are requested differently; add the field that differs",
+            )
+    if without:
+        logger.warning(
+            "%s.%s: %d parents lack a field of parent.fields and are not read",
+            table.schema,
+            table.name,
+            without,
+        )
+    return list(units.values())
+
+
+def unit_key(values: Iterable[int | str]) -> str:
+    """Return the text that names a unit: the value, or a JSON array of several."""
+    texts = [str(value) for value in values]
+    if len(texts) == 1:
+        return texts[0]
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _of_record(record: Mapping[str, Any], name: str) -> Any:
+    value: Any = record
+    if name in record:
+        return record[name]
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _identifier(value: Any) -> int | str:
+    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def comparable(value: Any) -> Any:
+    """Return a cursor as what it can be compared by: an instant where its text is one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        instant = datetime.fromisoformat(value.strip().upper())
+    except ValueError:
+        return value
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _alike(value: Any, since: Value | None) -> bool:
+    if value is None or isinstance(value, bool | list | dict):
+        return False
+    if since is None:
+        return True
+    numbers = (int, float)
+    return type(value) is type(since) or (isinstance(value, numbers) and isinstance(since, numbers))
+
+
+def minus_seconds(value: Value, seconds: int, form: str, stream: Stream) -> Value:
+    """Return a cursor so many seconds earlier.
+
+    Raises:
+        HotjarConfigError: It is no instant.
+    """
+    if not seconds:
+        return value
+    moved = comparable(value)
+    if isinstance(moved, datetime):
+        return moved - timedelta(seconds=seconds)
+    if isinstance(moved, int | float) and form in {"timestamp", "milliseconds"}:
+        return moved - seconds * (1000 if form == "milliseconds" else 1)
+    raise HotjarConfigError(
+        stream.name,
+        "incremental.lookback_seconds needs a field that is an instant, or a number with format "
+        "timestamp or milliseconds",
+    )

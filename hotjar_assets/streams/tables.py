@@ -1,0 +1,379 @@
+"""From a stream to a table that the warehouse understands, and from its records to spooled lines.
+
+No I/O and no database. The columns of a table are, in this order: those that name the parent, the
+fields of the record (declared, then found), the metadata, the constants, the computed ones, and
+`synced_at`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotjar_assets.errors import HotjarConfigError, HotjarSchemaError
+from hotjar_assets.schema import SCHEMA, Column, Table
+from hotjar_assets.streams.checks import names_in
+from hotjar_assets.streams.columns import (
+    LONG,
+    UNKNOWN,
+    UnfitError,
+    declared_type,
+    fit,
+    found_type,
+    wider_type,
+)
+from hotjar_assets.streams.spec import Source, Stream
+
+_SYNCED_AT = "synced_at"
+ORDINAL = "hotjar_assets:ordinal"
+_TYPE = re.compile(r"[A-Za-z][\w ]*(\(\d+(, ?\d+)?\))?(\[\])*", re.ASCII)
+"""A type by name: what is nested is JSON or comes of the expression."""
+_OURS = {"surveys", "survey_responses", "forgotten", "unsettled", "meta"}
+
+
+@dataclass(frozen=True)
+class StreamTable:
+    """How one stream is stored.
+
+    Attributes:
+        schema: Schema of the table, the source's name.
+        stream: The stream.
+    """
+
+    schema: str
+    stream: Stream
+
+    @classmethod
+    def of(cls, source: Source, name: str) -> "StreamTable":
+        """Return the table of a stream.
+
+        Raises:
+            HotjarConfigError: The stream cannot be stored as it is described; names it.
+        """
+        (stream,) = (each for each in source.streams if each.name == name)
+        table = cls(source.name, stream)
+        table._check(source)
+        return table
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.stream.name
+
+    @property
+    def inherited(self) -> tuple[str, ...]:
+        """Columns that hold fields of the parent."""
+        return tuple(self.stream.parent.fields) if self.stream.parent else ()
+
+    @property
+    def unit(self) -> tuple[str, ...]:
+        """Columns that say whose child a row is.
+
+        Those in the primary key, else those that the request is made of, else all: a title of the
+        parent that is kept beside its id may change.
+        """
+        fields = self.stream.parent.fields if self.stream.parent else {}
+        requested = names_in_request(self.stream)
+        in_key = tuple(column for column in fields if column in self.stream.primary_key)
+        in_request = tuple(column for column, name in fields.items() if name in requested)
+        return in_key or in_request or tuple(fields)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns that identify a row: a child's own are unique only for one parent."""
+        own = self.stream.primary_key
+        return tuple(dict.fromkeys((*self.unit, *own))) if own else ()
+
+    @property
+    def cursor(self) -> str | None:
+        """Column of the incremental field."""
+        given = self.stream.incremental
+        return self.stream.transform.rename.get(given.cursor, given.cursor) if given else None
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """Types of the declared fields, by column."""
+        schema = self.stream.record_schema
+        if schema is None:
+            return {}
+        named = ((self.column_of(name), kind) for name, kind in schema.properties.items())
+        return {column: declared_type(kind) for column, kind in named if column}
+
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        """Columns from the root of the answer."""
+        return tuple(self.stream.metadata)
+
+    def column_of(self, name: str) -> str | None:
+        """Return the column that holds a field of the record; None if the transform drops it."""
+        transform = self.stream.transform
+        if name in transform.drop or (transform.keep is not None and name not in transform.keep):
+            return None
+        return transform.rename.get(name, name)
+
+    def table(
+        self, found: Mapping[str, str] | None = None, there: Mapping[str, str] | None = None
+    ) -> Table:
+        """Declare the table.
+
+        Args:
+            found: Types of the values that were met in columns without a declared type.
+            there: Types of the columns that the table has already.
+        """
+        stored = dict(there or {})
+        found = dict(found or {})
+        for column in [*self.inherited, *self.metadata]:
+            found.setdefault(column, UNKNOWN)
+        types = {
+            column: wider_type(stored.get(column, UNKNOWN), kind) for column, kind in found.items()
+        }
+        declared = self.declared
+        record = {**types, **declared}
+        constants = self.stream.transform.constant
+        record |= {name: found_type(value) for name, value in constants.items()}
+        own = {*self.known_columns, _SYNCED_AT}
+        if self.stream.unknown_fields == "evolve":
+            # A column that no record of this time has is null in what they replace.
+            absent = {name: kind for name, kind in stored.items() if name not in own}
+            record = {**absent, **record}
+        names = [*declared, *(name for name in record if name not in declared)]
+        order = [
+            *self.inherited,
+            *(name for name in names if name not in own),
+            *self.metadata,
+            *constants,
+        ]
+        # No value was ever met, so there is no type yet; the key's must be there to be compared.
+        always = {*self.unit, *self.stream.primary_key}
+        columns = [
+            Column(name, _known(record[name]), self._described(name), _quoted(name))
+            for name in order
+            if record[name] != UNKNOWN or name in always
+            if name not in self.stream.transform.computed
+        ]
+        computed = [
+            Column(name, each.type, f"Computed: {each.sql}", f"CAST(({each.sql}\n) AS {each.type})")
+            for name, each in self.stream.transform.computed.items()
+        ]
+        synced_at = Column(_SYNCED_AT, "TIMESTAMPTZ", "When the row was last written here.")
+        return Table(
+            name=self.name,
+            key=self.key,
+            record={ORDINAL: "BIGINT"} | {name: _known(kind) for name, kind in record.items()},
+            columns=(*columns, *computed, synced_at),
+            schema=self.schema,
+            unit=self.unit,
+            unsure=tuple(name for name in self.key if name in self.stream.transform.computed),
+        )
+
+    def _described(self, column: str) -> str:
+        parent, schema = self.stream.parent, self.stream.record_schema
+        if parent and column in parent.fields:
+            return f"{parent.fields[column]} of {parent.stream}, whose row this is."
+        if column in self.metadata:
+            return f"{self.stream.metadata[column]} of the answer."
+        if column in self.stream.transform.constant:
+            return "The same in every row."
+        for name, given in (schema.properties if schema else {}).items():
+            if self.column_of(name) == column:
+                return str(given.get("description", ""))
+        return ""
+
+    def _check(self, source: Source) -> None:
+        """Refuse what could not be stored.
+
+        Raises:
+            HotjarConfigError: Names the stream and the field.
+        """
+        stream, parent = self.stream, self.stream.parent
+        place = f"{source.name}.{stream.name}"
+        if source.name == SCHEMA and stream.name in _OURS:
+            raise HotjarConfigError(
+                place, f"is a table of the built-in assets; name the source other than {SCHEMA}"
+            )
+        if stream.record_schema is None and stream.unknown_fields != "evolve":
+            raise HotjarConfigError(
+                place, f"unknown_fields: {stream.unknown_fields} needs a schema to know the fields"
+            )
+        if stream.incremental and self.column_of(stream.incremental.cursor) is None:
+            raise HotjarConfigError(
+                place, f"incremental.cursor {stream.incremental.cursor} is dropped by transform"
+            )
+        if parent:
+            above = StreamTable.of(source, parent.stream)
+            for name in parent_fields(stream):
+                if above.stored_column(name) is None:
+                    raise HotjarConfigError(
+                        place, f"needs {name} of {above.name}, which its transform drops; keep it"
+                    )
+        for name, computed in stream.transform.computed.items():
+            if not _TYPE.fullmatch(computed.type):
+                raise HotjarConfigError(
+                    place, f"transform.computed.{name}: {computed.type!r} is no DuckDB type"
+                )
+
+    def stored_column(self, name: str) -> str | None:
+        """Return the column that holds what the parent of another stream is asked for."""
+        return name if name in self.known_columns else self.column_of(name.partition(".")[0])
+
+    @property
+    def known_columns(self) -> set[str]:
+        """Columns that are there whatever the records hold."""
+        transform = self.stream.transform
+        return {*self.inherited, *self.metadata, *transform.constant, *transform.computed}
+
+
+def names_in_request(stream: Stream) -> set[str]:
+    """List the fields of the parent's record that a request is made of."""
+    texts = [stream.path, *stream.headers.values(), json.dumps([stream.query, stream.body])]
+    names = {name for text in texts for name in names_in(text)}
+    return {name.removeprefix("parent.") for name in names if name.startswith("parent.")}
+
+
+def parent_fields(stream: Stream) -> tuple[str, ...]:
+    """List the fields of the parent's records that a stream's requests and rows need."""
+    if stream.parent is None:
+        return ()
+    return tuple(sorted({*stream.parent.fields.values(), *names_in_request(stream)}))
+
+
+@dataclass
+class RecordLines:
+    """Turns the records of one walk into spooled lines, and remembers the types it met.
+
+    Attributes:
+        table: Where they will be stored.
+        parent: Values of the columns that name the parent.
+        found: Types met in columns that are not declared.
+    """
+
+    table: StreamTable
+    parent: Mapping[str, Any] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
+    _fields: dict[str, "_Field"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._declared = self.table.declared
+        computed = self.table.stream.transform.computed
+        self._key = [name for name in self.table.key if name not in computed]
+        for column, value in self.parent.items():
+            self._find(column, value)
+        own = (*self.table.known_columns, _SYNCED_AT)
+        self._spelled = {name.lower(): name for name in (*own, *self._declared)}
+
+    def encode(
+        self, records: Iterable[Mapping[str, Any]], ordinal: int, metadata: Mapping[str, Any]
+    ) -> bytes:
+        """Return JSON lines, one for each record, and note what types they hold.
+
+        Args:
+            records: The records of a page.
+            ordinal: Number of its first record in the walk, from 0.
+            metadata: Values from the root of the page.
+
+        Raises:
+            HotjarSchemaError: A value does not fit the declared type of its column, or a field
+                cannot be stored; names stream, column and row.
+        """
+        for name, value in metadata.items():
+            self._find(name, value)
+        around = {**self.parent, **metadata, **self.table.stream.transform.constant}
+        lines = []
+        for number, record in enumerate(records, ordinal):
+            row: dict[str, Any] = {}
+            for name, value in record.items():
+                target = self._fields.get(name) or self._know(name, number)
+                if target.column is not None:
+                    row[target.column] = self._value(target, value, number)
+            row |= around
+            row[ORDINAL] = number
+            for name in self._key:
+                if row.get(name) is None:
+                    problem = "has no value and is of the primary key; take another key"
+                    raise self._error(number, problem, name)
+            try:
+                lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False))
+            except ValueError:
+                raise self._error(number, "holds a number that is not finite") from None
+        return ("\n".join(lines) + "\n").encode() if lines else b""
+
+    def _value(self, target: "_Field", value: Any, number: int) -> Any:
+        if target.same_as is not None:
+            if value is not None and str(value) != target.same_as:
+                raise self._error(
+                    number,
+                    "is a field of the record too and differs from the parent's; name the column "
+                    "of parent.fields otherwise",
+                    target.column,
+                )
+        elif target.kind is None:
+            self._find(str(target.column), value)
+        else:
+            try:
+                value = fit(value, target.kind)
+            except UnfitError as error:
+                raise self._error(number, str(error), target.column) from None
+        return value
+
+    def _find(self, column: str, value: Any) -> None:
+        known = self.found.get(column, UNKNOWN)
+        kind = found_type(value)
+        if kind != known:
+            self.found[column] = wider_type(known, kind)
+
+    def _know(self, name: str, number: int) -> "_Field":
+        """Decide what becomes of a field met for the first time."""
+        stream = self.table.stream
+        column = self.table.column_of(name)
+        same_as = None
+        if column is not None:
+            spelled = self._spelled.setdefault(column.lower(), column)
+            if spelled != column or column == _SYNCED_AT or column in self.table.metadata:
+                problem = (
+                    f"the field {column!r} cannot have a column beside {spelled!r}; rename or drop "
+                    "it in transform"
+                )
+                raise self._error(number, problem)
+            if column in self.parent:
+                same_as = str(self.parent[column])
+            is_known = column in self._declared or column in self.table.known_columns
+            if stream.record_schema and not is_known:
+                if stream.unknown_fields == "freeze":
+                    problem = (
+                        f"the field {name!r} is not in the schema (unknown_fields: freeze); add it"
+                    )
+                    raise self._error(number, problem)
+                if stream.unknown_fields == "discard":
+                    column = None
+        self._fields[name] = _Field(column, self._declared.get(str(column)), same_as)
+        if column is not None and column not in self._declared:
+            self.found.setdefault(column, UNKNOWN)
+        return self._fields[name]
+
+    def _error(self, number: int, problem: str, column: str | None = None) -> HotjarSchemaError:
+        place = f"{self.table.schema}.{self.table.name}, row {number + 1}"
+        return HotjarSchemaError(f"{place}, column {column}" if column else place, problem)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What becomes of a field.
+
+    Attributes:
+        column: Its column; None to leave it out.
+        kind: The declared type.
+        same_as: The parent's value in the same column, as text.
+    """
+
+    column: str | None
+    kind: str | None
+    same_as: str | None
+
+
+def _known(kind: str) -> str:
+    return {UNKNOWN: "JSON", LONG: "BIGINT"}.get(kind, kind)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,61 @@
+"""Trying a stream before anything is stored: which one is meant, and its first records."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.streams.checks import meant
+from hotjar_assets.streams.formats import Record
+from hotjar_assets.streams.reading import SourceClient
+from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.sync import Unit, units_of
+from hotjar_assets.streams.tables import StreamTable
+
+
+def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
+    """Return the stream that `source.stream`, or `stream` if only one has that name, means.
+
+    Raises:
+        HotjarConfigError: None or several are meant.
+    """
+    streams = {
+        f"{source.name}.{each.name}": (source, each)
+        for source in sources
+        for each in source.streams
+    }
+    found = [full for full in streams if name in {full, full.partition(".")[2]}]
+    if len(found) > 1:
+        raise HotjarConfigError(name, f"several streams are named so: {', '.join(found)}")
+    if not found:
+        close = meant(name, [*streams, *(full.partition(".")[2] for full in streams)])
+        nowhere = "none (name their folder or file: HOTJAR_STREAMS or --file)"
+        known = f"known: {', '.join(streams) or nowhere}"
+        raise HotjarConfigError(name, f"no such stream; {close or known}")
+    return streams[found[0]]
+
+
+def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
+    """Yield the rows of a stream as they come, before `transform`; of a child, the first parent's.
+
+    A row is the record's fields, the columns of the metadata and those from the parent.
+
+    Raises:
+        HotjarApiError: As its subclasses say.
+    """
+    parent: Mapping[str, Any] | None = None
+    inherited: Mapping[str, Any] = {}
+    if stream.parent is not None:
+        unit = _first_unit(client, stream, stream.parent.stream)
+        if unit is None:
+            return
+        parent, inherited = unit.parent, unit.columns
+    for page in client.iter_pages(stream, parent=parent):
+        for record in page.records:
+            yield {**record, **page.metadata, **inherited}
+
+
+def _first_unit(client: SourceClient, stream: Stream, parent: str) -> Unit | None:
+    above = next(each for each in client.source.streams if each.name == parent)
+    table = StreamTable.of(client.source, stream.name)
+    units = (unit for record in iter_rows(client, above) for unit in units_of(table, [record]))
+    return next(units, None)

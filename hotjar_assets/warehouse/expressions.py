@@ -1,0 +1,140 @@
+"""What a stream computes: checked to be one expression, and tried on some records."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+
+from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
+from hotjar_assets.spool import SpoolWriter
+from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.tables import RecordLines, StreamTable
+from hotjar_assets.warehouse.merge import record_type, select_rows
+from hotjar_assets.warehouse.units import refused_column
+
+_NOT_SCALAR = {
+    "SUBQUERY": "a subquery",
+    "WINDOW": "a window function",
+    "STAR": "a *",
+    "PARAMETER": "a parameter",
+    "DEFAULT": "DEFAULT",
+}
+
+
+def check_expressions(stream: StreamTable) -> None:
+    """Make sure that each computed column of a stream is one expression over a row's columns.
+
+    Raises:
+        HotjarConfigError: Names stream and column.
+    """
+    for name, computed in stream.stream.transform.computed.items():
+        problem = _problem(computed.sql)
+        if problem:
+            raise HotjarConfigError(
+                f"{stream.schema}.{stream.name}",
+                f"transform.computed.{name}.sql {problem}; write one DuckDB expression over the "
+                "columns of the row",
+            )
+
+
+def _problem(sql: str) -> str | None:
+    # Alone it must be one expression with nothing after it, in brackets it must be nothing else:
+    # neither of the two can be satisfied by closing the bracket and going on.
+    trees = [_parsed(f"SELECT \n{sql}\n"), _parsed(f"SELECT (\n{sql}\n)")]
+    if any(tree is None for tree in trees):
+        return "is no expression that DuckDB can parse"
+    for tree in trees:
+        nodes = [each["node"] for each in (tree or {}).get("statements", [])]
+        is_bare = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE"
+        if not is_bare or len(nodes[0]["select_list"]) != 1 or nodes[0]["modifiers"]:
+            return "is more than one expression"
+        if nodes[0]["from_table"]["type"] != "EMPTY":
+            return "is more than one expression"
+    found = {kind for tree in trees for kind in _classes(tree)} & _NOT_SCALAR.keys()
+    return f"holds {_NOT_SCALAR[min(found)]}" if found else None
+
+
+def _parsed(statement: str) -> dict[str, Any] | None:
+    with duckdb.connect() as connection:
+        ((text,),) = connection.execute("SELECT json_serialize_sql($1)", [statement]).fetchall()
+    tree: dict[str, Any] = json.loads(text)
+    return None if tree["error"] else tree
+
+
+def _classes(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        if isinstance(tree.get("class"), str):
+            yield tree["class"]
+        for item in tree.values():
+            yield from _classes(item)
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from _classes(item)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Rows as a stream's table would hold them.
+
+    Attributes:
+        types: The columns and their DuckDB types, in order.
+        rows: The rows, as long as `types`.
+    """
+
+    types: dict[str, str]
+    rows: list[tuple[Any, ...]]
+
+
+def preview(source: Source, stream: Stream, rows: Iterable[Mapping[str, Any]]) -> Preview:
+    """Apply a stream's transform to some records, in memory.
+
+    Args:
+        source: The source.
+        stream: One of its streams.
+        rows: Records, with the columns of `parent.fields` and `metadata` beside their fields.
+
+    Raises:
+        HotjarConfigError: A computed column is no expression.
+        HotjarSchemaError: A value does not fit the declared type of its column.
+        HotjarStoreError: A computed column cannot be had from these records.
+    """
+    table = StreamTable.of(source, stream.name)
+    check_expressions(table)
+    with TemporaryDirectory() as folder:
+        spool = SpoolWriter(Path(folder))
+        found: dict[str, str] = {}
+        for row in rows:
+            metadata = {name: row.get(name) for name in table.metadata}
+            parent = {name: row.get(name) for name in table.inherited}
+            around = {*metadata, *parent}
+            record = {name: value for name, value in row.items() if name not in around}
+            lines = RecordLines(table, parent, found)
+            spool.append(lines.encode([record], spool.ordinal, metadata), 1)
+        spool.close()
+        stored = table.table(found)
+        types = {column.name: column.type for column in stored.sourced}
+        if not spool.segments:
+            return Preview(types, [])
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            columns = ", ".join(
+                # As text, an instant needs no pytz.
+                f"CAST(#{n} AS VARCHAR)" if kind == "TIMESTAMPTZ" else f"#{n}"
+                for n, kind in enumerate(types.values(), 1)
+            )
+            try:
+                result = connection.execute(
+                    f"SELECT {columns} FROM ({select_rows(stored, spool.segments)} "
+                    'ORDER BY "hotjar_assets:ordinal")',
+                    {"record": record_type(stored)},
+                ).fetchall()
+            except duckdb.Error:
+                problem = refused_column(stored, spool.segments)
+                if problem is None:
+                    raise
+                raise HotjarStoreError(problem) from None
+    return Preview(types, result)

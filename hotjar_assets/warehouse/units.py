@@ -1,0 +1,237 @@
+"""Tables of streams: what they hold of each unit, and committing walks through units."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.schema import Table
+from hotjar_assets.spool import Segment
+from hotjar_assets.streams.columns import UNKNOWN, wider_type
+from hotjar_assets.streams.sync import StreamRead, UnitState, Value
+from hotjar_assets.streams.tables import ORDINAL, StreamTable
+from hotjar_assets.warehouse.database import (
+    RowsRefusedError,
+    add_columns,
+    columns_of,
+    create_schema,
+    qualified,
+    quote,
+)
+from hotjar_assets.warehouse.merge import (
+    Figures,
+    Merge,
+    chunks,
+    record_type,
+    records,
+    unit_of,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
+
+
+def types_of(connection: duckdb.DuckDBPyConnection, stream: StreamTable) -> dict[str, str]:
+    """Map the columns of a stream's table to their types; empty if there is none."""
+    there = columns_of(connection, stream.name, stream.schema)
+    return {name: _NAMES.get(kind, kind) for name, kind in there.items()}
+
+
+def unit_states(
+    connection: duckdb.DuckDBPyConnection | None, stream: StreamTable
+) -> dict[str, UnitState]:
+    """Tell what a stream's table holds of each unit."""
+    there = types_of(connection, stream) if connection else {}
+    if connection is None or not there:
+        return {}
+    name = qualified(connection, stream.name, stream.schema)
+    kind = there.get(stream.cursor or "")
+    rows = connection.execute(
+        f"SELECT {unit_of(stream.table({}, there))}, count(*), {_newest(stream.cursor, kind)} "
+        f"FROM {name} t GROUP BY ALL",
+        {"now": datetime.now(UTC)} if kind in {"TIMESTAMPTZ", "DATE"} else None,
+    ).fetchall()
+    is_instant = kind in {"TIMESTAMPTZ", "DATE"}
+    return {
+        unit: UnitState(count, _instant(newest) if is_instant else newest)
+        for unit, count, newest in rows
+    }
+
+
+def _newest(cursor: str | None, kind: str | None) -> str:
+    if cursor is None or kind is None or kind == "JSON":
+        return "NULL"
+    column = f"t.{quote(cursor)}"
+    if kind in {"TIMESTAMPTZ", "DATE"}:
+        # An instant of the future would hide what comes before it.
+        instant = f"CAST({column} AS TIMESTAMPTZ)"
+        return f"epoch_us(max({instant}) FILTER ({instant} BETWEEN '1900-01-01' AND $now))"
+    return f"max({column})"
+
+
+def _instant(microseconds: int | None) -> Value | None:
+    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+
+
+def parent_records(
+    connection: duckdb.DuckDBPyConnection | None, parent: StreamTable, fields: Sequence[str]
+) -> list[dict[str, Any]] | None:
+    """List what a table holds of its records, each combination of the fields once.
+
+    Args:
+        connection: The database.
+        parent: The table.
+        fields: Fields of the record.
+
+    Returns:
+        The records, sorted; None if there is no table.
+    """
+    there = types_of(connection, parent) if connection else {}
+    if connection is None or not there:
+        return None
+    names = sorted({name.partition(".")[0] for name in fields})
+    columns = {name: parent.stored_column(name) for name in names}
+    items = ", ".join(
+        f"{quote(name)} := {quote(column) if column and column in there else 'NULL'}"
+        for name, column in columns.items()
+    )
+    name = qualified(connection, parent.name, parent.schema)
+    rows = connection.execute(
+        f"SELECT DISTINCT CAST(to_json(struct_pack({items})) AS VARCHAR) FROM {name} ORDER BY 1"
+    ).fetchall()
+    return [json.loads(text) for (text,) in rows]
+
+
+def commit_units(
+    connection: duckdb.DuckDBPyConnection, stream: StreamTable, reads: Sequence[StreamRead]
+) -> dict[str, Figures]:
+    """Merge or replace units inside an open transaction.
+
+    Raises:
+        HotjarStoreError: Rows that a walk rests on are gone, or a column cannot be what it must.
+    """
+    there = types_of(connection, stream)
+    found = _found(reads)
+    table = stream.table(found, there)
+    units = [read.key for read in reads]
+    is_typed = all(
+        found.get(name, UNKNOWN) != UNKNOWN
+        for name in {*table.key, *table.unit} & table.record.keys() - stream.declared.keys()
+    )
+    if not (there or is_typed or any(read.segments for read in reads)):
+        # Nothing is known yet of what identifies a row: the first record will tell its type.
+        return dict.fromkeys(units, Figures())
+    create_schema(connection, stream.schema)
+    types = {column.name: column.type for column in table.columns}
+    _change_types(connection, table, types, there)
+    add_columns(connection, stream.schema, stream.name, types, there)
+    merge = Merge(connection, table)
+    before = merge.counts(units)
+    for read in reads:
+        if read.resumed and not before.get(read.key):
+            raise HotjarStoreError(
+                f"{stream.schema}.{stream.name} lost rows while it was read, and what was read "
+                "rests on them; sync again (nothing was changed)"
+            )
+    if not table.key:
+        merge.delete(units)
+    for chunk in chunks(segment for read in reads for segment in read.segments):
+        try:
+            merge.rows(chunk)
+        except duckdb.Error:
+            problem = refused_column(table, chunk)
+            if problem is None:
+                raise
+            raise RowsRefusedError(problem) from None
+    after = merge.counts(units)
+    return {
+        unit: Figures(
+            rows=after.get(unit, 0),
+            new=after.get(unit, 0) - (before.get(unit, 0) if table.key else 0),
+            updated=merge.updated.get(unit, 0),
+        )
+        for unit in units
+    }
+
+
+def _found(reads: Sequence[StreamRead]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for read in reads:
+        for column, kind in read.found.items():
+            found[column] = wider_type(found.get(column, UNKNOWN), kind)
+    return found
+
+
+def _change_types(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    types: Mapping[str, str],
+    there: Mapping[str, str],
+) -> None:
+    """Give stored columns the types that are wanted now.
+
+    Raises:
+        RowsRefusedError: A stored value would be lost.
+    """
+    name = qualified(connection, table.name, table.schema)
+    for column, kind in types.items():
+        stored = there.get(column, kind)
+        if stored == kind:
+            continue
+        converted = _converted(quote(column), stored, kind)
+        kept = (
+            "true"
+            if kind in {"JSON", "VARCHAR"}
+            else (
+                f"TRY_CAST(TRY_CAST({quote(column)} AS {kind}) AS {stored}) "
+                f"IS NOT DISTINCT FROM {quote(column)}"
+                if stored in {"BIGINT", "DOUBLE", "BOOLEAN", "DATE"}
+                else f"TRY_CAST({converted} AS {kind}) IS NOT NULL OR {quote(column)} IS NULL"
+            )
+        )
+        ((lost,),) = connection.execute(
+            f"SELECT count(*) FROM {name} WHERE NOT ({kept})"
+        ).fetchall()
+        if lost:
+            raise RowsRefusedError(
+                f"column {column} of {table.schema}.{table.name} is {stored}, the stream makes it "
+                f"{kind}, and {lost} stored values would be lost; drop the table to read it anew, "
+                "or declare another type (nothing was changed)"
+            )
+        connection.execute(
+            f"ALTER TABLE {name} ALTER COLUMN {quote(column)} TYPE {kind} USING {converted}"
+        )
+
+
+def _converted(column: str, stored: str, kind: str) -> str:
+    """Return SQL for a stored value in another type, written as the API would write it."""
+    if stored == "JSON" and kind != "JSON":
+        return f"CAST({column} ->> '$' AS {kind})"
+    if stored == "TIMESTAMPTZ" and kind in {"VARCHAR", "JSON"}:
+        column = f"strftime({column}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+    return f"to_json({column})" if kind == "JSON" else f"CAST({column} AS {kind})"
+
+
+def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
+    """Find the computed column that cannot be had from some rows, and say so; None if all can."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for column in table.columns:
+            if column.source in {None, quote(column.name)}:
+                continue
+            try:
+                connection.execute(
+                    f"SELECT count({column.source}) FROM {records(segments)}",
+                    {"record": record_type(table)},
+                )
+            except duckdb.Error as error:
+                kind = type(error).__name__
+                return (
+                    f"{table.schema}.{table.name}: the computed column {column.name} cannot be "
+                    f"had ({kind}); check its sql and type against the columns "
+                    f"{', '.join(sorted(table.record.keys() - {ORDINAL}))} (nothing was changed)"
+                )
+    return None

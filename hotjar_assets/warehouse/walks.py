@@ -1,0 +1,100 @@
+"""What a commit of responses does beyond merging: it knows what each walk should have met."""
+
+from collections.abc import Collection, Sequence
+
+import duckdb
+
+from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, UNSETTLED
+from hotjar_assets.sync import SurveyRead
+from hotjar_assets.warehouse.database import qualified
+from hotjar_assets.warehouse.merge import Merge
+
+
+class ResponseMerge(Merge):
+    """Merges walks through surveys, and marks what a walk should have met and did not."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(connection, SURVEY_RESPONSES)
+        self._names |= {
+            "forgotten": qualified(connection, FORGOTTEN.name),
+            "unsettled": qualified(connection, UNSETTLED.name),
+        }
+
+    left_out = "WHERE NOT EXISTS (FROM {forgotten} t WHERE {same_key})"
+
+    def arrived(self) -> None:
+        """Note what was seen; where nothing was stored before, nothing can be missed."""
+        self.execute(
+            "INSERT INTO seen SELECT survey_id, response_id FROM incoming "
+            "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)"
+        )
+
+    def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
+        """Note what each walk covers, and from then on remember what it saw.
+
+        Args:
+            reads: The walks.
+            before: The surveys that have rows already.
+        """
+        self.remembers = bool(before) or bool(self.one("SELECT count(*) FROM {forgotten}")[0])
+        self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
+        self.execute(
+            "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
+            "unnest($platforms::VARCHAR[]) AS platform, "
+            "unnest($tells::BOOLEAN[]) AS tells_deleted, unnest($settles::BOOLEAN[]) AS settles, "
+            "unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
+            "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
+            ids=[read.survey_id for read in reads],
+            platforms=[read.platform for read in reads],
+            tells=[read.tells_deleted or read.is_removed for read in reads],
+            settles=[read.settles or read.is_removed for read in reads],
+            before=[read.survey_id in before for read in reads],
+            starts=[read.started_at for read in reads],
+            floors=[read.floor for read in reads],
+            oldest=[read.oldest_at for read in reads],
+        )
+
+    def purge(self) -> dict[str, int]:
+        """Delete what an earlier full sync marked, and count it by survey."""
+        condition = "t.survey_id = i.survey_id AND i.tells_deleted AND t.deleted_at < i.started_at"
+        marked = f"FROM {{table}} t JOIN walks i ON {condition} GROUP BY t.survey_id"
+        counts = dict(self.execute(f"SELECT t.survey_id, count(*) {marked}").fetchall())
+        self.execute(f"DELETE FROM {{table}} t USING walks i WHERE {condition}")
+        return counts
+
+    def mark_unseen(self) -> None:
+        """Mark the rows that a walk which tells what is deleted did not see."""
+        self.execute(
+            f"UPDATE {{table}} t SET deleted_at = $now, synced_at = $now FROM walks w "
+            f"WHERE w.tells_deleted AND {self._unseen}"
+        )
+
+    def vanished(self) -> dict[str, int]:
+        """Count by survey the rows that a walk did not see although it passed their place."""
+        unseen = f"FROM {{table}} t, walks w WHERE NOT w.settles AND {self._unseen}"
+        counts = f"SELECT t.survey_id, count(*) {unseen} GROUP BY t.survey_id"
+        return dict(self.execute(counts).fetchall())
+
+    def note_unsettled(self, unsettling: Sequence[SurveyRead]) -> None:
+        """Keep in mind, until a walk settles it, the surveys whose watermark cannot be trusted."""
+        self.execute(
+            f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
+            "WHERE NOT w.settles AND w.survey_id NOT IN (SELECT survey_id FROM {unsettled}) "
+            "AND (w.survey_id IN (SELECT unnest($unsettling::VARCHAR[])) "
+            f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
+            unsettling=[read.survey_id for read in unsettling],
+        )
+        self.execute(
+            "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE settles)"
+        )
+
+    @property
+    def _unseen(self) -> str:
+        """SQL for a row `t` that was there when the walk `w` began, in its range, and not met."""
+        return (
+            "t.survey_id = w.survey_id AND t.platform = w.platform "
+            "AND t.deleted_at IS NULL AND t.synced_at < w.started_at "
+            "AND (w.floor IS NULL OR t.created_at >= w.floor) "
+            "AND (w.oldest_at IS NULL OR t.created_at > w.oldest_at) "
+            f"AND NOT EXISTS (FROM seen i WHERE {self._names['same_key']})"
+        )

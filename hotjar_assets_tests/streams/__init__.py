@@ -1,0 +1,1 @@
+"""Streams in YAML: loading, reading, trying."""

@@ -1,0 +1,553 @@
+"""Every kind of bad YAML is answered with one line: the file, the line, the field and the fix."""
+
+from pathlib import Path
+
+import pytest
+
+from hotjar_assets.errors import HotjarSourceError
+from hotjar_assets.streams.loading import load_folder, load_source
+
+GOOD = """\
+name: acme
+base_url: https://{{ store }}.example.com/v1
+parameters:
+  - {name: store, required: true}
+  - {name: since, type: date}
+authentication: {type: api_key, name: X-Api-Key, key_env: ACME_KEY}
+streams:
+  - name: orders
+    path: /orders
+    method: GET
+    query: {per_page: 50, region: "{{ store }}"}
+    records: $.data[*]
+    primary_key: [id]
+    pagination:
+      type: page
+      parameter: page
+      place: query
+    incremental:
+      cursor: updated_at
+      parameter: since
+      format: timestamp
+    schema:
+      properties:
+        id: {type: integer}
+        updated_at: {type: string, format: date-time}
+        total: {type: number}
+    transform:
+      rename: {total: amount}
+  - name: lines
+    path: /orders/{{ parent.id }}/lines
+    records: $[*]
+    primary_key: [order_id, number]
+    parent:
+      stream: orders
+      fields: {order_id: id}
+"""
+FILE = Path("acme.yaml")
+
+
+def load(text):
+    return load_source(FILE, text)
+
+
+def mistake(old, new):
+    assert GOOD.count(old) >= 1
+    with pytest.raises(HotjarSourceError) as caught:
+        load(GOOD.replace(old, new, 1))
+    return caught.value
+
+
+def test_good_source_is_read():
+    source = load(GOOD)
+    orders, lines = source.streams
+    assert (source.name, orders.name, lines.name) == ("acme", "orders", "lines")
+    assert orders.query == {"per_page": 50, "region": "{{ store }}"}
+    assert orders.incremental is not None
+    assert orders.record_schema is not None
+    assert list(orders.record_schema.properties) == ["id", "updated_at", "total"]
+
+
+BAD = {
+    "default of a required parameter": (
+        "{name: store, required: true}",
+        "{name: store, required: true, default: a}",
+        4,
+        "parameters[store].default",
+        "leave one of the two out",
+    ),
+    "default of another kind": (
+        "{name: since, type: date}",
+        "{name: since, type: integer, default: true}",
+        5,
+        "parameters[since].default",
+        "is no integer, which `type` says",
+    ),
+    "renamed and dropped": (
+        "rename: {total: amount}",
+        "{drop: [total], rename: {total: amount}}",
+        28,
+        "streams[orders].transform.rename.total",
+        "dropped before it could be renamed",
+    ),
+    "two columns of one name": (
+        "rename: {total: amount}",
+        "{rename: {total: amount}, constant: {amount: 1}}",
+        28,
+        "streams[orders].transform.constant.amount",
+        "a second column would be named amount",
+    ),
+    "required field without a schema": (
+        "    schema:\n",
+        "    schema:\n      required: [ident]\n",
+        23,
+        "streams[orders].schema.required[0]",
+        "`properties` has no ident",
+    ),
+    "port that is none": (
+        "https://{{ store }}.example.com",
+        "https://example.com:port",
+        2,
+        "base_url",
+        "is no URL",
+    ),
+    "query in the URL": ("example.com/v1", "example.com/v1?a=1", 2, "base_url", "holds a query"),
+    "control sign": ("path: /orders\n", "path: /\x07orders\n", 9, "", "the character 0x7"),
+    "nested too deep": (GOOD, "name: " + "[" * 5000, 1, "", "nested too deep"),
+    "name that is a number": (
+        "query: {per_page: 50,",
+        "query: {7: 50,",
+        11,
+        "streams[orders].query[7]",
+        "put it in quotes",
+    ),
+    "tab": ("    path: /orders\n", "\tpath: /orders\n", 9, "", "use spaces"),
+    "indentation": ("    path: /orders\n", "   path: /orders\n", 9, "", "align"),
+    "colon in a value": (
+        "records: $.data[*]",
+        "records: a: b",
+        12,
+        "",
+        "put the value in quotes",
+    ),
+    "braces without quotes": (
+        'region: "{{ store }}"',
+        "region: {{ store }}",
+        11,
+        "streams[orders].query.region",
+        "in quotes",
+    ),
+    "unclosed bracket": ("primary_key: [id]", "primary_key: [id", 14, "", "not YAML"),
+    "not a mapping": (GOOD, "- name: acme\n", 1, "", "a source is a mapping"),
+    "empty": (GOOD, "", 1, "", "a source is a mapping"),
+    "two documents": ("streams:\n", "---\nstreams:\n", 7, "", "one file is one source"),
+    "key twice": (
+        "    method: GET\n",
+        "    path: /other\n",
+        10,
+        "streams[orders].path",
+        "a second time; keep one",
+    ),
+    "unknown field": ("base_url:", "baseurl:", 2, "baseurl", "did you mean `base_url`?"),
+    "unknown field of a stream": (
+        "    pagination:\n",
+        "    pagnation:\n",
+        14,
+        "streams[orders].pagnation",
+        "did you mean `pagination`?",
+    ),
+    "unknown field deep down": (
+        "      place: query",
+        "      plaec: query",
+        17,
+        "streams[orders].pagination.plaec",
+        "did you mean `place`?",
+    ),
+    "unknown field of authentication": (
+        "key_env:",
+        "key_envv:",
+        6,
+        "authentication.key_envv",
+        "did you mean `key_env`?",
+    ),
+    "unknown field like no other": (
+        "    method: GET",
+        "    zzz: GET",
+        10,
+        "streams[orders].zzz",
+        "known here: body, description",
+    ),
+    "missing field": (
+        "    path: /orders\n",
+        "",
+        8,
+        "streams[orders].path",
+        "is missing; add it",
+    ),
+    "missing kind": (
+        "      type: page\n",
+        "",
+        14,
+        "streams[orders].pagination.type",
+        "is missing; it is one of none, cursor, page, offset, link",
+    ),
+    "no streams": (GOOD[GOOD.index("streams:") :], "streams: []\n", 7, "streams", "at least one"),
+    "number for text": (
+        "path: /orders",
+        "path: 5",
+        9,
+        "streams[orders].path",
+        "must be text; put it in quotes",
+    ),
+    "text for number": (
+        "      place: query",
+        "      start: one",
+        17,
+        "streams[orders].pagination.start",
+        "whole number",
+    ),
+    "text for a list": (
+        "primary_key: [id]",
+        "primary_key: id",
+        13,
+        "streams[orders].primary_key",
+        "must be a list",
+    ),
+    "text for a mapping": (
+        'query: {per_page: 50, region: "{{ store }}"}',
+        "query: per_page",
+        11,
+        "streams[orders].query",
+        "must be a mapping",
+    ),
+    "word for a choice": (
+        "place: query",
+        "place: querry",
+        17,
+        "streams[orders].pagination.place",
+        "did you mean `query`?",
+    ),
+    "unknown kind": (
+        "type: api_key",
+        "type: apikey",
+        6,
+        "authentication.type",
+        "did you mean `api_key`?",
+    ),
+    "unknown kind of parameter": (
+        "type: date}",
+        "type: dat}",
+        5,
+        "parameters[since].type",
+        "did you mean `date`?",
+    ),
+    "name in capitals": (
+        "name: lines",
+        "name: Lines",
+        29,
+        "streams[Lines].name",
+        "must be snake_case",
+    ),
+    "stream twice": (
+        "name: lines",
+        "name: orders",
+        29,
+        "streams[orders].name",
+        "a second stream named orders",
+    ),
+    "parameter twice": (
+        "{name: since, type: date}",
+        "{name: store}",
+        5,
+        "parameters[store].name",
+        "a second parameter",
+    ),
+    "unknown parent": (
+        "stream: orders",
+        "stream: ordres",
+        34,
+        "streams[lines].parent.stream",
+        "did you mean `orders`?",
+    ),
+    "its own parent": (
+        "stream: orders",
+        "stream: lines",
+        34,
+        "streams[lines].parent.stream",
+        "cannot be its own parent",
+    ),
+    "undeclared name": (
+        'region: "{{ store }}"',
+        'region: "{{ stor }}"',
+        11,
+        "streams[orders].query.region",
+        "did you mean `store`?",
+    ),
+    "undeclared name in the URL": (
+        "https://{{ store }}",
+        "https://{{ shop }}",
+        2,
+        "base_url",
+        "declare it",
+    ),
+    "malformed braces": (
+        "path: /orders\n",
+        'path: "/orders/{{ store }"\n',
+        9,
+        "streams[orders].path",
+        "it looks like {{ name }}",
+    ),
+    "braces where nothing is replaced": (
+        "parameter: page",
+        'parameter: "{{ store }}"',
+        16,
+        "streams[orders].pagination.parameter",
+        "not replaced here",
+    ),
+    "parent's field without a parent": (
+        "path: /orders\n",
+        "path: /orders/{{ parent.id }}\n",
+        9,
+        "streams[orders].path",
+        "needs a stream with `parent`",
+    ),
+    "unknown field of the parent": (
+        "{{ parent.id }}",
+        "{{ parent.idd }}",
+        30,
+        "streams[lines].path",
+        "did you mean `id`?",
+    ),
+    "unknown field of the parent as a column": (
+        "{order_id: id}",
+        "{order_id: ident}",
+        35,
+        "streams[lines].parent.fields.order_id",
+        "the schema of orders has no ident",
+    ),
+    "secret for a name": (
+        "key_env: ACME_KEY",
+        "key_env: sk-51HxyzVERYsecret",
+        6,
+        "authentication.key_env",
+        "the name of its variable",
+    ),
+    "secret that could be a name": (
+        "key_env: ACME_KEY",
+        "key_env: sk_live_51HxyzVERYsecret",
+        6,
+        "authentication.key_env",
+        "the name of its variable",
+    ),
+    "secret in a header": (
+        "    method: GET",
+        "    headers: {Authorization: Token 51HxyzVERYsecret}",
+        10,
+        "streams[orders].headers.Authorization",
+        "a secret's value must not stand here",
+    ),
+    "secret with a default": (
+        "{name: since, type: date}",
+        "{name: since, secret: true, default: 51HxyzVERYsecret}",
+        5,
+        "parameters[since].default",
+        "a secret has no default",
+    ),
+    "default of another type": (
+        "{name: since, type: date}",
+        "{name: since, type: date, default: soon}",
+        5,
+        "parameters[since].default",
+        "is no date",
+    ),
+    "broken JSONPath": (
+        "$.data[*]",
+        "$.data[",
+        12,
+        "streams[orders].records",
+        "is no JSONPath",
+    ),
+    "JSONPath without its root": (
+        "$.data[*]",
+        "data[*]",
+        12,
+        "streams[orders].records",
+        "write $.data[*]",
+    ),
+    "no URL": ("https://{{ store }}", "ftp://{{ store }}", 2, "base_url", "is no URL"),
+    "credentials in the URL": (
+        "https://{{ store }}",
+        "https://me:VERYsecret@{{ store }}",
+        2,
+        "base_url",
+        "use `authentication`",
+    ),
+    "path without its slash": (
+        "path: /orders\n",
+        "path: orders\n",
+        9,
+        "streams[orders].path",
+        "begins with a slash",
+    ),
+    "query in the path": (
+        "path: /orders\n",
+        "path: /orders?limit=5\n",
+        9,
+        "streams[orders].path",
+        "put it under `query`",
+    ),
+    "key that no column has": (
+        "primary_key: [id]",
+        "primary_key: [idd]",
+        13,
+        "streams[orders].primary_key[0]",
+        "did you mean `id`?",
+    ),
+    "cursor that no column has": (
+        "cursor: updated_at",
+        "cursor: updatedat",
+        19,
+        "streams[orders].incremental.cursor",
+        "did you mean `updated_at`?",
+    ),
+    "incremental without a key": (
+        "    primary_key: [id]\n",
+        "",
+        17,
+        "streams[orders].incremental",
+        "needs a `primary_key`",
+    ),
+    "body of a GET": (
+        "    method: GET",
+        "    body: {a: 1}",
+        10,
+        "streams[orders].body",
+        "add `method: POST`",
+    ),
+    "page in the body of a GET": (
+        "place: query",
+        "place: body",
+        17,
+        "streams[orders].pagination.place",
+        "a GET has no body",
+    ),
+    "format of instants": (
+        "format: timestamp",
+        'format: "%Y-%q"',
+        21,
+        "streams[orders].incremental.format",
+        "%q is no directive",
+    ),
+    "format that is a word": (
+        "format: timestamp",
+        "format: timestmap",
+        21,
+        "streams[orders].incremental.format",
+        "did you mean `timestamp`?",
+    ),
+    "type of no schema": (
+        "id: {type: integer}",
+        "id: {type: interger}",
+        24,
+        "streams[orders].schema.properties.id.type",
+        "did you mean `integer`?",
+    ),
+    "transform of no column": (
+        "rename: {total: amount}",
+        "rename: {totl: amount}",
+        28,
+        "streams[orders].transform.rename.totl",
+        "did you mean `total`?",
+    ),
+    "key that is dropped": (
+        "rename: {total: amount}",
+        "drop: [id]",
+        13,
+        "streams[orders].primary_key[0]",
+        "a key must stay",
+    ),
+    "name of no header": (
+        "    method: GET",
+        "    headers: {X Region: eu}",
+        10,
+        "streams[orders].headers.X Region",
+        "is no name of a header",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "line", "field", "fix"), BAD.values(), ids=BAD)
+def test_bad_yaml_is_answered_with_its_place_and_fix(old, new, line, field, fix):
+    error = mistake(old, new)
+    assert (error.line, error.field) == (line, field), str(error)
+    assert fix in str(error)
+    assert str(error).startswith(f"acme.yaml:{line}: {field}")
+    assert "\n" not in str(error)
+    assert "VERYsecret" not in str(error)
+    assert "VERYsecret" not in repr(error.__context__ and str(error.__context__))
+
+
+def test_mistake_in_the_only_stream_is_not_taken_for_no_stream():
+    with pytest.raises(HotjarSourceError, match=r"acme.yaml:4: streams\[a\]\.pth: unknown field"):
+        load("name: acme\nbase_url: https://x\nstreams:\n  - {name: a, pth: /a}\n")
+
+
+def test_parent_that_stands_further_down_is_told_to_move():
+    first, second = GOOD.index("  - name: orders"), GOOD.index("  - name: lines")
+    swapped = GOOD[:first] + GOOD[second:] + GOOD[first:second]
+    with pytest.raises(HotjarSourceError, match="move it before its child"):
+        load(swapped)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("no", "no"), ("12:30", "12:30"), ("2026-01-31", "2026-01-31"), ("010", "010"), ("7", 7)],
+)
+def test_only_plain_numbers_and_true_and_false_are_no_text(written, read):
+    source = load(GOOD.replace("per_page: 50", f"per_page: {written}"))
+    assert source.streams[0].query["per_page"] == read
+
+
+def test_people_may_write_braces_in_a_description():
+    text = GOOD.replace("path: /orders\n", "path: /orders\n    description: see {{ docs }}\n", 1)
+    assert load(text).streams[0].description == "see {{ docs }}"
+
+
+def test_folder_is_read_by_name_and_has_each_source_once(tmp_path):
+    (tmp_path / "b.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "a.yml").write_text(GOOD.replace("acme", "zeta", 1), encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
+    assert [source.name for source in load_folder(tmp_path)] == ["zeta", "acme"]
+    assert load_folder(tmp_path / "none") == []
+    (tmp_path / "c.yaml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(HotjarSourceError, match=r"c\.yaml:1: name: another file .* rename one"):
+        load_folder(tmp_path)
+
+
+def test_file_is_read(tmp_path):
+    path = tmp_path / "acme.yaml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert load_source(path) == load(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "cannot be read"), (b"\xff\xfe\x00", "is not UTF-8 text")]
+)
+def test_file_that_is_none_is_named(content, words, tmp_path):
+    path = tmp_path / "acme.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HotjarSourceError, match=words) as caught:
+        load_source(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_anchors_are_followed():
+    text = GOOD.replace("query: {per_page: 50,", "query: &all {per_page: 50,")
+    text = text.replace("    parent:\n", "    query: *all\n    parent:\n")
+    assert load(text).streams[1].query == load(text).streams[0].query
+
+
+def test_list_that_holds_itself_is_refused():
+    with pytest.raises(HotjarSourceError):
+        load(GOOD.replace("primary_key: [id]", "primary_key: &loop [*loop]"))

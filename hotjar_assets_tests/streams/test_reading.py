@@ -1,0 +1,768 @@
+"""What is sent for a stream, and what is made of the answers."""
+
+import logging
+import traceback
+from datetime import UTC, date, datetime, timedelta, timezone
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from hotjar_assets.api.transport import SentRequest
+from hotjar_assets.errors import (
+    HotjarApiError,
+    HotjarAuthError,
+    HotjarBodyError,
+    HotjarConfigError,
+    HotjarNotFoundError,
+    HotjarPaginationError,
+    HotjarSchemaError,
+    HotjarStatusError,
+    HotjarTransportError,
+)
+from hotjar_assets.streams.spec import Source
+from hotjar_assets_tests.api.scripted_server import NO_ANSWER, Reply, error, json_reply, token_reply
+
+SECRET = "made up/secret+7"
+FORMS = (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET))
+
+
+@pytest.fixture
+def source(api):
+    """Return what makes a source of one stream, or of parts of one."""
+
+    def made(stream=None, **parts):
+        streams = [{"name": "things", "path": "/things", **(stream or {})}]
+        return Source.model_validate(
+            {"name": "acme", "base_url": f"{api.url}/v1", "streams": streams, **parts}
+        )
+
+    return made
+
+
+@pytest.fixture
+def read(connect):
+    """Read the last stream of a source; return its pages."""
+
+    def pages(source, environ=None, **options):
+        client = connect(source, environ or {})
+        return list(client.iter_pages(source.streams[-1], **options))
+
+    return pages
+
+
+def records(pages):
+    return [record for page in pages for record in page.records]
+
+
+def rows(*ids, **root):
+    return json_reply({"data": [{"id": each} for each in ids], **root})
+
+
+IN_DATA = {"records": "$.data[*]"}
+
+
+# --- Requests ----------------------------------------------------------------------------------
+
+
+def test_plain_stream_is_one_get(source, read, api):
+    api.answers(json_reply([{"id": 1}, {"id": 2}]))
+    assert records(read(source())) == [{"id": 1}, {"id": 2}]
+    (sent,) = api.sent
+    assert (sent.method, sent.target, sent.body) == ("GET", "/v1/things", b"")
+    assert sent.headers["Authorization"] is None
+
+
+def test_values_stand_where_the_yaml_wants_them(source, read, api):
+    api.answers(json_reply([]))
+    made = source(
+        {
+            "path": "/{{ region }}/things",
+            "method": "POST",
+            "query": {"size": 5, "deep": True, "of": "{{ region }}-{{ size }}"},
+            "headers": {"X-Region": "{{ region }}"},
+            "body": {"filter": {"regions": ["{{ region }}"], "size": "{{ size }}"}, "n": 1},
+        },
+        parameters=[{"name": "region"}, {"name": "size", "type": "integer", "default": 7}],
+        headers={"X-Version": "2"},
+    )
+    read(made, {"ACME_REGION": "a/b é?"})
+    (sent,) = api.sent
+    assert (sent.method, sent.path) == ("POST", "/v1/a%2Fb%20%C3%A9%3F/things")
+    assert sent.query == {"size": "5", "deep": "true", "of": "a/b é?-7"}
+    assert sent.headers["X-Version"] == "2"
+    assert sent.headers["X-Region"].encode("latin-1").decode("latin-1") == "a/b é?"
+    assert sent.headers["Content-Type"] == "application/json"
+    assert sent.body.replace(b" ", b"") == (
+        b'{"filter":{"regions":["a/b\\u00e9?"],"size":7},"n":1}'
+    )
+
+
+def test_post_that_reads_is_tried_again(source, read, api):
+    api.answers(error(500), NO_ANSWER, json_reply([{"id": 1}]))
+    assert records(read(source({"method": "POST", "body": {"a": 1}}))) == [{"id": 1}]
+    assert [(sent.method, sent.body) for sent in api.sent] == [("POST", b'{"a": 1}')] * 3
+
+
+def test_optional_parameter_without_a_value_is_left_out(source, read, api):
+    api.answers(json_reply([]))
+    made = source({"query": {"status": "{{ status }}", "a": 1}}, parameters=[{"name": "status"}])
+    read(made)
+    assert api.sent[0].query == {"a": "1"}
+
+
+def test_fields_of_the_parent_are_filled_in(source, read, api):
+    api.answers(json_reply([]))
+    child = {
+        "name": "parts",
+        "path": "/things/{{ parent.id }}/parts",
+        "query": {"of": "{{ parent.owner.name }}"},
+        "parent": {"stream": "things", "fields": {"thing_id": "id"}},
+    }
+    made = source(streams=[{"name": "things", "path": "/things"}, child])
+    read(made, parent={"id": "../x", "owner": {"name": "Ann & Co"}})
+    assert api.sent[0].path == "/v1/things/..%2Fx/parts"
+    assert api.sent[0].query == {"of": "Ann & Co"}
+
+
+@pytest.mark.parametrize(
+    "parent", [{}, {"id": None}, {"id": [1]}, {"id": ""}, {"id": ".."}], ids=str
+)
+def test_parent_without_a_usable_field_is_refused_before_any_request(parent, source, read, api):
+    child = {
+        "name": "parts",
+        "path": "/things/{{ parent.id }}/parts",
+        "parent": {"stream": "things", "fields": {"thing_id": "id"}},
+    }
+    made = source(streams=[{"name": "things", "path": "/things"}, child])
+    with pytest.raises(HotjarSchemaError, match=r"parent\.id"):
+        read(made, parent=parent)
+    assert api.sent == []
+
+
+@pytest.mark.parametrize("value", ["a\nb", "🙂"], ids=["line break", "emoji"])
+def test_header_that_cannot_be_sent_is_named_before_any_request(value, source, read, api):
+    child = {
+        "name": "parts",
+        "path": "/parts",
+        "headers": {"X-Of": "{{ parent.name }}"},
+        "parent": {"stream": "things", "fields": {"thing_id": "id"}},
+    }
+    made = source(streams=[{"name": "things", "path": "/things"}, child])
+    with pytest.raises(HotjarConfigError, match="header X-Of: holds a sign"):
+        read(made, parent={"id": 1, "name": value})
+    assert api.sent == []
+
+
+# --- Parameters --------------------------------------------------------------------------------
+
+SIZE = [{"name": "size", "type": "integer", "required": True, "description": "rows a page"}]
+MISSING = {
+    "required parameter": ({"parameters": SIZE}, {}, "ACME_SIZE: is not set.* rows a page"),
+    "blank parameter": ({"parameters": SIZE}, {"ACME_SIZE": " "}, "ACME_SIZE: is not set"),
+    "parameter of another type": (
+        {"parameters": SIZE},
+        {"ACME_SIZE": "many"},
+        "ACME_SIZE: is no integer; it looks like 100",
+    ),
+    "parameter of another name": (
+        {"parameters": [{"name": "store", "required": True, "env": "MY_STORE"}]},
+        {"ACME_STORE": "x"},
+        "MY_STORE: is not set",
+    ),
+    "parameter with a line break": (
+        {"parameters": [{"name": "store"}]},
+        {"ACME_STORE": "a\nb"},
+        "ACME_STORE: holds a line break",
+    ),
+    "date": (
+        {"parameters": [{"name": "day", "type": "date"}]},
+        {"ACME_DAY": "31.1.2026"},
+        "ACME_DAY: is no date; it looks like 2026-01-31",
+    ),
+    "boolean": (
+        {"parameters": [{"name": "deep", "type": "boolean"}]},
+        {"ACME_DEEP": "maybe"},
+        "ACME_DEEP: is no boolean",
+    ),
+    "key": (
+        {"authentication": {"type": "api_key", "name": "k", "key_env": "MY_KEY"}},
+        {},
+        "MY_KEY: is not set; the authentication of acme needs it",
+    ),
+    "key with a line break": (
+        {"authentication": {"type": "bearer", "token_env": "MY_KEY"}},
+        {"MY_KEY": f"{SECRET}\n"},
+        "MY_KEY: holds a line break",
+    ),
+    "optional part of the URL": (
+        {"base_url": "https://{{ store }}.example.com", "parameters": [{"name": "store"}]},
+        {},
+        "store }}: has no value",
+    ),
+    "URL without TLS": (
+        {
+            "base_url": "http://api.example.com",
+            "authentication": {"type": "bearer", "token_env": "MY_KEY"},
+        },
+        {"MY_KEY": SECRET},
+        "base_url of acme: must be https",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "environ", "words"), MISSING.values(), ids=MISSING)
+def test_missing_value_is_named_before_any_request(parts, environ, words, *, source, connect, api):
+    with pytest.raises(HotjarConfigError, match=words) as caught:
+        connect(source(**parts), environ)
+    assert "\n" not in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert api.sent == []
+
+
+def test_url_without_tls_is_fine_where_no_credentials_go(source, connect):
+    connect(source(base_url="http://api.example.com"), {})
+
+
+def test_parameter_that_begins_the_url_is_the_host(source, read, api):
+    api.answers(json_reply([]))
+    made = source(
+        base_url="{{ url }}/{{ version }}",
+        parameters=[{"name": "url"}, {"name": "version", "default": "v2"}],
+    )
+    read(made, {"ACME_URL": f"{api.url}/"})
+    assert api.sent[0].path == "/v2/things"
+
+
+def test_parameters_may_be_parts_of_the_host(source, read, api):
+    api.answers(json_reply([]))
+    host, _, port = api.url.removeprefix("http://").rpartition(":")
+    made = source(
+        base_url="http://127.0.0.{{ last }}:{{ port }}/v1",
+        parameters=[{"name": "last", "type": "integer"}, {"name": "port", "type": "integer"}],
+    )
+    read(made, {"ACME_LAST": host.rpartition(".")[2], "ACME_PORT": port})
+    assert api.sent[0].headers["Host"] == f"{host}:{port}"
+
+
+# --- Authentication ----------------------------------------------------------------------------
+
+HEADER_KEY = {"type": "api_key", "name": "X-Key", "key_env": "MY_KEY", "prefix": "Token "}
+QUERY_KEY = {"type": "api_key", "name": "api_key", "key_env": "MY_KEY", "place": "query"}
+BASIC = {"type": "basic", "username_env": "MY_KEY"}
+BASIC_PAIR = {**BASIC, "password_env": "MY_PASSWORD"}
+BEARER = {"type": "bearer", "token_env": "MY_KEY"}
+OAUTH = {
+    "type": "oauth2",
+    "token_path": "/oauth/token",
+    "client_id_env": "MY_ID",
+    "client_secret_env": "MY_KEY",
+    "scope": "read",
+}
+VARIABLES = {"MY_KEY": SECRET, "MY_PASSWORD": "second-secret", "MY_ID": "client-7"}
+
+
+@pytest.mark.parametrize(
+    ("authentication", "header", "value"),
+    [
+        (HEADER_KEY, "X-Key", f"Token {SECRET}"),
+        (BASIC, "Authorization", "Basic bWFkZSB1cC9zZWNyZXQrNzo="),
+        (BASIC_PAIR, "Authorization", "Basic bWFkZSB1cC9zZWNyZXQrNzpzZWNvbmQtc2VjcmV0"),
+        (BEARER, "Authorization", f"Bearer {SECRET}"),
+    ],
+    ids=["key", "basic", "basic with a password", "bearer"],
+)
+def test_credentials_are_in_a_header(authentication, header, value, *, source, read, api):
+    api.answers(json_reply([]))
+    read(source(authentication=authentication), VARIABLES)
+    assert api.sent[0].headers[header] == value
+    assert api.sent[0].query == {}
+
+
+def test_key_is_in_the_query(source, read, api):
+    api.answers(json_reply([]))
+    read(source({"query": {"a": 1}}, authentication=QUERY_KEY), VARIABLES)
+    assert api.sent[0].query == {"a": "1", "api_key": SECRET}
+
+
+@pytest.mark.parametrize("target", ["/v1/there", "/v1/there?a=2&api_key=other"])
+def test_key_in_the_query_survives_redirects_of_the_same_host(target, source, read, api):
+    api.answers(Reply(status=307, headers={"Location": target}), json_reply([{"id": 1}]))
+    pages = read(source({"query": {"a": 1}}, authentication=QUERY_KEY), VARIABLES)
+    assert records(pages) == [{"id": 1}]
+    assert api.sent[1].path == "/v1/there"
+    assert api.sent[1].query["api_key"] == SECRET
+    assert api.sent[1].query.get("a") == ("2" if "?" in target else None)
+
+
+def test_key_in_the_query_goes_to_no_other_host(source, read, api, elsewhere):
+    api.answers(Reply(status=307, headers={"Location": f"{elsewhere.url}/v1/things"}))
+    with pytest.raises(HotjarStatusError, match="another host"):
+        read(source(authentication=QUERY_KEY), VARIABLES)
+    assert elsewhere.sent == []
+
+
+@pytest.mark.parametrize("body", ["form", "json"])
+def test_client_credentials_get_a_token(body, source, read, api):
+    api.grants([token_reply("T1")])
+    api.answers(json_reply([{"id": 1}]))
+    made = source(authentication={**OAUTH, "body": body})
+    assert records(read(made, VARIABLES)) == [{"id": 1}]
+    login, sent = api.sent
+    assert (login.method, login.path) == ("POST", "/v1/oauth/token")
+    assert sent.token == "T1"
+    expected = {
+        "form": b"grant_type=client_credentials&client_id=client-7"
+        b"&client_secret=made+up%2Fsecret%2B7&scope=read",
+        "json": b'{"grant_type": "client_credentials", "client_id": "client-7", '
+        b'"client_secret": "made up/secret+7", "scope": "read"}',
+    }
+    assert login.body == expected[body]
+
+
+def test_token_may_come_from_another_host(source, read, api, elsewhere):
+    elsewhere.answers(token_reply("T1"))
+    api.answers(json_reply([]))
+    read(source(authentication={**OAUTH, "token_path": f"{elsewhere.url}/token"}), VARIABLES)
+    assert elsewhere.sent[0].path == "/token"
+    assert api.sent[0].token == "T1"
+
+
+def test_refused_login_names_the_variables(source, read, api):
+    api.grants([error(401)])
+    with pytest.raises(HotjarAuthError, match="check MY_ID and MY_KEY"):
+        read(source(authentication=OAUTH), VARIABLES)
+
+
+def test_rejected_key_is_final_and_names_its_variable(source, read, api):
+    api.answers(error(401))
+    with pytest.raises(HotjarAuthError, match="check MY_KEY"):
+        read(source(authentication=BEARER), VARIABLES)
+    assert len(api.sent) == 1
+
+
+def echo(status):
+    said = {"error": SECRET, "message": SECRET}
+    return json_reply(said, status, X_Request_Id=f"req {SECRET}")
+
+
+FAULTS = {
+    "400": echo(400),
+    "403": echo(403),
+    "404": echo(404),
+    "500": echo(500),
+    "no answer": NO_ANSWER,
+    "not JSON": Reply(SECRET.encode()),
+    "no list": json_reply({SECRET: SECRET}),
+    "redirect": Reply(status=307, headers={"Location": f"?api_key={quote(SECRET)}"}),
+    "good": json_reply([{"id": 1}]),
+}
+
+
+@pytest.mark.parametrize("authentication", [QUERY_KEY, HEADER_KEY, BASIC, BEARER], ids=str)
+@pytest.mark.parametrize("reply", FAULTS.values(), ids=FAULTS)
+def test_no_secret_is_shown(reply, authentication, *, source, connect, api, caplog):
+    caplog.set_level(logging.DEBUG)
+    api.answers_always(reply)
+    made = source(
+        {"path": "/{{ word }}/things", "query": {"also": "{{ word }}"}},
+        authentication=authentication,
+        parameters=[{"name": "word", "secret": True}],
+    )
+    client = connect(made, {**VARIABLES, "ACME_WORD": f"word {SECRET}"})
+    shown = [repr(client), repr(vars(client)), repr(client._transport._auth)]
+    try:
+        list(client.iter_pages(made.streams[0]))
+    except HotjarApiError as caught:
+        shown += [str(caught), repr(vars(caught)), *traceback.format_exception(caught)]
+    else:
+        assert reply is FAULTS["good"]
+    assert caplog.records
+    text = "\n".join([*shown, caplog.text])
+    assert [form for form in (*FORMS, "bWFkZSB1cC9z") if form in text] == []
+    assert "word" in api.sent[0].query["also"]
+
+
+def test_queries_of_others_are_still_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("urllib3.connectionpool").debug("GET %s", "/path?query=1")
+    assert "/path?query=1" in caplog.text
+
+
+def test_requests_are_shown_as_they_are_sent_without_their_secrets(source, connect, api):
+    api.grants([token_reply("T1")])
+    api.answers(json_reply([]))
+    shown: list[SentRequest] = []
+    made = source({"method": "POST", "query": {"a": 1}, "body": {"b": "é"}}, authentication=OAUTH)
+    client = connect(made, VARIABLES, on_request=shown.append)
+    list(client.iter_pages(made.streams[0]))
+    login, request = shown
+    assert (login.method, login.url) == ("POST", f"{api.url}/v1/oauth/token")
+    assert login.body is not None
+    assert login.body.endswith("client_id=client-7&client_secret=***&scope=read")
+    assert (request.method, request.url) == ("POST", f"{api.url}/v1/things?a=1")
+    assert request.headers["Authorization"] == "Bearer ***"
+    assert request.body == '{"b": "\\u00e9"}'
+    assert "T1" not in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("authentication", "url", "header"),
+    [
+        (QUERY_KEY, "/v1/things?also=***&api_key=***", None),
+        (HEADER_KEY, "/v1/things?also=***", ("X-Key", "Token ***")),
+        (BASIC, "/v1/things?also=***", ("Authorization", "Basic ***")),
+        (BEARER, "/v1/things?also=***", ("Authorization", "Bearer ***")),
+    ],
+    ids=["key in the query", "key", "basic", "bearer"],
+)
+def test_secrets_are_shown_as_stars(authentication, url, header, *, source, connect, api):
+    api.answers(json_reply([]))
+    shown: list[SentRequest] = []
+    parameters = [{"name": "word", "secret": True}]
+    made = source(
+        {"query": {"also": "{{ word }}"}}, authentication=authentication, parameters=parameters
+    )
+    client = connect(made, {**VARIABLES, "ACME_WORD": "an other/word"}, on_request=shown.append)
+    list(client.iter_pages(made.streams[0]))
+    assert [request.url for request in shown] == [api.url + url]
+    assert header is None or header in shown[0].headers.items()
+
+
+# --- Formats -----------------------------------------------------------------------------------
+
+
+def test_numbers_keep_their_digits(source, read, api):
+    body = b'[{"a": 9223372036854775808, "b": 0.12345678901234567890, "c": 1.5, "d": -7}]'
+    api.answers(Reply(body))
+    assert records(read(source())) == [
+        {"a": "9223372036854775808", "b": "0.12345678901234567890", "c": 1.5, "d": -7}
+    ]
+
+
+def test_json_lines_are_records(source, read, api):
+    api.answers(Reply('{"id": 1, "t": "a\u2028b"}\r\n\n{"id": 2}'.encode()))
+    assert records(read(source({"format": "jsonl"}))) == [{"id": 1, "t": "a\u2028b"}, {"id": 2}]
+
+
+def test_broken_line_is_named(source, read, api):
+    api.answers_always(Reply(b'{"id": 1}\n{"id": '))
+    with pytest.raises(HotjarBodyError, match="line 2"):
+        read(source({"format": "jsonl"}))
+
+
+def test_csv_is_records(source, read, api):
+    text = '\ufeffid,text,empty\r\n1,"a, ""b""\nc",\r\n2,é,x\r\n'
+    api.answers(Reply(text.encode()))
+    assert records(read(source({"format": "csv"}))) == [
+        {"id": "1", "text": 'a, "b"\nc', "empty": None},
+        {"id": "2", "text": "é", "empty": "x"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
+        ("a,a\n1,2\n", HotjarSchemaError, "the same name"),
+        ('a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
+    ],
+    ids=["short row", "name twice", "open quote"],
+)
+def test_broken_csv_is_refused(text, kind, words, *, source, read, api):
+    api.answers_always(Reply(text.encode()))
+    with pytest.raises(kind, match=words):
+        read(source({"format": "csv"}))
+
+
+def test_metadata_of_the_root_is_kept(source, read, api):
+    api.answers(json_reply({"data": [{"id": 1}], "meta": {"run": 7}}))
+    (page,) = read(source({**IN_DATA, "metadata": {"run": "$.meta.run", "none": "$.meta.no"}}))
+    assert page.metadata == {"run": 7, "none": None}
+
+
+@pytest.mark.parametrize("body", [{"data": []}, {"data": None}], ids=str)
+def test_empty_list_is_no_records(body, source, read, api):
+    api.answers(json_reply(body))
+    assert records(read(source(IN_DATA))) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"items": []}, r"\$\.data: is not in the answer"),
+        ({"data": "none"}, r"\$\.data: is a single value"),
+        ({"data": [[{"id": 1}]]}, r"records\[0\]: is a list"),
+        ({"data": [{"id": 1}, "SECRETLY"]}, r"records\[1\]: is a single value"),
+    ],
+    ids=["missing", "text", "nested", "mixed"],
+)
+def test_answer_without_the_records_is_no_empty_list(body, words, source, read, api):
+    api.answers(json_reply(body))
+    with pytest.raises(HotjarSchemaError, match=words) as caught:
+        read(source(IN_DATA))
+    assert caught.value.url == f"{api.url}/v1/things"
+    assert "SECRETLY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
+def test_no_content_is_no_records(kind, source, read, api):
+    api.answers(Reply(status=204))
+    assert records(read(source({**IN_DATA, "format": kind}))) == []
+
+
+def test_list_that_an_api_leaves_out_when_empty_can_be_asked_for(source, read, api):
+    api.answers(json_reply({}))
+    assert records(read(source({"records": "$..data[*]"}))) == []
+
+
+# --- Pagination --------------------------------------------------------------------------------
+
+
+def asked(api, name, place="query"):
+    return [
+        sent.query.get(name) if place == "query" else sent.headers.get(name) for sent in api.sent
+    ]
+
+
+@pytest.mark.parametrize("place", ["query", "header"])
+def test_cursor_is_followed(place, source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "X-After", "place": place}
+    api.answers(rows(1, next="a b"), rows(next=7), rows(2, next=""))
+    pages = read(source({**IN_DATA, "pagination": paging}))
+    assert [[row["id"] for row in page.records] for page in pages] == [[1], [], [2]]
+    assert asked(api, "X-After", place) == [None, "a b", "7"]
+
+
+def test_cursor_may_stand_in_the_body(source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "after", "place": "body"}
+    api.answers(rows(1, next="A"), rows(2))
+    read(source({**IN_DATA, "method": "POST", "body": {"x": 1}, "pagination": paging}))
+    assert [sent.body for sent in api.sent] == [b'{"x": 1}', b'{"x": 1, "after": "A"}']
+
+
+def test_cursor_may_be_the_last_record(source, read, api):
+    paging = {"type": "cursor", "selector": "$.data[-1].id", "parameter": "starting_after"}
+    api.answers(rows("a", "b"), rows("c"), rows())
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 3
+    assert asked(api, "starting_after") == [None, "b", "c"]
+
+
+def test_cursor_that_repeats_raises(source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "after"}
+    api.answers(rows(1, next="A"), rows(2, next="A"))
+    with pytest.raises(HotjarPaginationError, match="repeats"):
+        read(source({**IN_DATA, "pagination": paging}))
+
+
+def test_cursor_that_is_none_raises(source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "after"}
+    api.answers(rows(1, next={"SECRETLY": 1}))
+    with pytest.raises(HotjarSchemaError, match=r"\$\.next: is neither text nor a number"):
+        read(source({**IN_DATA, "pagination": paging}))
+
+
+@pytest.mark.parametrize("place", ["query", "header"])
+@pytest.mark.parametrize("start", [0, 1])
+def test_pages_are_counted_until_one_is_empty(place, start, source, read, api):
+    paging = {"type": "page", "parameter": "X-Page", "start": start, "place": place}
+    api.answers(rows(1, 2), rows(3), rows())
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 3
+    assert asked(api, "X-Page", place) == [str(start + n) for n in range(3)]
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_total_pages_ends_the_count(start, source, read, api):
+    paging = {"type": "page", "parameter": "p", "start": start, "total_pages": "$.pages"}
+    api.answers(rows(1, pages=3), rows(pages="3"), rows(2, pages=3))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "p") == [str(start + n) for n in range(3)]
+
+
+def test_page_that_repeats_does_not_loop(source, read, api):
+    api.answers_always(rows(1, 2))
+    with pytest.raises(HotjarPaginationError, match="the same as the one before") as caught:
+        read(source({**IN_DATA, "pagination": {"type": "page", "parameter": "p"}}))
+    assert caught.value.page == 2
+    assert asked(api, "p") == ["1", "2"]
+
+
+def test_status_that_ends_the_pages_ends_them(source, read, api):
+    paging = {"type": "page", "parameter": "p", "end_status": 404}
+    api.answers(rows(1), error(404))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 1
+    api.answers(error(404))
+    with pytest.raises(HotjarNotFoundError):
+        read(source({**IN_DATA, "pagination": paging}))
+
+
+def test_page_that_is_gone_is_an_error_by_default(source, read, api):
+    api.answers(rows(1), error(404))
+    with pytest.raises(HotjarNotFoundError, match="page 2"):
+        read(source({**IN_DATA, "pagination": {"type": "page", "parameter": "p"}}))
+
+
+@pytest.mark.parametrize("place", ["query", "header"])
+def test_offset_counts_the_rows_read(place, source, read, api):
+    paging = {"type": "offset", "parameter": "O", "limit_parameter": "L", "limit": 2}
+    api.answers(rows(1, 2), rows(3), rows())
+    read(source({**IN_DATA, "pagination": {**paging, "place": place}}))
+    assert asked(api, "O", place) == ["0", "2", "3"]
+    assert asked(api, "L", place) == ["2"] * 3
+
+
+def test_next_offset_is_taken_from_the_answer(source, read, api):
+    paging = {"type": "offset", "limit_parameter": None, "next_offset": "$.paging.next"}
+    api.answers(rows(1, paging={"next": 40}), rows(paging={"next": "80"}), rows(2, paging={}))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert [sent.query for sent in api.sent] == [
+        {"offset": "0"},
+        {"offset": "40"},
+        {"offset": "80"},
+    ]
+
+
+@pytest.mark.parametrize("following", [0, 40])
+def test_offset_that_repeats_does_not_loop(following, source, read, api):
+    paging = {"type": "offset", "next_offset": "$.next"}
+    api.answers_always(rows(1, next=following))
+    with pytest.raises(HotjarPaginationError):
+        read(source({**IN_DATA, "pagination": paging}))
+    assert len(api.sent) == 2
+
+
+def linked(link, *ids):
+    return json_reply({"data": [{"id": each} for each in ids]}, Link=link)
+
+
+def test_links_are_followed(source, read, api):
+    first = f'<{api.url}/v1/x>; rel="prev", <{api.url}/v1/things?after=a%20b&per=2>; rel="next"'
+    api.answers(linked(first, 1), linked('</v1/more?after=3>; rel="last next"', 2), rows(3))
+    made = source(
+        {**IN_DATA, "query": {"per": 2}, "pagination": {"type": "link"}}, authentication=QUERY_KEY
+    )
+    assert len(records(read(made, VARIABLES))) == 3
+    assert [(sent.path, sent.query) for sent in api.sent] == [
+        ("/v1/things", {"per": "2", "api_key": SECRET}),
+        ("/v1/things", {"after": "a b", "per": "2", "api_key": SECRET}),
+        ("/v1/more", {"after": "3", "api_key": SECRET}),
+    ]
+
+
+def test_link_may_be_a_field_of_the_answer(source, read, api):
+    api.answers(rows(1, next=f"{api.url}/v1/things?page=2"), rows(2, next=None))
+    paging = {"type": "link", "selector": "$.next"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert [sent.query for sent in api.sent] == [{}, {"page": "2"}]
+
+
+def test_link_to_another_host_is_refused(source, read, api, elsewhere):
+    api.answers(linked(f'<{elsewhere.url}/v1/things?page=2>; rel="next"', 1))
+    with pytest.raises(HotjarPaginationError, match="on another host") as caught:
+        read(source({**IN_DATA, "pagination": {"type": "link"}}, authentication=BEARER), VARIABLES)
+    assert caught.value.page == 1
+    assert elsewhere.sent == []
+
+
+@pytest.mark.parametrize("link", ["http://[x", "http://127.0.0.1:port/"])
+def test_link_that_is_no_url_is_refused(link, source, read, api):
+    api.answers(rows(1, next=link))
+    with pytest.raises(HotjarPaginationError, match="is no URL"):
+        read(source({**IN_DATA, "pagination": {"type": "link", "selector": "$.next"}}))
+
+
+def test_offset_that_is_no_number_is_refused(source, read, api):
+    api.answers(rows(1, next="SECRETLY"))
+    with pytest.raises(HotjarSchemaError, match=r"\$\.next: is not a whole number"):
+        read(source({**IN_DATA, "pagination": {"type": "offset", "next_offset": "$.next"}}))
+
+
+def test_links_in_a_circle_raise(source, read, api):
+    api.answers_always(linked('</v1/things?page=2>; rel="next"', 1))
+    with pytest.raises(HotjarPaginationError, match="repeats"):
+        read(source({**IN_DATA, "pagination": {"type": "link"}}))
+
+
+# --- Incremental, pace, cancelling -------------------------------------------------------------
+
+NOON = datetime(2026, 1, 31, 12, 0, 0, 999_999, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("form", "since", "sent"),
+    [
+        ("timestamp", NOON, "1769860800"),
+        ("milliseconds", NOON, "1769860800999"),
+        ("%Y-%m-%dT%H:%M:%SZ", NOON, "2026-01-31T12:00:00Z"),
+        ("%d.%m.%Y", NOON.astimezone(timezone(timedelta(hours=14))), "31.01.2026"),
+        ("timestamp", NOON.replace(tzinfo=None), "1769860800"),
+        ("timestamp", date(2026, 1, 31), "1769817600"),
+        ("timestamp", "2026-01-31T12:00:00Z", "1769860800"),
+        ("timestamp", 17, "17"),
+        ("timestamp", 17.0, "17"),
+        ("timestamp", "version-7", "version-7"),
+        ("timestamp", None, "1767225600"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("place", ["query", "header"])
+def test_value_to_read_from_is_sent(form, since, sent, place, *, source, read, api):
+    api.answers(json_reply([]))
+    new = {"cursor": "at", "parameter": "X-Since", "place": place, "format": form}
+    made = source({"primary_key": ["id"], "incremental": {**new, "start": "2026-01-01"}})
+    read(made, since=since)
+    assert asked(api, "X-Since", place) == [sent]
+
+
+def test_start_may_be_a_parameter(source, read, api):
+    new = {"cursor": "at", "parameter": "since", "format": "%Y", "start": "{{ from_day }}"}
+    made = source(
+        {"primary_key": ["id"], "incremental": new},
+        parameters=[{"name": "from_day", "type": "date"}],
+    )
+    api.answers(json_reply([]), json_reply([]))
+    read(made, {"ACME_FROM_DAY": "2025-06-30"})
+    read(made)
+    assert asked(api, "since") == ["2025", None]
+
+
+def test_nothing_is_sent_without_a_parameter(source, read, api):
+    api.answers(json_reply([]))
+    read(source({"primary_key": ["id"], "incremental": {"cursor": "at"}}), since=NOON)
+    assert api.sent[0].query == {}
+
+
+def test_requests_are_paced(source, connect, api, time):
+    api.answers(rows(1), rows(2), rows())
+    paging = {"type": "page", "parameter": "p"}
+    made = source({**IN_DATA, "pagination": paging}, requests_per_minute=60)
+    client = connect(made, {})
+    list(client.iter_pages(made.streams[0]))
+    assert time.slept == [pytest.approx(60 / (60 * 0.98))] * 2
+    assert client.requests_sent == 3
+
+
+def test_cancelled_reader_stops_waiting(source, connect, api):
+    api.answers(error(429, Retry_After="50"), json_reply([]))
+    made = source()
+    client = connect(made, {}, sleep=lambda _: True)
+    with pytest.raises(HotjarTransportError, match="cancelled"):
+        list(client.iter_pages(made.streams[0]))
+
+
+def test_cancelling_is_taken_back_by_resume(source, connect, api):
+    api.answers(json_reply([]), json_reply([]))
+    made = source(requests_per_minute=6000)
+    client = connect(made, {}, sleep=None)
+    list(client.iter_pages(made.streams[0]))
+    client.cancel()
+    with pytest.raises(HotjarTransportError, match="cancelled"):
+        list(client.iter_pages(made.streams[0]))
+    client.resume()
+    list(client.iter_pages(made.streams[0]))
+
+
+def test_nothing_is_requested_before_a_page_is_asked_for(source, connect, api):
+    made = source(authentication=OAUTH)
+    client = connect(made, VARIABLES)
+    client.iter_pages(made.streams[0])
+    assert api.sent == []
