@@ -34,6 +34,7 @@ DEFAULTS = {
     "key_created_on": None,
     "organization_id": None,
     "lock_timeout_seconds": 60,
+    "streams": "streams",
     "sandbox": False,
 }
 
