@@ -149,6 +149,9 @@ def test_everything_imported_is_declared(project, declared):
         ("hotjar_assets.streams.reading", {"dagster", "duckdb", "pandas"}),
         ("hotjar_assets.streams.trial", {"dagster", "duckdb", "pandas"}),
         ("hotjar_assets.streams.inference", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.streams.tables", {"dagster", "duckdb", "pandas", "requests"}),
+        ("hotjar_assets.streams.sync", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.readers", {"dagster", "duckdb", "pandas"}),
     ],
     ids=[
         "errors",
@@ -162,6 +165,9 @@ def test_everything_imported_is_declared(project, declared):
         "streams reading",
         "streams trial",
         "streams inference",
+        "streams tables",
+        "streams sync",
+        "readers",
     ],
 )
 def test_room_loads_without_what_comes_after_it(room, forbidden):
@@ -176,6 +182,22 @@ print(*({forbidden!r} & set(sys.modules)))
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert (outcome.returncode, outcome.stdout.split()) == (0, []), outcome.stderr
+
+
+def test_the_package_itself_is_light_though_it_has_a_component():
+    program = (
+        "import hotjar_assets, sys; before = {'dagster', 'duckdb', 'pydantic'} & set(sys.modules); "
+        "print(*before, 'RestStreams' in dir(hotjar_assets), hotjar_assets.RestStreams.__name__)"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout.split() == ["True", "RestStreams"]
+
+
+def test_tools_are_told_where_the_component_is(pyproject):
+    modules = pyproject["project"]["entry-points"]["dagster_dg_cli.registry_modules"]
+    assert list(modules.values()) == pyproject["tool"]["dg"]["project"]["registry_modules"]
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():

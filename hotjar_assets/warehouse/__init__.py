@@ -348,7 +348,7 @@ class Warehouse:
             with self._database.transaction(memory_limit=memory_limit) as connection:
                 return commit_units(connection, stream, some)
 
-        return _commit_each(reads, commit)
+        return _commit_each(reads, commit) if reads else {}
 
     def _commit_group(
         self, reads: Sequence[SurveyRead], *, purge: bool, memory_limit: str
@@ -408,8 +408,6 @@ def _commit_each(
     reads: Sequence[ReadT], commit: Callable[[Sequence[ReadT], str], dict[str, Figures]]
 ) -> dict[str, Figures | HotjarStoreError]:
     """Commit walks together and with little memory; with more where needed, then one by one."""
-    if not reads:
-        return {}
     *limits, last = MEMORY_LIMITS
     try:
         for limit in limits:
