@@ -1,15 +1,23 @@
-"""What `dagster dev` loads: the assets, jobs, schedules and the sensor, bound to one account.
+"""What `dagster dev` loads: the assets, jobs, schedules and sensors, bound to one account.
 
 Nothing is read or requested at import; of settings only the names of the environment variables are
-taken, and Dagster reads their values when a run or a tick starts.
+taken, and Dagster reads their values when a run or a tick starts. The dbt models are loaded with
+the definitions, never with this module.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from hotjar_assets.config import default_database, environment_variable, is_sandbox, set_names
+from hotjar_assets.config import (
+    default_database,
+    environment_variable,
+    given_database,
+    is_sandbox,
+    set_names,
+)
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.jobs import (
@@ -19,19 +27,27 @@ from hotjar_assets.defs.jobs import (
     sync_job,
     sync_schedule,
 )
+from hotjar_assets.defs.models import ModelsDatabase, has_dbt, models_sensor
 from hotjar_assets.defs.sensors import new_surveys_sensor
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.resources import HotjarResource
 
 
-def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+def build_defs(
+    *, overrides: Mapping[str, object] | None = None, models: bool = True
+) -> dg.Definitions:
     """Build the definitions, for this project or to merge into another one.
 
     Args:
         overrides: Resources to use instead of those that the environment gives: `hotjar` (a
-            `HotjarResource`) and `io_manager` (a `HotjarDuckDBIOManager`).
+            `HotjarResource`), `io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
+            `ModelsDatabase`).
+        models: Whether the dbt models are among them, if the extra `dbt` is installed.
+
+    Raises:
+        HotjarConfigError: dbt cannot parse the models.
     """
-    return dg.Definitions(
+    core = dg.Definitions(
         assets=[surveys, survey_responses],
         asset_checks=[api_key_age],
         jobs=[sync_job, reconcile_job],
@@ -43,19 +59,44 @@ def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitio
             **(overrides or {}),
         },
     )
+    if not (models and has_dbt()):
+        return core
+    return dg.Definitions.merge(core, _model_defs((overrides or {}).get("hotjar_dbt")))
+
+
+def _model_defs(database: object) -> dg.Definitions:
+    # It takes a second to load, and a sync from the command line does without.
+    from hotjar_assets.defs.dbt import build_models  # noqa: PLC0415
+
+    assets, job = build_models(given_database())
+    database = database or ModelsDatabase(database=_database())
+    return dg.Definitions(
+        assets=[assets],
+        jobs=[job],
+        sensors=[models_sensor],
+        resources={"hotjar_dbt": database},
+    )
+
+
+def _database() -> Any:
+    if "database" in set_names():
+        return dg.EnvVar(environment_variable("database"))
+    return default_database(sandbox=is_sandbox())
 
 
 def _io_manager() -> HotjarDuckDBIOManager:
-    present = set_names()
-    given: dict[str, Any] = {"database": default_database(sandbox=is_sandbox())}
-    if "database" in present:
-        given["database"] = dg.EnvVar(environment_variable("database"))
-    if "lock_timeout_seconds" in present:
+    given: dict[str, Any] = {"database": _database()}
+    if "lock_timeout_seconds" in set_names():
         variable = environment_variable("lock_timeout_seconds")
         given["lock_timeout_seconds"] = dg.EnvVar.int(variable)
     return HotjarDuckDBIOManager(**given)
 
 
-# A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that a
-# project it is merged into keeps an executor of its own.
-defs = dg.Definitions.merge(build_defs(), dg.Definitions(executor=dg.in_process_executor))
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Give Dagster the definitions, when it asks for them.
+
+    A process for each step costs seconds and gains nothing here. The executor is apart from
+    `build_defs`, so that a project it is merged into keeps one of its own.
+    """
+    return dg.Definitions.merge(build_defs(), dg.Definitions(executor=dg.in_process_executor))
