@@ -25,7 +25,7 @@ from hotjar_assets.config import (
     environment_variable,
     make_database_folder,
 )
-from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -54,18 +54,33 @@ def main() -> None:
 @click.option("--full", is_flag=True, help="Read everything; mark what Hotjar no longer has.")
 @click.option("--purge", is_flag=True, help="With --full: delete what an earlier one marked.")
 @click.option("--survey", "survey_ids", multiple=True, metavar="ID", help="Only this; repeatable.")
+@click.option("--no-models", is_flag=True, help="Do not run the dbt models afterwards.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
 def sync(
-    *, lookback: int | None, full: bool, purge: bool, survey_ids: tuple[str, ...], as_json: bool
+    *,
+    lookback: int | None,
+    full: bool,
+    purge: bool,
+    survey_ids: tuple[str, ...],
+    no_models: bool,
+    as_json: bool,
 ) -> None:
-    """Read what is new into the database, as a run of sync_job (--full: of reconcile_job)."""
+    """Read what is new into the database, as a run of sync_job (--full: of reconcile_job).
+
+    If rows were committed and the extra `dbt` is installed, models_job runs afterwards.
+    """
     if full and lookback:
         raise click.UsageError("--full reads everything; leave out --lookback")
     if purge and not full:
         raise click.UsageError("--purge needs --full")
     settings = _settings()
     summary, problems = _sync(
-        settings, lookback=lookback, full=full, purge=purge, survey_ids=survey_ids
+        settings,
+        lookback=lookback,
+        full=full,
+        purge=purge,
+        survey_ids=survey_ids,
+        models=not no_models,
     )
     names = summary.pop("names")
     for problem in problems:
@@ -121,6 +136,8 @@ def forget(
         if at_hotjar and yes:
             ask_hotjar_to_forget(settings, person, delete=delete_at_hotjar)
             click.echo(f"asked Hotjar to {'delete' if delete_at_hotjar else 'mail its report'}")
+        if yes and rows:
+            _renew_models(settings)
     except HotjarError as error:
         click.echo(str(error), err=True)
         sys.exit(FAILED)
@@ -154,10 +171,28 @@ def demo() -> None:
         _print_table(summary, summary.pop("names"))
         if problems:
             raise click.ClickException("; ".join(problems))
+        if summary["models"]:
+            click.echo("\nWhat the dbt models make of them:")
+            _print_scores(settings)
     click.echo(
         f"\nThe rows are in {settings.database_path}, tables hotjar.surveys and "
         "hotjar.survey_responses.\nOpen the UI on them:  HOTJAR_SANDBOX=1 make dev"
     )
+
+
+def _renew_models(settings: Settings) -> None:
+    """Make the models anew, so that nothing of an erased row stays in them."""
+    from hotjar_assets.defs.models import has_dbt  # noqa: PLC0415 - Dagster loads with it
+
+    if not has_dbt():
+        return
+    from hotjar_assets.runs import local_instance, run_models  # noqa: PLC0415
+
+    with local_instance() as instance:
+        problem = run_models(instance, settings.database_path)
+    if problem:
+        raise HotjarStoreError(f"{problem}; they may still hold what was erased: run them again")
+    click.echo("made the dbt models anew")
 
 
 def _settings() -> Settings:
@@ -182,33 +217,44 @@ def _sync(
     full: bool = False,
     purge: bool = False,
     survey_ids: tuple[str, ...] = (),
+    models: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Register new surveys and run the job; return the summary and a line for each problem."""
+    """Register new surveys, run the job and the models; return the summary and all problems."""
     started = time.monotonic()
     with warnings.catch_warnings():
         # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
         with _without_garbage():
-            from hotjar_assets.runs import local_instance, run_sync  # noqa: PLC0415
+            from hotjar_assets.runs import (  # noqa: PLC0415
+                local_instance,
+                models_are_due,
+                run_models,
+                run_sync,
+            )
 
             try:
                 opened = local_instance()
             except HotjarConfigError as error:
                 _exit_for(error)
-        with opened as instance, _progress(len(survey_ids)) as total:
-            outcome = run_sync(
-                instance,
-                settings,
-                lookback_days=lookback,
-                full=full,
-                purge=purge,
-                survey_ids=survey_ids,
-                expect=total,
-            )
+        with opened as instance:
+            with _progress(len(survey_ids)) as total:
+                outcome = run_sync(
+                    instance,
+                    settings,
+                    lookback_days=lookback,
+                    full=full,
+                    purge=purge,
+                    survey_ids=survey_ids,
+                    expect=total,
+                )
+            made = models and models_are_due(instance, outcome)
+            if made and (problem := run_models(instance, settings.database_path)):
+                outcome.problems.append(problem)
     summary = {
         "surveys": len(outcome.names),
         "partitions": outcome.partitions,
         "requests": outcome.requests,
+        "models": made,
         "seconds": round(time.monotonic() - started, 3),
         "names": outcome.names,
     }
@@ -258,6 +304,34 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         finally:
             io_manager.removeHandler(handler)
             io_manager.setLevel(before)
+
+
+def _print_scores(settings: Settings) -> None:
+    from rich.console import Console  # noqa: PLC0415 - the demo alone prints them
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from hotjar_assets.warehouse.scores import read_scores  # noqa: PLC0415
+
+    table = Table(box=None, expand=True)
+    table.add_column("survey", no_wrap=True, ratio=3)
+    for column in ("NPS ± (n)", "CSAT % ± (n)"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("top tags", no_wrap=True, ratio=2)
+    for scores in read_scores(
+        settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
+    ):
+        table.add_row(
+            Text(scores.name),
+            _score(scores.nps, scores.nps_margin, scores.nps_answers, "+.0f"),
+            _score(scores.csat, scores.csat_margin, scores.csat_answers, ".0f"),
+            Text(", ".join(scores.tags)),
+        )
+    Console().print(table)
+
+
+def _score(score: float | None, margin: float | None, answers: int, form: str) -> str:
+    return "" if score is None else f"{score:{form}} ± {margin:.0f} ({answers})"
 
 
 def _print_table(summary: dict[str, Any], names: dict[str, str]) -> None:

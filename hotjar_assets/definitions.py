@@ -6,7 +6,6 @@ the definitions, never with this module.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg

@@ -18,6 +18,7 @@ from pydantic import Field
 from hotjar_assets.config import Settings
 from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.sync import Depth
 
 MODELS_JOB = "models_job"
 RETRY_SECONDS = 3600
@@ -50,9 +51,12 @@ def has_dbt() -> bool:
 
 
 def has_changes(figures: Mapping[str, Any]) -> bool:
-    """Tell whether a materialization with this metadata changed rows; one without figures did."""
+    """Tell whether a materialization with this metadata changed rows; one without figures did.
+
+    A full sync may have rewritten personal values, which it does not count.
+    """
     counts = [figures[name] for name in _CHANGES if name in figures]
-    return not counts or any(counts)
+    return not counts or any(counts) or figures.get("depth") == Depth.ALL.value
 
 
 def newest_run(instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> dg.RunRecord | None:
