@@ -60,20 +60,19 @@ def build_defs(
     )
     if not (models and has_dbt()):
         return core
-    return dg.Definitions.merge(core, _model_defs((overrides or {}).get("hotjar_dbt")))
-
-
-def _model_defs(database: object) -> dg.Definitions:
     # It takes a second to load, and a sync from the command line does without.
     from hotjar_assets.defs.dbt import build_models  # noqa: PLC0415
 
     assets, job = build_models(given_database())
-    database = database or ModelsDatabase(database=_database())
-    return dg.Definitions(
-        assets=[assets],
-        jobs=[job],
-        sensors=[models_sensor],
-        resources={"hotjar_dbt": database},
+    resources = {"hotjar_dbt": ModelsDatabase(database=_database())}
+    return dg.Definitions.merge(
+        core,
+        dg.Definitions(
+            assets=[assets],
+            jobs=[job],
+            sensors=[models_sensor],
+            resources={name: resources[name] for name in resources.keys() - (overrides or {})},
+        ),
     )
 
 
