@@ -71,7 +71,7 @@ def began_at(run: dg.RunRecord | None) -> float:
     Rows that were committed earlier are in the models of a run that succeeded: dbt opens the
     database later, and nobody else can write while it is open.
     """
-    return (run.start_time or run.create_timestamp.timestamp()) if run else 0
+    return (run.start_time or run.create_timestamp.timestamp()) if run else 0.0
 
 
 def reason_to_wait(*, changed_at: float, failed_at: float, now: float) -> str | None:

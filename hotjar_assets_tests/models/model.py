@@ -19,7 +19,22 @@ from hotjar_assets_tests.models.recomputed import Raw, Rules
 
 EVERY_TYPE = "1204510"
 """The survey with a question of every type."""
-ODD = ["", " ", "ten", "10.5", "11", "-1", "NaN", "1e1", "9" * 400, "9.0", " 7 ", "０", "💥", None]
+ODD = [
+    "",
+    " ",
+    "ten",
+    "10.5",
+    "11",
+    "-1",
+    "NaN",
+    "1e1",
+    "9" * 400,
+    "9.0",
+    " 7 ",
+    "\uff10",
+    "💥",
+    None,
+]
 
 
 def odd_account() -> SandboxAccount:

@@ -1,7 +1,7 @@
 """The numbers of the models, computed once more from the raw rows: by hand, without any SQL.
 
-Rows of the two tables come in as dicts and each function returns a mapping from the key of a model's
-row to some of its columns. Nothing here is shared with the models but their names.
+Rows of the two tables come in as dicts. Each function returns, for the model it is named after, a
+mapping from the key of a row to some of its columns. Only names are shared with the models.
 """
 
 import math
