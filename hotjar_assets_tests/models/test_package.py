@@ -108,9 +108,17 @@ def test_the_models_wait_for_a_database_that_is_held(copied):
     assert "PASS=18 WARN=0 ERROR=0" in said
 
 
+THEIR_RULE = """{% macro generate_schema_name(custom, node) %}x_{{ custom }}{% endmacro %}"""
+
+
 @pytest.mark.slow
-def test_another_project_uses_it_as_a_package(copied, tmp_path):
-    """Its own schemas and time zone, and the raw tables in a schema of another name."""
+@pytest.mark.parametrize(
+    ("rule", "schema", "own"),
+    [("", "analytics_hotjar_marts", "analytics"), (THEIR_RULE, "x_hotjar_marts", "x_None")],
+    ids=["dbt's rule for schemas", "a rule of its own"],
+)
+def test_another_project_uses_it_as_a_package(copied, tmp_path, rule, schema, own):
+    """With a variable of its own, and the raw tables in a schema of another name."""
     rows(copied, "CREATE SCHEMA raw")
     for table in ("surveys", "survey_responses"):
         rows(copied, f"CREATE TABLE raw.{table} AS FROM hotjar.{table}")
@@ -137,12 +145,15 @@ def test_another_project_uses_it_as_a_package(copied, tmp_path):
     sql = "select count(*) as rows from {{ ref('hotjar__nps') }} where nps is not null"
     (project / "models" / "mine.sql").write_text(sql, encoding="utf-8")
 
+    (project / "macros").mkdir()
+    (project / "macros" / "rule.sql").write_text(rule, encoding="utf-8")
+
     dbt("deps", database=copied, project=project)
     dbt("build", "--exclude-resource-type", "unit_test", database=copied, project=project)
 
-    (mine,) = rows(copied, "FROM analytics.mine")
+    (mine,) = rows(copied, f"FROM {own}.mine")
     (theirs,) = rows(
-        copied, "SELECT count(*) AS rows FROM analytics_hotjar_marts.hotjar__nps WHERE answers >= 5"
+        copied, f"SELECT count(*) AS rows FROM {schema}.hotjar__nps WHERE answers >= 5"
     )
     assert mine == theirs
     assert mine["rows"] > 0
