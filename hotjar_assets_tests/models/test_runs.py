@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -23,6 +24,7 @@ from hotjar_assets.defs.models import (
     models_sensor,
     reason_to_wait,
 )
+from hotjar_assets.defs.retention import KEPT_DAYS, delete_superseded_runs
 from hotjar_assets.sandbox import Fault
 from hotjar_assets_tests.dagster.model import (
     QUIET,
@@ -243,6 +245,19 @@ def test_a_failed_run_waits_for_new_rows(deployment):
     second = tick(deployment, first.cursor)
 
     assert [asked(first), asked(second)] == [False, True]
+
+
+def test_old_runs_of_the_models_go_but_the_last_good_one(deployment):
+    later = datetime.now(UTC) + timedelta(days=KEPT_DAYS, hours=1)
+    make(deployment)
+    make(deployment, fail="1")
+    make(deployment)
+    make(deployment, fail="1")
+    newest, good, *old = [run.run_id for run in deployment.instance.get_runs()]
+
+    assert delete_superseded_runs(deployment.instance, MODELS_JOB) == []
+    assert set(delete_superseded_runs(deployment.instance, MODELS_JOB, now=later)) == set(old)
+    assert [run.run_id for run in deployment.instance.get_runs()] == [newest, good]
 
 
 # --- The command line --------------------------------------------------------------------------
