@@ -174,7 +174,7 @@ def test_nothing_heavy_is_imported_before_it_is_used():
 
 
 def test_without_the_extra_the_definitions_are_those_of_the_two_tables():
-    """Imports of dbt are refused, and its distributions are hidden, as where it is not installed."""
+    """Imports of dbt are refused and its distributions are hidden, as if it was not installed."""
     program = """
 import importlib.metadata, sys
 sys.modules |= {"dbt": None, "dagster_dbt": None}

@@ -7,7 +7,7 @@ mapping from the key of a row to some of its columns. Only names are shared with
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -108,8 +108,8 @@ class Answer:
 class Raw:
     """The live rows of the raw tables."""
 
-    surveys: list[Row]
-    responses: list[Row]
+    surveys: Sequence[Row]
+    responses: Sequence[Row]
     rules: Rules = field(default_factory=Rules)
 
     def questions(self) -> dict[tuple[str, str], Row]:
@@ -336,7 +336,7 @@ def hotjar__survey(raw: Raw) -> dict[Key, Any]:
     return expected
 
 
-def _completion(responses: list[Row]) -> tuple[int, int, float | None]:
+def _completion(responses: Sequence[Row]) -> tuple[int, int, float | None]:
     complete = sum(bool(row["is_complete"]) for row in responses)
     return len(responses), complete, 100 * complete / len(responses) if responses else None
 

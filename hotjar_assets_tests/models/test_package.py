@@ -63,11 +63,14 @@ def test_nothing_is_downloaded():
 
 
 def test_the_project_is_parsed_once_and_again_when_a_model_changes(built, monkeypatch, tmp_path):
-    parsed = []
+    parsed: list[Path] = []
+
+    def parse(_: Path, manifest: Path) -> None:
+        parsed.append(manifest)
+        manifest.touch()
+
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        dbt_defs, "_parse", lambda _, manifest: (parsed.append(manifest), manifest.touch())
-    )
+    monkeypatch.setattr(dbt_defs, "_parse", parse)
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.setattr(dbt_defs, "PROJECT", project)
