@@ -247,15 +247,19 @@ def _sync(
                     survey_ids=survey_ids,
                     expect=total,
                 )
+            seconds = time.monotonic() - started
             made = models and models_are_due(instance, outcome)
-            if made and (problem := run_models(instance, settings.database_path)):
-                outcome.problems.append(problem)
+            if made:
+                if sys.stderr.isatty():
+                    click.echo("making the dbt models …", err=True)
+                problem = run_models(instance, settings.database_path)
+                outcome.problems += [problem] if problem else []
     summary = {
         "surveys": len(outcome.names),
         "partitions": outcome.partitions,
         "requests": outcome.requests,
         "models": made,
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(seconds, 3),
         "names": outcome.names,
     }
     return summary, outcome.problems

@@ -1,8 +1,8 @@
 """What `dagster dev` loads: the assets, jobs, schedules and sensors, bound to one account.
 
 Nothing is read or requested at import; of settings only the names of the environment variables are
-taken, and Dagster reads their values when a run or a tick starts. The dbt models are loaded with
-the definitions, never with this module.
+taken, and Dagster reads their values when a run or a tick starts. (The models are shown with the
+name of the database, which is read.) dbt is loaded with the definitions, never with this module.
 """
 
 from collections.abc import Mapping
