@@ -30,7 +30,7 @@ from hotjar_assets.config import (
     make_database_folder,
     streams_folder,
 )
-from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 
 FAILED, BAD_USAGE = 1, 2
 
@@ -59,18 +59,33 @@ def main() -> None:
 @click.option("--full", is_flag=True, help="Read everything; mark what Hotjar no longer has.")
 @click.option("--purge", is_flag=True, help="With --full: delete what an earlier one marked.")
 @click.option("--survey", "survey_ids", multiple=True, metavar="ID", help="Only this; repeatable.")
+@click.option("--no-models", is_flag=True, help="Do not run the dbt models afterwards.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
 def sync(
-    *, lookback: int | None, full: bool, purge: bool, survey_ids: tuple[str, ...], as_json: bool
+    *,
+    lookback: int | None,
+    full: bool,
+    purge: bool,
+    survey_ids: tuple[str, ...],
+    no_models: bool,
+    as_json: bool,
 ) -> None:
-    """Read what is new into the database, as a run of sync_job (--full: of reconcile_job)."""
+    """Read what is new into the database, as a run of sync_job (--full: of reconcile_job).
+
+    If rows were committed and the extra `dbt` is installed, models_job runs afterwards.
+    """
     if full and lookback:
         raise click.UsageError("--full reads everything; leave out --lookback")
     if purge and not full:
         raise click.UsageError("--purge needs --full")
     settings = _settings()
     summary, problems = _sync(
-        settings, lookback=lookback, full=full, purge=purge, survey_ids=survey_ids
+        settings,
+        lookback=lookback,
+        full=full,
+        purge=purge,
+        survey_ids=survey_ids,
+        models=not no_models,
     )
     _report(settings, summary, problems, as_json=as_json)
 
@@ -90,6 +105,7 @@ def import_file(*, file: Path, survey_id: str, site_id: str | None, as_json: boo
         lambda runs, instance, _: runs.run_import(
             instance, settings, file, survey_id=survey_id, site_id=site_id
         ),
+        settings,
         surveys=1,
     )
     _report(settings, summary, problems, as_json=as_json)
@@ -123,15 +139,8 @@ def forget(
     if delete_at_hotjar and not at_hotjar:
         raise click.UsageError("--delete-at-hotjar needs --at-hotjar")
     settings = _settings(needs_account=at_hotjar)
-    if at_hotjar and settings.platform is not Platform.HOTJAR:
-        problem = f"{settings.platform} has no such request; leave out --at-hotjar and ask it there"
-        _exit_for(HotjarConfigError(environment_variable("platform"), problem))
-    if at_hotjar and settings.source is not Source.API:
-        problem = "--at-hotjar needs the API; set it to api"
-        _exit_for(HotjarConfigError(environment_variable("source"), problem))
-    if at_hotjar and not settings.organization_id:
-        click.echo(f"{environment_variable('organization_id')}: --at-hotjar needs it", err=True)
-        sys.exit(BAD_USAGE)
+    if at_hotjar:
+        _require_user_lookup(settings)
     from hotjar_assets.account import ask_hotjar_to_forget, forget_person  # noqa: PLC0415
     from hotjar_assets.warehouse import Person  # noqa: PLC0415 - DuckDB loads with it
 
@@ -144,6 +153,8 @@ def forget(
         if at_hotjar and yes:
             ask_hotjar_to_forget(settings, person, delete=delete_at_hotjar)
             click.echo(f"asked Hotjar to {'delete' if delete_at_hotjar else 'mail its report'}")
+        if yes and rows:
+            _renew_models(settings)
     except HotjarError as error:
         click.echo(str(error), err=True)
         sys.exit(FAILED)
@@ -178,6 +189,9 @@ def demo() -> None:
         _print_table(summary, summary.pop("names"))
         if problems:
             raise click.ClickException("; ".join(problems))
+        if summary["models"]:
+            click.echo("\nWhat the dbt models make of them:")
+            _print_scores(settings)
     click.echo(
         f"\nThe rows are in {settings.database_path}, tables hotjar.surveys and "
         "hotjar.survey_responses.\nOpen the UI on them:  HOTJAR_SANDBOX=1 make dev"
@@ -264,6 +278,34 @@ def infer(*, file: str, path: str | None, kind: Any) -> None:
     click.echo(schema_yaml(records), nl=False)
 
 
+def _require_user_lookup(settings: Settings) -> None:
+    """Exit with one line if the settings do not reach Hotjar's user lookup."""
+    problems = {
+        "platform": settings.platform is not Platform.HOTJAR
+        and f"{settings.platform} has no such request; leave out --at-hotjar and ask it there",
+        "source": settings.source is not Source.API and "--at-hotjar needs the API; set it to api",
+        "organization_id": not settings.organization_id and "--at-hotjar needs it",
+    }
+    for name, problem in problems.items():
+        if problem:
+            _exit_for(HotjarConfigError(environment_variable(name), problem))
+
+
+def _renew_models(settings: Settings) -> None:
+    """Make the models anew, so that nothing of an erased row stays in them."""
+    from hotjar_assets.defs.models import has_dbt  # noqa: PLC0415 - Dagster loads with it
+
+    if not has_dbt():
+        return
+    from hotjar_assets.runs import local_instance, run_models  # noqa: PLC0415
+
+    with local_instance() as instance:
+        problem = run_models(instance, settings.database_path)
+    if problem:
+        raise HotjarStoreError(f"{problem}; they may still hold what was erased: run them again")
+    click.echo("made the dbt models anew")
+
+
 def _settings(*, needs_account: bool = True) -> Settings:
     """Validate the settings, or exit with one line that names the bad one."""
     try:
@@ -286,8 +328,9 @@ def _sync(
     full: bool = False,
     purge: bool = False,
     survey_ids: tuple[str, ...] = (),
+    models: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Register new surveys and run the job; return the summary and a line for each problem."""
+    """Register new surveys, run the job and the models; return the summary and all problems."""
     return _in_dagster(
         lambda runs, instance, total: runs.run_sync(
             instance,
@@ -298,19 +341,27 @@ def _sync(
             survey_ids=survey_ids,
             expect=total,
         ),
+        settings,
         surveys=len(survey_ids),
+        models=models,
     )
 
 
 def _in_dagster(
-    start: Callable[[Any, Any, Callable[[int], None]], Any], *, surveys: int
+    start: Callable[[Any, Any, Callable[[int], None]], Any],
+    settings: Settings,
+    *,
+    surveys: int,
+    models: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Let Dagster run something and return the summary and a line for each problem.
+    """Let Dagster run something, then the models; return the summary and all problems.
 
     Args:
         start: Given the module `runs`, the instance and what sets the total of surveys; returns
             the outcome.
+        settings: The account and the database.
         surveys: The total, if it is known already.
+        models: Whether the models are run where rows were committed.
     """
     started = time.monotonic()
     with warnings.catch_warnings():
@@ -323,19 +374,28 @@ def _in_dagster(
                 opened = runs.local_instance()
             except HotjarConfigError as error:
                 _exit_for(error)
-        with opened as instance, _progress(surveys) as total:
+        with opened as instance:
             try:
-                outcome = start(runs, instance, total)
+                with _progress(surveys) as total:
+                    outcome = start(runs, instance, total)
             except HotjarConfigError as error:
                 _exit_for(error)
             except HotjarError as error:
                 click.echo(str(error), err=True)
                 sys.exit(FAILED)
+            seconds = time.monotonic() - started
+            made = models and runs.models_are_due(instance, outcome)
+            if made:
+                if sys.stderr.isatty():
+                    click.echo("making the dbt models …", err=True)
+                problem = runs.run_models(instance, settings.database_path)
+                outcome.problems += [problem] if problem else []
     summary = {
         "surveys": len(outcome.names),
         "partitions": outcome.partitions,
         "requests": outcome.requests,
-        "seconds": round(time.monotonic() - started, 3),
+        "models": made,
+        "seconds": round(seconds, 3),
         "names": outcome.names,
     }
     return summary, outcome.problems
@@ -414,6 +474,34 @@ def _report(
         _print_table(summary, names)
         click.echo(f"database: {settings.database_path}")
     sys.exit(FAILED if problems else 0)
+
+
+def _print_scores(settings: Settings) -> None:
+    from rich.console import Console  # noqa: PLC0415 - the demo alone prints them
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from hotjar_assets.warehouse.scores import read_scores  # noqa: PLC0415
+
+    table = Table(box=None, expand=True)
+    table.add_column("survey", no_wrap=True, ratio=3)
+    for column in ("NPS ± (n)", "CSAT % ± (n)"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("top tags", no_wrap=True, ratio=2)
+    for scores in read_scores(
+        settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
+    ):
+        table.add_row(
+            Text(scores.name),
+            _score(scores.nps, scores.nps_margin, scores.nps_answers, "+.0f"),
+            _score(scores.csat, scores.csat_margin, scores.csat_answers, ".0f"),
+            Text(", ".join(scores.tags)),
+        )
+    Console().print(table)
+
+
+def _score(score: float | None, margin: float | None, answers: int, form: str) -> str:
+    return "" if score is None else f"{score:{form}} ± {margin:.0f} ({answers})"
 
 
 def _print_table(summary: dict[str, Any], names: dict[str, str]) -> None:

@@ -350,6 +350,13 @@ def default_database(*, sandbox: bool, source: Source = Source.API) -> str:
     return SANDBOX_DATABASE if sandbox else REAL_DATABASE
 
 
+def given_database(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the path that the environment names, or the default one, before any validation."""
+    given = environ.get(environment_variable("database"), "").strip()
+    default = default_database(sandbox=is_sandbox(environ), source=wanted_source(environ))
+    return Path(given or default)
+
+
 def make_database_folder(database: Path) -> None:
     """Make the folder of the database if it is missing.
 

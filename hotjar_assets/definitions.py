@@ -1,14 +1,15 @@
-"""What `dagster dev` loads: the assets, jobs, schedules and the sensor, bound to one account.
+"""What `dagster dev` loads: the assets, jobs, schedules and sensors, bound to one account.
 
 Nothing is read or requested at import; of settings only the names of the environment variables are
-taken, and Dagster reads their values when a run or a tick starts.
+taken, and Dagster reads their values when a run or a tick starts. (The models are shown with the
+name of the database, which is read.) dbt is loaded with the definitions, never with this module.
 """
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from hotjar_assets.config import streams_folder
+from hotjar_assets.config import given_database, streams_folder
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.jobs import (
@@ -18,6 +19,7 @@ from hotjar_assets.defs.jobs import (
     sync_job,
     sync_schedule,
 )
+from hotjar_assets.defs.models import ModelsDatabase, has_dbt, models_sensor
 from hotjar_assets.defs.sensors import new_surveys_sensor
 from hotjar_assets.defs.streams import stream_defs
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
@@ -25,14 +27,22 @@ from hotjar_assets.resources import HotjarResource
 from hotjar_assets.streams.loading import load_folder
 
 
-def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+def build_defs(
+    *, overrides: Mapping[str, object] | None = None, models: bool = True
+) -> dg.Definitions:
     """Build the definitions, for this project or to merge into another one.
 
     Args:
         overrides: Resources to use instead of those that the environment gives: `hotjar` (a
-            `HotjarResource`) and `io_manager` (a `HotjarDuckDBIOManager`).
+            `HotjarResource`), `io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
+            `ModelsDatabase`).
+        models: Whether the dbt models are among them, if the extra `dbt` is installed.
+
+    Raises:
+        HotjarConfigError: dbt cannot parse the models.
     """
-    return dg.Definitions(
+    tables = HotjarDuckDBIOManager.from_environment()
+    core = dg.Definitions(
         assets=[surveys, survey_responses],
         asset_checks=[api_key_age],
         jobs=[sync_job, reconcile_job],
@@ -40,9 +50,25 @@ def build_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitio
         sensors=[new_surveys_sensor],
         resources={
             "hotjar": HotjarResource.from_environment(),
-            "io_manager": HotjarDuckDBIOManager.from_environment(),
+            "io_manager": tables,
             **(overrides or {}),
         },
+    )
+    if not (models and has_dbt()):
+        return core
+    # It takes a second to load, and a sync from the command line does without.
+    from hotjar_assets.defs.dbt import build_models  # noqa: PLC0415
+
+    assets, job = build_models(given_database())
+    resources = {"hotjar_dbt": ModelsDatabase(database=tables.database)}
+    return dg.Definitions.merge(
+        core,
+        dg.Definitions(
+            assets=[assets],
+            jobs=[job],
+            sensors=[models_sensor],
+            resources={name: resources[name] for name in resources.keys() - (overrides or {})},
+        ),
     )
 
 

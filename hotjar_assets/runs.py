@@ -6,7 +6,9 @@ anything the UI does not show.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,13 @@ from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.abandoned import process_tag
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
+from hotjar_assets.defs.models import (
+    MODELS_JOB,
+    ModelsDatabase,
+    has_changes,
+    has_dbt,
+    newest_run,
+)
 from hotjar_assets.defs.partitions import (
     add_surveys,
     known_surveys,
@@ -57,12 +66,14 @@ class Outcome:
         problems: One line for each thing that failed.
         names: The surveys listed, by id.
         requests: Requests sent, with token and listing.
+        has_changes: Whether any row was committed.
     """
 
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     requests: int = 0
+    has_changes: bool = False
 
     def fail(self, survey_id: str, problem: str) -> None:
         """Note a survey that failed."""
@@ -159,6 +170,34 @@ def run_sync(
     return outcome
 
 
+def models_are_due(instance: dg.DagsterInstance, outcome: Outcome) -> bool:
+    """Tell whether a sync committed something, or the models were never made or failed last."""
+    if not has_dbt():
+        return False
+    newest = newest_run(instance)
+    is_made = newest is not None and newest.dagster_run.status is dg.DagsterRunStatus.SUCCESS
+    return outcome.has_changes or not is_made
+
+
+def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
+    """Run `models_job`; return what went wrong.
+
+    What dbt prints is left out: it stands in the run's log.
+    """
+    overrides = {"hotjar_dbt": ModelsDatabase(database=str(database))}
+    with redirect_stdout(StringIO()):
+        result = (
+            build_defs(overrides=overrides)
+            .resolve_job_def(MODELS_JOB)
+            .execute_in_process(
+                instance=instance, tags=process_tag(), run_config=_QUIET, raise_on_error=False
+            )
+        )
+    if result.success:
+        return None
+    return f"the models failed; the log of run {result.run_id} in Dagster says why"
+
+
 def run_import(
     instance: dg.DagsterInstance,
     settings: Settings,
@@ -240,7 +279,7 @@ def _job(name: str, hotjar: HotjarResource | _Import, settings: Settings) -> dg.
         database=str(settings.database_path), lock_timeout_seconds=settings.lock_timeout_seconds
     )
     overrides = {"hotjar": account, "io_manager": tables}
-    return build_defs(overrides=overrides).resolve_job_def(name)
+    return build_defs(overrides=overrides, models=False).resolve_job_def(name)
 
 
 def _run(
@@ -270,6 +309,7 @@ def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> Non
     for event in _events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION):
         materialization = event.step_materialization_data.materialization
         figures = {name: value.value for name, value in materialization.metadata.items()}
+        outcome.has_changes |= has_changes(figures)
         if materialization.asset_key == survey_responses.key:
             outcome.partitions[str(materialization.partition)] = {
                 "status": "materialized",

@@ -202,11 +202,39 @@ def test_tools_are_told_where_the_component_is(pyproject):
 
 def test_nothing_heavy_is_imported_before_it_is_used():
     heavy = {"dbt", "dagster_dbt", "matplotlib", "rich.progress", "hotjar_assets.sandbox"}
-    program = f"import hotjar_assets.runs, sys; print(*({heavy!r} & set(sys.modules)))"
+    program = (
+        "import hotjar_assets.definitions, hotjar_assets.runs, sys; "
+        f"print(*({heavy!r} & set(sys.modules)))"
+    )
     outcome = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert outcome.stdout.split() == []
+
+
+def test_without_the_extra_the_definitions_are_those_of_the_two_tables():
+    """Imports of dbt are refused and its distributions are hidden, as if it was not installed."""
+    program = """
+import importlib.metadata, sys
+sys.modules |= {"dbt": None, "dagster_dbt": None}
+real = importlib.metadata.version
+def version(name):
+    if "dbt" in name:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return real(name)
+importlib.metadata.version = version
+from hotjar_assets.definitions import defs
+repository = defs().get_repository_def()
+print(*sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()))
+print(*(sensor.name for sensor in repository.sensor_defs))
+"""
+    outcome = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert outcome.stdout.splitlines() == [
+        "hotjar/survey_responses hotjar/surveys",
+        "new_surveys_sensor",
+    ], outcome.stderr
 
 
 # --- What they declare and pin -----------------------------------------------------------------

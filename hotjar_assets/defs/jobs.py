@@ -9,8 +9,9 @@ from hotjar_assets.api.records import Survey
 from hotjar_assets.api.source import SurveySource
 from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import RECONCILE_JOB, survey_responses, surveys
+from hotjar_assets.defs.models import MODELS_JOB
 from hotjar_assets.defs.partitions import add_surveys, known_surveys, range_tags
-from hotjar_assets.defs.retention import delete_old_runs
+from hotjar_assets.defs.retention import delete_old_runs, delete_superseded_runs
 from hotjar_assets.errors import HotjarApiError
 from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.sync import Depth
@@ -79,6 +80,7 @@ def _schedule(
                     raise
                 context.log.warning("new surveys are not registered this time: %s", error)
             delete_old_runs(instance, (sync_job.name, reconcile_job.name))
+            delete_superseded_runs(instance, MODELS_JOB)
             return sync_request(instance, run_config(depth))
 
     return evaluate

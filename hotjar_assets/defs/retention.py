@@ -43,11 +43,28 @@ def delete_old_runs(
     newest = max((record.create_timestamp for record in covering), default=None)
     if newest is None:
         return []
+    return _delete(instance, job_names, before=min(before, newest))
+
+
+def delete_superseded_runs(
+    instance: dg.DagsterInstance, job_name: str, *, now: datetime | None = None
+) -> list[str]:
+    """Delete old runs of a job whose every run makes all of its assets, but the last good one."""
+    succeeded = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    for newest in instance.get_run_records(succeeded, limit=1):
+        before = (now or datetime.now(UTC)) - timedelta(days=KEPT_DAYS)
+        return _delete(instance, (job_name,), before=min(before, newest.create_timestamp))
+    return []
+
+
+def _delete(
+    instance: dg.DagsterInstance, job_names: Sequence[str], *, before: datetime
+) -> list[str]:
     old = [
         record.dagster_run.run_id
         for job_name in job_names
         for record in instance.get_run_records(
-            dg.RunsFilter(job_name=job_name, statuses=_ENDED, created_before=min(before, newest)),
+            dg.RunsFilter(job_name=job_name, statuses=_ENDED, created_before=before),
             limit=MOST_AT_ONCE,
         )
     ]

@@ -19,7 +19,7 @@ ROWS = "dagster/partition_row_count"
 
 def sync(folder, environ):
     """Run `hotjar-assets sync` and return its summary."""
-    command = [str(HOTJAR_ASSETS), "sync", "--json"]
+    command = [str(HOTJAR_ASSETS), "sync", "--json", "--no-models"]
     done = subprocess.run(
         command, cwd=folder, env=environ, capture_output=True, text=True, check=True
     )

@@ -40,6 +40,13 @@ class Shell:
         return result
 
 
+@pytest.fixture(autouse=True)
+def _without_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the dbt models, which take seconds; `models/` tests them."""
+    monkeypatch.setattr("hotjar_assets.runs.has_dbt", lambda: False)
+    monkeypatch.setattr("hotjar_assets.defs.models.has_dbt", lambda: False)
+
+
 @pytest.fixture
 def server() -> Iterator[SandboxServer]:
     with SandboxServer(small_account()) as server:

@@ -57,10 +57,10 @@ def story(tmp_path_factory) -> Iterator[Story]:
     with SandboxServer(small_account()) as server:
         lines = [f"{name}={value}" for name, value in environment(server).items()]
         (folder / ".env").write_text("\n".join(lines), encoding="utf-8")
-        good = run(folder, "sync", "--json")
+        good = run(folder, "sync", "--json", "--no-models")
         server.clear_requests()
         server.faults.add(Fault("403", path="responses", survey_id="102"))
-        bad = run(folder, "sync", "--json")
+        bad = run(folder, "sync", "--json", "--no-models")
         with dg.DagsterInstance.from_config(str(folder / ".dagster_home")) as instance:
             statuses = instance.get_status_by_partition(
                 survey_responses.key, SURVEY_IDS, survey_partitions

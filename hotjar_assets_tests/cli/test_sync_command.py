@@ -70,6 +70,7 @@ def test_a_first_sync_says_what_it_did_in_one_json_document(quick):
             "104": materialized(rows=7, new=7),
         },
         "requests": 8,
+        "models": False,
     }
     assert len(quick.server.requests) == 8
 

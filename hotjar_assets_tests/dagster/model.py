@@ -15,6 +15,7 @@ import duckdb
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.assets import survey_responses
+from hotjar_assets.defs.models import ModelsDatabase
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, survey_partitions
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.resources import HotjarResource
@@ -120,6 +121,7 @@ class Deployment:
     instance: dg.DagsterInstance
     hotjar: HotjarResource
     more: Sequence[dg.AssetsDefinition] = ()
+    models: bool = False
 
     @property
     def account(self) -> SandboxAccount:
@@ -134,6 +136,7 @@ class Deployment:
         overrides = {
             "hotjar": self.hotjar,
             "io_manager": HotjarDuckDBIOManager(database=str(self.database)),
+            "hotjar_dbt": ModelsDatabase(database=str(self.database)),
         }
         mine = dg.Definitions(
             assets=self.more,
@@ -142,7 +145,7 @@ class Deployment:
                 for asset in self.more
             ],
         )
-        merged = dg.Definitions.merge(build_defs(overrides=overrides), mine)
+        merged = dg.Definitions.merge(build_defs(overrides=overrides, models=self.models), mine)
         return merged.get_repository_def()
 
     def add_partitions(self, keys: Sequence[str] = SURVEY_IDS) -> None:

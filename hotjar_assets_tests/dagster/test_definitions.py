@@ -47,7 +47,7 @@ def io_manager() -> HotjarDuckDBIOManager:
 
 
 def test_definitions_load_without_any_setting():
-    names = {asset.to_user_string() for asset in build_defs().resolve_all_asset_keys()}
+    names = {asset.to_user_string() for asset in build_defs(models=False).resolve_all_asset_keys()}
     assert names == {"hotjar/surveys", "hotjar/survey_responses"}
 
 
@@ -68,7 +68,7 @@ def test_loading_with_a_full_environment_requests_nothing(server, monkeypatch):
 
 
 def test_names_are_those_that_users_and_tools_rely_on():
-    repository = build_defs().get_repository_def()
+    repository = build_defs(models=False).get_repository_def()
 
     assert repository.asset_graph.get_all_asset_keys() == {SURVEYS, SURVEY_RESPONSES}
     assert {job for job in repository.job_names if not job.startswith("__")} == {
@@ -180,7 +180,7 @@ def test_a_run_takes_all_settings_from_the_environment(server, tmp_path, monkeyp
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOTJAR_LOCK_TIMEOUT_SECONDS", "5")
     monkeypatch.setenv("HOTJAR_CONCURRENCY", "2")
-    job = build_defs().resolve_job_def("sync_job")
+    job = build_defs(models=False).resolve_job_def("sync_job")
 
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(
@@ -193,7 +193,7 @@ def test_a_run_takes_all_settings_from_the_environment(server, tmp_path, monkeyp
 
 
 def test_a_run_without_credentials_fails_and_names_the_variable(monkeypatch):
-    job = build_defs().resolve_job_def("sync_job")
+    job = build_defs(models=False).resolve_job_def("sync_job")
 
     with (
         dg.DagsterInstance.ephemeral() as instance,
@@ -206,7 +206,7 @@ def test_a_malformed_setting_fails_the_run_and_is_named(server, tmp_path, monkey
     for name, value in environment(server, tmp_path / "mine.duckdb").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOTJAR_SITE_ID", "1001,")
-    job = build_defs().resolve_job_def("sync_job")
+    job = build_defs(models=False).resolve_job_def("sync_job")
 
     with (
         dg.DagsterInstance.ephemeral() as instance,

@@ -34,7 +34,7 @@ def sandbox(server, monkeypatch, tmp_path):
 
 def test_sandbox_mode_needs_no_account_and_says_sandbox_everywhere(sandbox, caplog):
     sandbox.add_partitions([SMALL])
-    job = build_defs().resolve_job_def("sync_job")
+    job = build_defs(models=False).resolve_job_def("sync_job")
 
     result = job.execute_in_process(
         instance=sandbox.instance, tags={RANGE_START: SMALL, RANGE_END: SMALL}, run_config=QUIET

@@ -39,7 +39,7 @@ class CommandLine:
     ) -> subprocess.Popen[str]:
         """Start a sync; `prepare` runs in the new process before it."""
         return subprocess.Popen(
-            [sys.executable, str(COMMAND), "sync", "--json", *arguments],
+            [sys.executable, str(COMMAND), "sync", "--json", "--no-models", *arguments],
             cwd=self.folder,
             env=self.environ(changes),
             stdin=subprocess.DEVNULL,

@@ -123,7 +123,7 @@ def moments(account: Watched, database: Path, chance: random.Random) -> Callable
     """Choose a moment of a sync: when so many pages were asked for, or so many writes were seen."""
     if chance.random() < 0.5:
         wanted, reached = account.pages + chance.randint(1, REQUESTS), threading.Event()
-        account.on_page = lambda number: reached.set() if number >= wanted else None
+        account.on_page = reaching(wanted, reached)
         return lambda process: until(reached.is_set, process)
     writes, last = chance.randint(1, 12), [0, 0]
     files = (database, database.with_name(f"{database.name}.wal"))
@@ -185,6 +185,16 @@ def test_after_fifty_killed_syncs_every_survey_is_whole(account, line):
     kill_again_and_again(account, line, times=50, seed=seed)
 
 
+def reaching(page: int, reached: threading.Event) -> Callable[[int], None]:
+    """Return what notes that a page of responses was asked for."""
+
+    def look(number: int) -> None:
+        if number >= page:
+            reached.set()
+
+    return look
+
+
 def kill_workers(account: Watched, line: CommandLine, *, times: int) -> None:
     """Let `dagster dev` run a sync and kill the process of the run."""
     for name in ("workspace.yaml", "dagster.yaml"):
@@ -202,8 +212,8 @@ def kill_workers(account: Watched, line: CommandLine, *, times: int) -> None:
         for number in range(times):
             for survey_id in keys[:3]:
                 account.add_responses(survey_id, ROWS)
-            wanted, reached = account.pages + 3 * number + 5, threading.Event()
-            account.on_page = lambda page, w=wanted, r=reached: r.set() if page >= w else None
+            reached = threading.Event()
+            account.on_page = reaching(account.pages + 3 * number + 5, reached)
             run_id = launch(dev, keys)
             assert reached.wait(60), dev.events(run_id)
             os.kill(worker_of(dev, run_id), signal.SIGKILL)

@@ -1,0 +1,136 @@
+"""The models of `dbt_project/` as assets, checks and a job.
+
+Imported only by `build_defs`, and only where the extra `dbt` is installed. Loading parses the
+project once for each release and catalog, into a folder of the user's cache, and reads the result
+from then on: parsing takes seconds, and every process of a code location would pay them.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, dbt_assets
+from filelock import FileLock
+
+from hotjar_assets.config import environment_variable
+from hotjar_assets.defs.models import MODELS_JOB, ModelsDatabase
+from hotjar_assets.errors import HotjarConfigError
+
+PROJECT = Path(__file__).parent.parent / "dbt_project"
+_DBT = Path(sys.executable).with_name("dbt")
+_DATABASE = environment_variable("database")
+# Unit tests try the formulas on made-up rows: they belong to the development of the package.
+_BUILD = ["build", "--exclude-resource-type", "unit_test"]
+# dbt asks the package index for its newest version; nothing that runs here needs the network.
+_NO_NETWORK = {
+    **dict.fromkeys(("https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+    **dict.fromkeys(("no_proxy", "NO_PROXY"), ""),
+}
+
+
+def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
+    """Build the assets of all models, and the job over them.
+
+    Args:
+        database: The DuckDB file; of it only the name of its catalog is taken.
+
+    Raises:
+        HotjarConfigError: The project cannot be parsed.
+    """
+
+    @dbt_assets(manifest=_manifest(database), name="hotjar_models")
+    def hotjar_models(
+        context: dg.AssetExecutionContext, hotjar_dbt: ModelsDatabase
+    ) -> Iterator[Any]:
+        dbt = DbtCliResource(project_dir=PROJECT, profiles_dir=PROJECT, dbt_executable=_DBT)
+        with tempfile.TemporaryDirectory(prefix="hotjar_dbt_") as folder:
+            target = Path(folder) / "target"
+            with _environment({**_given(Path(hotjar_dbt.database)), **_NO_NETWORK}):
+                invocation = dbt.cli(_BUILD, context=context, target_path=target)
+            yield from invocation.stream()
+
+    job = dg.define_asset_job(
+        MODELS_JOB,
+        selection=[hotjar_models],
+        executor_def=dg.in_process_executor,
+        description="The dbt models: scores and summaries of what the syncs stored.",
+    )
+    return hotjar_models, job
+
+
+def _manifest(database: Path) -> Path:
+    """Return the parsed project; parse it if nobody did."""
+    folder = _cache() / f"{database.name.split('.')[0]}-{_fingerprint()}"
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):
+            if not manifest.exists():
+                _parse(database, manifest)
+    return manifest
+
+
+def _parse(database: Path, manifest: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=manifest.parent) as target:
+        parsed = subprocess.run(  # noqa: S603 - the program of this environment
+            [str(_DBT), "--no-use-colors", "parse", "--target-path", target, "--log-path", target],
+            cwd=PROJECT,
+            env={**os.environ, **_given(database), "DBT_PROFILES_DIR": str(PROJECT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if parsed.returncode:
+            raise HotjarConfigError(
+                "dbt_project",
+                f"dbt cannot parse the models of this package: {parsed.stdout[-500:]}",
+            )
+        (Path(target) / manifest.name).replace(manifest)
+
+
+def _fingerprint() -> str:
+    """Hash what a parsed project follows from: its files and dbt."""
+    files = sorted(path for path in PROJECT.rglob("*") if path.suffix in {".sql", ".yml"})
+    digest = hashlib.sha256(version("dbt-core").encode())
+    for path in files:
+        digest.update(path.relative_to(PROJECT).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache() -> Path:
+    """Return a folder for files that can be made again; the package's own may be read-only."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hotjar_assets"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        home = Path(tempfile.gettempdir()) / f"hotjar_assets-{os.getuid()}"
+    return home
+
+
+def _given(database: Path) -> dict[str, str]:
+    """Return what the profile of the project asks for; dbt works in the project's own folder."""
+    return {_DATABASE: str(database.absolute()), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables: dagster-dbt gives dbt those of this process, and no others."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,1 @@
+"""The dbt package, its run in Dagster, and every number of it."""

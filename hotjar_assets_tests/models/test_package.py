@@ -1,0 +1,162 @@
+"""The dbt package itself: described, tested, and of use in somebody else's project."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hotjar_assets.defs import dbt as dbt_defs
+from hotjar_assets_tests.models.model import dbt, rows
+
+SCHEMAS = ("hotjar_staging", "hotjar_intermediate", "hotjar_marts")
+HELD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+
+
+def described():
+    """Map each model to its description and to those of its columns."""
+    for file in dbt_defs.PROJECT.glob("models/*/_*.yml"):
+        for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models", ()):
+            columns = {each["name"]: each["description"] for each in model["columns"]}
+            yield model["name"], model["description"], columns
+
+
+def test_every_model_and_every_column_is_described_and_no_other(built):
+    sql = (
+        "SELECT table_name, list(column_name ORDER BY column_index) AS columns "
+        f"FROM duckdb_columns() WHERE schema_name IN {SCHEMAS} GROUP BY 1"
+    )
+    there = {row["table_name"]: row["columns"] for row in rows(built.database, sql)}
+
+    assert {name: list(columns) for name, _, columns in described()} == there
+    assert all(text and all(columns.values()) for _, text, columns in described())
+
+
+def test_every_model_has_a_key_that_is_tested(built):
+    unique = {
+        check.asset_key.path[-1]
+        for check in built.result.get_asset_check_evaluations()
+        if check.check_name.startswith("unique_")
+    }
+
+    assert unique == {name for name, _, _ in described()}
+
+
+def test_every_variable_is_explained_where_it_has_its_default():
+    lines = (dbt_defs.PROJECT / "dbt_project.yml").read_text(encoding="utf-8").splitlines()
+    variables = yaml.safe_load("\n".join(lines))["vars"]
+    used = {
+        name
+        for file in dbt_defs.PROJECT.rglob("*.*")
+        for name in variables
+        if file.name != "dbt_project.yml" and f"var('{name}')" in file.read_text(encoding="utf-8")
+    }
+
+    assert used == set(variables)
+
+
+def test_nothing_is_downloaded():
+    assert list(dbt_defs.PROJECT.glob("packages.yml")) == []
+    assert list(dbt_defs.PROJECT.glob("dependencies.yml")) == []
+
+
+def test_the_project_is_parsed_once_and_again_when_a_model_changes(built, monkeypatch, tmp_path):
+    parsed: list[Path] = []
+
+    def parse(_: Path, manifest: Path) -> None:
+        parsed.append(manifest)
+        manifest.touch()
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(dbt_defs, "_parse", parse)
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.setattr(dbt_defs, "PROJECT", project)
+    for sql in ("select 1", "select 1", "select 2"):
+        (project / "a.sql").write_text(sql, encoding="utf-8")
+        dbt_defs._manifest(Path("tables.duckdb"))
+
+    assert len(parsed) == 2
+
+
+@pytest.mark.slow
+def test_the_formulas_hold_on_made_up_rows(copied):
+    said = dbt("test", "--select", "test_type:unit", database=copied)
+
+    assert "PASS=18 WARN=0 ERROR=0 SKIP=0" in said
+
+
+@pytest.mark.slow
+def test_source_freshness_is_that_of_synced_at(copied):
+    dbt("source", "freshness", database=copied)
+
+
+@pytest.mark.slow
+def test_the_models_wait_for_a_database_that_is_held(copied):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HELD, str(copied)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        # Longer than dbt takes to come to the database.
+        threading.Timer(8, holder.stdin.write, [b"\n"]).start()
+        threading.Timer(8.1, holder.stdin.close).start()
+
+        said = dbt("run", database=copied)
+
+    assert "PASS=18 WARN=0 ERROR=0" in said
+
+
+THEIR_RULE = """{% macro generate_schema_name(custom, node) %}x_{{ custom }}{% endmacro %}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "schema", "own"),
+    [("", "analytics_hotjar_marts", "analytics"), (THEIR_RULE, "x_hotjar_marts", "x_None")],
+    ids=["dbt's rule for schemas", "a rule of its own"],
+)
+def test_another_project_uses_it_as_a_package(copied, tmp_path, rule, schema, own):
+    """With a variable of its own, and the raw tables in a schema of another name."""
+    rows(copied, "CREATE SCHEMA raw")
+    for table in ("surveys", "survey_responses"):
+        rows(copied, f"CREATE TABLE raw.{table} AS FROM hotjar.{table}")
+    rows(copied, "DROP SCHEMA hotjar CASCADE")
+    project = tmp_path / "mine"
+    (project / "models").mkdir(parents=True)
+    files = {
+        "packages.yml": {"packages": [{"local": str(dbt_defs.PROJECT)}]},
+        "dbt_project.yml": {
+            "name": "mine",
+            "version": "1.0",
+            "profile": "mine",
+            "vars": {"hotjar_schema": "raw", "hotjar_minimum_answers": 5},
+        },
+        "profiles.yml": {
+            "mine": {
+                "target": "dev",
+                "outputs": {"dev": {"type": "duckdb", "path": str(copied), "schema": "analytics"}},
+            }
+        },
+    }
+    for name, content in files.items():
+        (project / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    sql = "select count(*) as rows from {{ ref('hotjar__nps') }} where nps is not null"
+    (project / "models" / "mine.sql").write_text(sql, encoding="utf-8")
+
+    (project / "macros").mkdir()
+    (project / "macros" / "rule.sql").write_text(rule, encoding="utf-8")
+
+    dbt("deps", database=copied, project=project)
+    dbt("build", "--exclude-resource-type", "unit_test", database=copied, project=project)
+
+    (mine,) = rows(copied, f"FROM {own}.mine")
+    (theirs,) = rows(
+        copied, f"SELECT count(*) AS rows FROM {schema}.hotjar__nps WHERE answers >= 5"
+    )
+    assert mine == theirs
+    assert mine["rows"] > 0

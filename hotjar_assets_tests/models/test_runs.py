@@ -1,0 +1,326 @@
+"""When the models run and what Dagster records: the job, the sensor, a sync that fails in part."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from hotjar_assets.cli import main
+from hotjar_assets.defs.abandoned import PROCESS_TAG
+from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.models import (
+    MODELS_JOB,
+    RETRY_SECONDS,
+    has_changes,
+    models_sensor,
+    reason_to_wait,
+)
+from hotjar_assets.defs.retention import KEPT_DAYS, delete_superseded_runs
+from hotjar_assets.sandbox import Fault
+from hotjar_assets_tests.dagster.model import (
+    QUIET,
+    RESPONSES,
+    SURVEY_IDS,
+    Deployment,
+    deployed,
+    environment,
+)
+from hotjar_assets_tests.models.model import rows
+
+# --- The run -----------------------------------------------------------------------------------
+
+
+def test_every_model_is_an_asset_downstream_of_the_two_tables(built):
+    graph = built.deployment.repository.asset_graph
+    models = graph.get_all_asset_keys() - {surveys.key, survey_responses.key}
+
+    assert {key.path[0] for key in models} == {
+        "hotjar_staging",
+        "hotjar_intermediate",
+        "hotjar_marts",
+    }
+    assert {graph.get(key).group_name for key in models} == {key.path[0] for key in models}
+    assert [key for key in models if graph.get(key).partitions_def] == []
+    assert [key for key in models if not graph.get(key).description] == []
+    nps = dg.AssetKey(["hotjar_marts", "hotjar__nps"])
+    upstream = dg.AssetSelection.assets(nps).upstream().resolve(graph)
+    assert {surveys.key, survey_responses.key} <= upstream
+    assert graph.get(dg.AssetKey(["hotjar_staging", "stg_hotjar__answer"])).parent_keys == {
+        survey_responses.key
+    }
+
+
+def test_a_run_materializes_every_model_and_checks_them(built):
+    keys = {event.asset_key for event in built.result.get_asset_materialization_events()}
+    checks = built.result.get_asset_check_evaluations()
+
+    graph = built.deployment.repository.asset_graph
+    assert keys == graph.get_all_asset_keys() - {surveys.key, survey_responses.key}
+    assert len(checks) > 100
+    # The odd account has an answer to a question that no survey has, and the run warns of it.
+    failed = {check.check_name for check in checks if not check.passed}
+    assert failed == {
+        "known_key_stg_hotjar__answer_survey_id__question_id__ref_stg_hotjar__question_"
+    }
+
+
+def test_a_run_leaves_the_environment_as_it_was(built):
+    before, after = built.environment
+
+    assert before == after
+    assert "HOTJAR_DATABASE" not in after
+
+
+# --- When --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ({"new": 0, "updated": 0, "deleted": 0, "requests": 1}, False),
+        ({"new": 1, "updated": 0, "deleted": 0}, True),
+        ({"new": 0, "updated": 1, "deleted": 0}, True),
+        ({"new": 0, "updated": 0, "deleted": 1}, True),
+        ({"new": 0, "updated": 0, "deleted": 0, "purged": 2}, True),
+        ({"new": 0, "updated": 0, "deleted": 0, "depth": "all"}, True),
+        ({"new": 0, "updated": 0, "deleted": 0, "depth": "new"}, False),
+        ({}, True),
+    ],
+    ids=["nothing", "new", "updated", "deleted", "purged", "full", "not full", "no figures"],
+)
+def test_only_what_changed_rows_counts(figures, expected):
+    assert has_changes(figures) is expected
+
+
+def test_a_failed_run_is_repeated_with_new_rows_or_after_a_pause():
+    reason = reason_to_wait(changed_at=10, failed_at=20, now=20 + RETRY_SECONDS - 1)
+    assert reason is not None
+    assert "failed" in reason
+    assert reason_to_wait(changed_at=10, failed_at=20, now=20 + RETRY_SECONDS) is None
+    assert reason_to_wait(changed_at=21, failed_at=20, now=22) is None
+    assert reason_to_wait(changed_at=0, failed_at=0, now=1) is not None
+
+
+@dg.op
+def stand_in(context: dg.OpExecutionContext) -> None:
+    if "fail" in context.run.tags:
+        raise dg.Failure("as asked")
+
+
+@dg.job(name=MODELS_JOB, executor_def=dg.in_process_executor)
+def stand_in_job() -> None:
+    """A job of the same name: the sensor sees runs, and takes no interest in what they do."""
+    stand_in()
+
+
+@pytest.fixture
+def deployment(tmp_path) -> Iterator[Deployment]:
+    with deployed(tmp_path) as deployment:
+        deployment.add_partitions()
+        yield deployment
+
+
+def make(deployment: Deployment, **tags: str) -> None:
+    stand_in_job.execute_in_process(
+        instance=deployment.instance, tags=tags, run_config=QUIET, raise_on_error=False
+    )
+
+
+def tick(deployment: Deployment, cursor: str | None = None) -> Any:
+    with dg.build_sensor_context(instance=deployment.instance, cursor=cursor) as context:
+        return models_sensor.evaluate_tick(context)
+
+
+def asked(done: Any) -> bool:
+    """Tell whether a tick asked for the models: for one run, and without a key that repeats."""
+    assert [request.run_key for request in done.run_requests] in ([], [None])
+    return bool(done.run_requests)
+
+
+def test_without_a_sync_there_is_nothing_to_do(deployment):
+    done = tick(deployment)
+
+    assert not asked(done)
+    assert done.skip_message == "no sync committed anything since the models were made"
+
+
+def test_a_sync_that_committed_is_followed_once(deployment):
+    deployment.run(keys=SURVEY_IDS)
+    first = tick(deployment)
+    make(deployment)
+    second = tick(deployment, first.cursor)
+    third = tick(deployment, second.cursor)
+
+    assert [asked(done) for done in (first, second, third)] == [True, False, False]
+
+
+def test_a_sync_that_found_nothing_new_is_not_followed(deployment):
+    deployment.run(keys=SURVEY_IDS)
+    make(deployment)
+    cursor = tick(deployment).cursor
+    deployment.run(keys=SURVEY_IDS)
+
+    done = tick(deployment, cursor)
+
+    assert not asked(done)
+    # What was looked at is not looked at again.
+    assert json.loads(done.cursor)["hotjar/surveys"] > json.loads(cursor or "{}").get(
+        "hotjar/surveys", 0
+    )
+
+
+def test_one_new_response_is_enough(deployment):
+    deployment.run(keys=SURVEY_IDS)
+    make(deployment)
+    cursor = tick(deployment).cursor
+    deployment.account.add_responses("104", 1)
+    deployment.run(keys=SURVEY_IDS)
+
+    assert asked(tick(deployment, cursor))
+
+
+def test_a_failing_survey_does_not_freeze_the_models(deployment):
+    deployment.server.faults.add(Fault("403", path="responses", survey_id="101"))
+    failed = deployment.run(keys=SURVEY_IDS)
+    make_first = tick(deployment)
+    make(deployment)
+    deployment.account.add_responses("104", 1)
+    failed_again = deployment.run(keys=SURVEY_IDS)
+
+    assert (failed.success, failed_again.success) == (False, False)
+    assert asked(make_first)
+    assert asked(tick(deployment))
+
+
+def test_a_failing_sync_that_committed_nothing_is_not_followed(deployment):
+    deployment.run(keys=SURVEY_IDS)
+    make(deployment)
+    deployment.server.faults.add(Fault("403", path="responses"))
+    assert not deployment.run(keys=SURVEY_IDS).success
+
+    assert not asked(tick(deployment))
+
+
+def test_one_run_at_a_time(deployment):
+    deployment.run(keys=SURVEY_IDS)
+    run = deployment.instance.create_run_for_job(stand_in_job)
+
+    done = tick(deployment)
+
+    assert not asked(done)
+    assert done.skip_message == f"run {run.run_id} makes the models just now"
+
+
+def test_a_run_whose_process_was_killed_is_not_waited_for(deployment):
+    deployment.run(keys=SURVEY_IDS)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    tags = {PROCESS_TAG: f"{socket.gethostname()}:{gone.pid}"}
+    deployment.instance.create_run_for_job(stand_in_job, tags=tags)
+    first = tick(deployment)
+    deployment.account.add_responses("104", 1)
+    deployment.run(keys=SURVEY_IDS)
+
+    # The killed run failed just now, so it is repeated after a pause or with new rows.
+    assert not asked(first)
+    assert "failed" in first.skip_message
+    assert asked(tick(deployment, first.cursor))
+
+
+def test_a_failed_run_waits_for_new_rows(deployment):
+    deployment.run(keys=SURVEY_IDS)
+    make(deployment, fail="1")
+    first = tick(deployment)
+    deployment.account.add_responses("104", 1)
+    deployment.run(keys=SURVEY_IDS)
+    second = tick(deployment, first.cursor)
+
+    assert [asked(first), asked(second)] == [False, True]
+
+
+def test_old_runs_of_the_models_go_but_the_last_good_one(deployment):
+    later = datetime.now(UTC) + timedelta(days=KEPT_DAYS, hours=1)
+    make(deployment)
+    make(deployment, fail="1")
+    make(deployment)
+    make(deployment, fail="1")
+    newest, good, *old = [run.run_id for run in deployment.instance.get_runs()]
+
+    assert delete_superseded_runs(deployment.instance, MODELS_JOB) == []
+    assert set(delete_superseded_runs(deployment.instance, MODELS_JOB, now=later)) == set(old)
+    assert [run.run_id for run in deployment.instance.get_runs()] == [newest, good]
+
+
+# --- The command line --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(deployment, monkeypatch, tmp_path) -> Any:
+    """The command line over the small account, with an instance in memory."""
+    opened: Any = nullcontext(deployment.instance)
+    monkeypatch.setattr("hotjar_assets.runs.local_instance", lambda: opened)
+    variables = environment(deployment.server, deployment.database)
+
+    def run(*args: str) -> Any:
+        return CliRunner().invoke(main, args, env=variables)
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_sync_from_the_command_line_makes_the_models_of_what_it_committed(deployment, shell):
+    deployment.server.faults.add(Fault("403", path="responses", survey_id="101", times=1))
+
+    first = shell("sync", "--json")
+    second = shell("sync", "--json", "--survey", "102")
+
+    assert (first.exit_code, json.loads(first.stdout)["models"]) == (1, True)
+    assert (second.exit_code, json.loads(second.stdout)["models"]) == (0, False)
+    counts = "SELECT survey_id, responses FROM hotjar_marts.hotjar__survey ORDER BY 1"
+    assert [tuple(row.values()) for row in rows(deployment.database, counts)] == [
+        ("101", 0),
+        *list(RESPONSES.items())[1:],
+    ]
+    jobs = [run.job_name for run in deployment.instance.get_runs()]
+    assert jobs == ["sync_job", MODELS_JOB, "sync_job"]
+    assert not asked(tick(deployment))
+
+
+@pytest.mark.slow
+def test_a_person_who_is_forgotten_leaves_the_models_too(deployment, shell):
+    person = deployment.account.responses("102")[0]["hotjar_user_id"]
+    shell("sync", "--json")
+    stored = f"SELECT 1 FROM hotjar_marts.hotjar__response WHERE hotjar_user_id = '{person}'"
+    before = rows(deployment.database, stored)
+
+    done = shell("forget", "--user", person, "--yes")
+
+    assert before
+    assert "made the dbt models anew" in done.stdout
+    assert rows(deployment.database, stored) == []
+
+
+def test_no_models_are_made_if_they_are_not_wanted(deployment, shell):
+    said = json.loads(shell("sync", "--json", "--no-models").stdout)
+
+    assert said["models"] is False
+    assert [run.job_name for run in deployment.instance.get_runs()] == ["sync_job"]
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_scores(shell):
+    done = shell("demo")
+
+    assert done.exit_code == 0, done.output
+    table = done.stdout.partition("What the dbt models make of them:")[2]
+    (nps,) = [line for line in table.splitlines() if line.strip().startswith("Checkout NPS")][:1]
+    assert re.search(r"[+-]\d+ ± \d+ \(2400\)", nps), nps
