@@ -317,7 +317,10 @@ def test_no_models_are_made_if_they_are_not_wanted(deployment, shell):
 
 
 @pytest.mark.slow
-def test_the_demo_ends_with_scores(shell):
+def test_the_demo_ends_with_scores(deployment, shell):
+    for survey_id in SURVEY_IDS:
+        deployment.instance.delete_dynamic_partition("survey_id", survey_id)
+
     done = shell("demo")
 
     assert done.exit_code == 0, done.output
