@@ -42,7 +42,7 @@ select
     question_text,
     tag,
     answers,
-    {{ percent('answers', 'tagged_answers') }} as share_of_tagged_answers,
+    {{ unless_few('100.0 * answers / tagged_answers', 'answers') }} as share_of_tagged_answers,
     {{ unless_few('positive_answers', 'answers') }} as positive,
     {{ unless_few('neutral_answers', 'answers') }} as neutral,
     {{ unless_few('negative_answers', 'answers') }} as negative,
