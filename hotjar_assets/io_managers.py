@@ -360,9 +360,10 @@ def _report(
     if not failed:
         report(committed)
         return
-    if context.has_asset_partitions:
-        # Dagster records a failing step's partitions as failed, those that are stored included.
-        for key, metadata in committed.items():
+    # Dagster records a failing step's partitions as failed, those that are stored included. Of a
+    # table without partitions there are no figures by key.
+    for key, metadata in committed.items():
+        if metadata:
             context.log_event(
                 dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
             )

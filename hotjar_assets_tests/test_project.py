@@ -144,7 +144,7 @@ def test_everything_imported_is_declared(project, declared):
         ("hotjar_assets.sync", {"dagster", "pandas"}),
         ("hotjar_assets.warehouse", {"dagster"}),
         ("hotjar_assets.sandbox", {"dagster", "duckdb", "pandas"}),
-        ("hotjar_assets.api", {"hotjar_assets.streams", "hotjar_assets.config"}),
+        ("hotjar_assets.api", {"hotjar_assets.streams"}),
         ("hotjar_assets.streams.loading", {"dagster", "duckdb", "pandas"}),
         ("hotjar_assets.streams.reading", {"dagster", "duckdb", "pandas"}),
         ("hotjar_assets.streams.trial", {"dagster", "duckdb", "pandas"}),

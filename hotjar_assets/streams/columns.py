@@ -125,7 +125,7 @@ def _integer(value: Any) -> int:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
         raise UnfitError("is no integer of 64 bits")
-    return value
+    return int(value)
 
 
 def _number(value: Any) -> float:
