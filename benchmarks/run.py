@@ -188,7 +188,7 @@ def run_reader(reader: str, case: Case, dlt_python: str) -> Iterator[tuple[str, 
     surveys = 0 if reader == "start" else case.surveys
     expected = surveys * case.responses
     if reader in {"start", "ours"}:
-        command = [str(Path(PYTHON).with_name("hotjar-assets")), "sync", "--json"]
+        command = [str(Path(PYTHON).with_name("hotjar-assets")), "sync", "--json", "--no-models"]
     else:
         python = dlt_python if reader == "dlt" else PYTHON
         command = [python, str(HERE / "readers" / SCRIPTS[reader])]
