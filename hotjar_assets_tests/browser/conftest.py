@@ -75,11 +75,29 @@ def server() -> Iterator[SandboxServer]:
         yield server
 
 
+CORE = """
+import dagster as dg
+from hotjar_assets.definitions import build_defs
+
+defs = dg.Definitions.merge(
+    build_defs(models=False), dg.Definitions(executor=dg.in_process_executor)
+)
+"""
+WORKSPACE = """
+load_from:
+  - python_file: {relative_path: core.py, location_name: hotjar_assets}
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, project: Path) -> Path:
-    """A folder with this project's workspace.yaml and dagster.yaml, and an instance beside them."""
-    for name in ("workspace.yaml", "dagster.yaml"):
-        (tmp_path / name).symlink_to(project / name)
+    """A folder with a workspace, this project's dagster.yaml, and an instance beside them.
+
+    The dbt models are left out: of several groups, the graph would show each as one box.
+    """
+    (tmp_path / "dagster.yaml").symlink_to(project / "dagster.yaml")
+    (tmp_path / "core.py").write_text(CORE, encoding="utf-8")
+    (tmp_path / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
     home = tmp_path / ".dagster_home"
     home.mkdir()
     (home / "dagster.yaml").symlink_to("../dagster.yaml")
