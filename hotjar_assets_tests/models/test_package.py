@@ -5,6 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
@@ -90,7 +91,14 @@ def test_the_formulas_hold_on_made_up_rows(copied):
 
 @pytest.mark.slow
 def test_source_freshness_is_that_of_synced_at(copied):
-    dbt("source", "freshness", database=copied)
+    assert dbt("source", "freshness", database=copied).count("PASS freshness of") == 2
+
+    with duckdb.connect(str(copied)) as connection:
+        connection.execute("UPDATE hotjar.surveys SET synced_at = synced_at - INTERVAL 2 DAY")
+    said = dbt("source", "freshness", database=copied)
+
+    assert "WARN freshness of hotjar.surveys" in said
+    assert "PASS freshness of hotjar.survey_responses" in said
 
 
 @pytest.mark.slow

@@ -11,8 +11,10 @@ import hotjar_assets.streams
 from hotjar_assets.streams.loading import load_source
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source
+from hotjar_assets_tests.api.conftest import api, elsewhere, time
 from hotjar_assets_tests.api.model import FakeTime
-from hotjar_assets_tests.api.scripted_server import ScriptedServer
+
+__all__ = ["api", "connect", "elsewhere", "time"]
 
 EXAMPLES = Path(hotjar_assets.streams.__file__).parent / "examples"
 Connect = Callable[..., SourceClient]
@@ -21,25 +23,6 @@ Connect = Callable[..., SourceClient]
 def example(name: str) -> Source:
     """Return a worked example."""
     return load_source(EXAMPLES / f"{name}.yaml")
-
-
-@pytest.fixture
-def api() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as server:
-        yield server
-        assert not server.unscripted
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[ScriptedServer]:
-    """Another server: a stranger."""
-    with ScriptedServer() as server:
-        yield server
-
-
-@pytest.fixture
-def time() -> FakeTime:
-    return FakeTime()
 
 
 @pytest.fixture
