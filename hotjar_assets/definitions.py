@@ -41,7 +41,6 @@ def build_defs(
     Raises:
         HotjarConfigError: dbt cannot parse the models.
     """
-    tables = HotjarDuckDBIOManager.from_environment()
     core = dg.Definitions(
         assets=[surveys, survey_responses],
         asset_checks=[api_key_age],
@@ -50,31 +49,40 @@ def build_defs(
         sensors=[new_surveys_sensor],
         resources={
             "hotjar": HotjarResource.from_environment(),
-            "io_manager": tables,
+            "io_manager": HotjarDuckDBIOManager.from_environment(),
             **(overrides or {}),
         },
     )
-    if not (models and has_dbt()):
-        return core
-    # It takes a second to load, and a sync from the command line does without.
+    return dg.Definitions.merge(core, build_models_defs(overrides=overrides)) if models else core
+
+
+def build_models_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Build the definitions of the dbt models alone; none if the extra `dbt` is not installed.
+
+    Args:
+        overrides: Resources to use instead of those that the environment gives: `hotjar_dbt` (a
+            `ModelsDatabase`).
+
+    Raises:
+        HotjarConfigError: dbt cannot parse the models.
+    """
+    if not has_dbt():
+        return dg.Definitions()
+    # It takes more than a second to load, and a sync does without.
     from hotjar_assets.defs.dbt import build_models  # noqa: PLC0415
 
     assets, job = build_models(given_database())
-    resources = {"hotjar_dbt": ModelsDatabase(database=tables.database)}
-    return dg.Definitions.merge(
-        core,
-        dg.Definitions(
-            assets=[assets],
-            jobs=[job],
-            sensors=[models_sensor],
-            resources={name: resources[name] for name in resources.keys() - (overrides or {})},
-        ),
+    database = ModelsDatabase(database=HotjarDuckDBIOManager.from_environment().database)
+    return dg.Definitions(
+        assets=[assets],
+        jobs=[job],
+        sensors=[models_sensor],
+        resources={"hotjar_dbt": (overrides or {}).get("hotjar_dbt", database)},
     )
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """Return what Dagster loads: this project, and the sources in the folder of streams.
+def build_project(*, models: bool) -> dg.Definitions:
+    """Build what this project runs: `build_defs` and the sources in the folder of streams.
 
     Raises:
         HotjarConfigError: A source is described wrongly; names the file, the line and the field.
@@ -83,7 +91,13 @@ def defs() -> dg.Definitions:
     # A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that
     # a project it is merged into keeps an executor of its own.
     return dg.Definitions.merge(
-        build_defs(),
+        build_defs(models=models),
         *(stream_defs(source, io_manager_key="io_manager") for source in sources),
         dg.Definitions(executor=dg.in_process_executor),
     )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return everything, as one code location."""
+    return build_project(models=True)

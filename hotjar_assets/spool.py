@@ -14,7 +14,8 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from hotjar_assets.api.records import Response, encode_lines
+from hotjar_assets.api.decoding import encode_lines
+from hotjar_assets.api.records import Response
 from hotjar_assets.errors import HotjarStoreError
 
 SEGMENT_ROWS = 10_000

@@ -1,6 +1,7 @@
 """The promises that no single module keeps: what the files hold, import, declare and pin."""
 
 import ast
+import importlib
 import importlib.metadata
 import os
 import re
@@ -270,14 +271,37 @@ def test_lock_names_no_source(lock):
     assert not re.search(r"(?m)^\s*-(?:-index|-extra|-find|-trusted|i |f )|://|@ ", lock)
 
 
-def test_workspace_and_tools_open_the_same_definitions(project, pyproject):
+def test_workspace_and_tools_open_the_same_definitions(project, pyproject, monkeypatch):
+    monkeypatch.setenv("HOTJAR_SANDBOX", "1")
     workspace = yaml.safe_load((project / "workspace.yaml").read_text(encoding="utf-8"))
-    (location,) = workspace["load_from"]
+    locations = [location["python_module"] for location in workspace["load_from"]]
     tools = pyproject["tool"]["dg"]["project"]
-    assert location["python_module"] == {
-        "module_name": tools["code_location_target_module"],
-        "location_name": tools["code_location_name"],
-    }
+    assert locations[0]["location_name"] == tools["code_location_name"]
+    parts = [opened(each["module_name"], each["attribute"]) for each in locations]
+    whole = opened(tools["code_location_target_module"], "defs")
+    assert [bool(names) for names in parts] == [True, True]
+    assert not parts[0] & parts[1]
+    assert parts[0] | parts[1] == whole
+
+
+def opened(module, attribute):
+    """Name the assets, jobs, sensors and schedules that Dagster finds in a code location."""
+    definitions = getattr(importlib.import_module(module), attribute)()
+    repository = definitions.get_repository_def()
+    assets = repository.asset_graph.materializable_asset_keys
+    named = (repository.get_all_jobs(), repository.sensor_defs, repository.schedule_defs)
+    jobs = {each.name for group in named for each in group if not each.name.startswith("__")}
+    return {key.to_user_string() for key in assets} | jobs
+
+
+def test_location_of_the_syncs_loads_without_dbt():
+    script = "import sys; from hotjar_assets.locations import syncs; syncs().get_repository_def(); "
+    script += "print(*{name.partition('.')[0] for name in sys.modules})"
+    environ = {**os.environ, "HOTJAR_SANDBOX": "1"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)
+    assert {"dagster", "duckdb"} <= set(done.stdout.split())
+    assert not {"dbt", "dagster_dbt", "matplotlib", "jinja2"} & set(done.stdout.split())
 
 
 def test_dagster_accepts_the_instance(project, tmp_path, monkeypatch):

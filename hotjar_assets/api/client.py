@@ -9,17 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from hotjar_assets.api.decoding import decode_response_page, decode_survey, decode_survey_page
 from hotjar_assets.api.dialects import HOTJAR, Dialect
 from hotjar_assets.api.pagination import iter_pages
-from hotjar_assets.api.records import (
-    Page,
-    RecordT,
-    Response,
-    Survey,
-    decode_response_page,
-    decode_survey,
-    decode_survey_page,
-)
+from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.source import HttpSource
 from hotjar_assets.api.transport import RequestCount
 

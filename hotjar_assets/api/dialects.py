@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from hotjar_assets.api.auth import Auth, ClientCredentials, Login
-from hotjar_assets.api.transport import Advice
+from hotjar_assets.api.refusals import Advice
 
 
 def path_segment(survey_id: str) -> str:

@@ -16,18 +16,15 @@ from typing import Any
 from urllib.parse import quote
 
 from hotjar_assets.api.auth import Credentials, Login, LoginAnswer, TokenAuth
+from hotjar_assets.api.coercion import survey_from_json
+from hotjar_assets.api.decoding import decode_object, decode_rows
 from hotjar_assets.api.dialects import path_segment
 from hotjar_assets.api.exports import iter_export_pages
-from hotjar_assets.api.records import (
-    Page,
-    Response,
-    Survey,
-    decode_object,
-    decode_rows,
-    survey_from_json,
-)
+from hotjar_assets.api.records import Page, Response, Survey
+from hotjar_assets.api.refusals import Advice
 from hotjar_assets.api.source import HttpSource
-from hotjar_assets.api.transport import Advice, RequestCount, is_secure
+from hotjar_assets.api.targets import is_secure
+from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.config import EVERY_RESPONSE
 from hotjar_assets.errors import HotjarAuthError, HotjarSchemaError
 

@@ -15,7 +15,8 @@ from hotjar_assets.api.auth import Auth
 from hotjar_assets.api.dialects import HOTJAR
 from hotjar_assets.api.pacing import Pacer, Wait
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
-from hotjar_assets.api.transport import Advice, RequestCount, Transport
+from hotjar_assets.api.refusals import Advice
+from hotjar_assets.api.transport import RequestCount, Transport
 from hotjar_assets.errors import HotjarNotFoundError, HotjarUnknownSurveyError
 
 SANDBOX_HEADER = "Hotjar-Assets-Sandbox"

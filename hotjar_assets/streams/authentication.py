@@ -11,7 +11,7 @@ from hotjar_assets.api.auth import (
     Login,
     basic_auth,
 )
-from hotjar_assets.api.transport import Advice
+from hotjar_assets.api.refusals import Advice
 from hotjar_assets.streams.spec import ApiKey, Basic, Bearer, NoAuthentication, OAuth2, Source
 from hotjar_assets.streams.templates import Templates, secret
 

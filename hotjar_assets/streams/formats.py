@@ -13,7 +13,7 @@ from typing import Any, Literal
 from jsonpath import CompoundJSONPath, JSONPath
 from jsonpath import compile as compile_path
 
-from hotjar_assets.api.records import clean, parse_json
+from hotjar_assets.api.json_values import clean, parse_json
 from hotjar_assets.errors import HotjarBodyError, HotjarSchemaError
 
 Format = Literal["json", "jsonl", "csv"]

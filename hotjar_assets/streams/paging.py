@@ -11,7 +11,8 @@ from urllib.parse import urljoin
 
 from requests.utils import parse_header_links
 
-from hotjar_assets.api.transport import Answer, origin
+from hotjar_assets.api.targets import origin
+from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError
 from hotjar_assets.streams.formats import first
 from hotjar_assets.streams.spec import (

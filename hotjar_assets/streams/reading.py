@@ -18,7 +18,8 @@ import requests
 
 from hotjar_assets.api.pacing import Pacer, Wait
 from hotjar_assets.api.pagination import iter_pages
-from hotjar_assets.api.transport import Answer, RequestCount, SentRequest, Transport
+from hotjar_assets.api.secrecy import SentRequest
+from hotjar_assets.api.transport import Answer, RequestCount, Transport
 from hotjar_assets.config import check_url
 from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging

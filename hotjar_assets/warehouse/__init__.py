@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import duckdb
 
-from hotjar_assets.api.records import Question, encode_lines
+from hotjar_assets.api.decoding import encode_lines
+from hotjar_assets.api.records import Question
 from hotjar_assets.config import PiiMode, Source, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy

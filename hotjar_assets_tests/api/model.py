@@ -8,7 +8,8 @@ from typing import Any
 
 import duckdb
 
-from hotjar_assets.api.records import Response, Survey, encode_lines
+from hotjar_assets.api.decoding import encode_lines
+from hotjar_assets.api.records import Response, Survey
 from hotjar_assets.schema import Table
 
 CLIENT_ID = "made-up-client"

@@ -12,8 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from hotjar_assets.api import records
-from hotjar_assets.api.records import Choice, Tag, decode_response_page, decode_survey
+from hotjar_assets.api import decoding
+from hotjar_assets.api.coercion import response_from_json
+from hotjar_assets.api.decoding import decode_response_page, decode_survey, encode_lines
+from hotjar_assets.api.json_values import parse_json
+from hotjar_assets.api.records import Choice, Tag
 from hotjar_assets.errors import HotjarSchemaError
 from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS
 from hotjar_assets_tests.api.model import stored
@@ -101,10 +104,9 @@ def folder():
 @example(rows=[{"id": -(2**63), "created_time": "2026-01-31T09:00:00.9999999Z"}], ascii_only=True)
 def test_both_decoders_store_the_same(rows, ascii_only, folder):
     text = json.dumps(rows, ensure_ascii=ascii_only)
-    fast = records._RESPONSES.decode(text)
+    fast = decoding._RESPONSES.decode(text)
     tolerant = [
-        records._tolerant_response(row, f"results[{n}]")
-        for n, row in enumerate(records.parse_json(text.encode()))
+        response_from_json(row, f"results[{n}]") for n, row in enumerate(parse_json(text.encode()))
     ]
     cells = stored([*fast, *tolerant], SURVEY_RESPONSES, folder)
     assert cells[: len(rows)] == cells[len(rows) :]
@@ -277,4 +279,6 @@ def test_damaged_bytes_raise_nothing_unexpected(rows, start, length, inserted):
         page = decode_response_page(damaged)
     except (ValueError, HotjarSchemaError):
         return
-    records.encode_lines(page.results)
+    lines = encode_lines(page.results).splitlines()
+    assert len(lines) == len(page.results)
+    assert all(json.loads(line)["id"] != "" for line in lines)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hotjar_assets.api.records import decode_response_page, decode_survey, decode_survey_page
+from hotjar_assets.api.decoding import decode_response_page, decode_survey, decode_survey_page
 from hotjar_assets.errors import HotjarSchemaError
 from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS
 from hotjar_assets_tests.api.model import response_row, stored, survey_row

@@ -9,7 +9,8 @@ from time import time as now
 
 import pytest
 
-from hotjar_assets.api.transport import MAX_BODY_BYTES, RequestCount
+from hotjar_assets.api.bodies import MAX_BODY_BYTES
+from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,

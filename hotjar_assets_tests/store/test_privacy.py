@@ -7,7 +7,8 @@ from itertools import product
 import duckdb
 import pytest
 
-from hotjar_assets.api.records import Answer, Response, UserAttribute, decode_response_page
+from hotjar_assets.api.decoding import decode_response_page
+from hotjar_assets.api.records import Answer, Response, UserAttribute
 from hotjar_assets.config import PiiMode
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy

@@ -10,7 +10,8 @@ from time import monotonic
 
 import pytest
 
-from hotjar_assets.api.records import Response, decode_response_page
+from hotjar_assets.api.decoding import decode_response_page
+from hotjar_assets.api.records import Response
 from hotjar_assets.sandbox import Fault
 from hotjar_assets.spool import ResponseSpool, spool_folder
 from hotjar_assets.sync import ResponseSync

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from hotjar_assets.api.transport import SentRequest
+from hotjar_assets.api.secrecy import SentRequest
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,

@@ -1,0 +1,63 @@
+"""When a request is tried again, and how long to wait before."""
+
+import random
+from collections.abc import Callable
+
+import tenacity
+from tenacity.stop import stop_base
+
+from hotjar_assets.errors import HotjarApiError, HotjarRateLimitError, HotjarStatusError
+
+MAX_TRIES = 6
+MAX_WAIT_SECONDS = 60.0
+"""From the first try of a request, no further one begins later than this."""
+
+
+def policy(
+    *,
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+    before_sleep: Callable[[tenacity.RetryCallState], None],
+) -> tenacity.Retrying:
+    """Return what tries one request again; good for one use.
+
+    Args:
+        sleep: Called with the seconds to wait between tries; may raise to stop waiting.
+        clock: Seconds on a clock that never goes backwards.
+        before_sleep: Called before each wait.
+    """
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(
+            # A token request that was given up inside of this attempt had its own tries.
+            lambda error: isinstance(error, HotjarApiError) and error.retryable and not error.tries
+        ),
+        wait=_wait_seconds,
+        stop=tenacity.stop_any(tenacity.stop_after_attempt(MAX_TRIES), _OutOfTime(clock)),
+        before_sleep=before_sleep,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
+class _OutOfTime(stop_base):
+    """Stops before the wait that would end later than `MAX_WAIT_SECONDS` after the first try."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began_at = clock()
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        passed = max(retry_state.idle_for, self._clock() - self._began_at)
+        return passed + retry_state.upcoming_sleep > MAX_WAIT_SECONDS
+
+
+def _wait_seconds(state: tenacity.RetryCallState) -> float:
+    """Wait as long as told, else back off exponentially with full jitter."""
+    error = state.outcome and state.outcome.exception()
+    told = error.retry_after_seconds if isinstance(error, HotjarStatusError) else None
+    # A date that is past, or zero, tells nothing: to ask again at once would use up the tries.
+    if told:
+        return told
+    # A limit counted by the minute takes longer to pass than a hiccup.
+    scale = 1.0 if isinstance(error, HotjarRateLimitError) else 0.25
+    return random.uniform(0, scale * 2**state.attempt_number)  # noqa: S311 - no secret in it
