@@ -22,7 +22,6 @@ from hotjar_assets.api.records import (
     Instant,
     RecordT,
     Response,
-    Scalar,
     Survey,
     Tag,
     Text,
@@ -166,7 +165,7 @@ _FROM_SCALAR: dict[type[Struct], str] = {Choice: "text", Tag: "name"}
 _LEAVES: dict[Any, tuple[_Coerce, str]] = {
     Text: (_Coercion.text, "text"),
     Id: (_Coercion.identifier, "id"),
-    Scalar: (_Coercion.anything, "value"),
+    Any: (_Coercion.anything, "value"),
     bool: (_Coercion.boolean, "boolean"),
     Instant: (_Coercion.instant, "instant"),
 }

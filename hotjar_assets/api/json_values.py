@@ -20,7 +20,8 @@ def _parse_int(text: str) -> int | _Number:
     return int(text) if fits else _Number(text)
 
 
-def _parse_float(text: str) -> float | _Number:
+def parse_float(text: str) -> float | str:
+    """Return a number, or its text if a double would round it."""
     value = float(text)
     try:
         exact = abs(value) != float("inf") and Decimal(repr(value)) == Decimal(text)
@@ -41,7 +42,7 @@ def parse_json(body: bytes) -> Any:
             body.removeprefix(BOM).decode("utf-8", "replace"),
             strict=False,
             parse_int=_parse_int,
-            parse_float=_parse_float,
+            parse_float=parse_float,
             parse_constant=_Number,
         )
     except json.JSONDecodeError as error:

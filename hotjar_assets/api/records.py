@@ -17,7 +17,6 @@ _Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Text = str | _Integer
 """Text, which some sources send as a number."""
 Id = Annotated[str, Meta(min_length=1)] | _Integer
-Scalar = str | _Integer | float | bool
 
 
 class WindowSize(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -31,7 +30,7 @@ class UserAttribute(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=F
     """`{"name": "plan", "value": "pro"}`; the value is any JSON value."""
 
     name: Text | None = None
-    value: Scalar | None = None
+    value: Any = None
 
 
 class Tag(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):

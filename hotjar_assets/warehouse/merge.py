@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from hotjar_assets.schema import Table
+from hotjar_assets.schema import Column, Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.warehouse.database import (
     RowsRefusedError,
@@ -107,14 +107,19 @@ def select_rows(table: Table, segments: Sequence[Segment]) -> str:
 
 def select_keys(table: Table, segments: Sequence[Segment]) -> str:
     """Return SQL for the keys of the rows that spooled records become, repeated ones included."""
-    keys = (column for column in table.sourced if column.name in table.key)
-    columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in keys)
+    columns = ", ".join(f"{key.source} AS {quote(key.name)}" for key in _keys(table))
     return f"SELECT {columns or 'NULL'} FROM {records(segments)}"
 
 
-def record_type(table: Table) -> str:
-    """Return what `$record` is bound to."""
-    return json.dumps(table.record)
+def record_type(table: Table, *, of_keys: bool = False) -> str:
+    """Return what `$record` is bound to; of the keys alone, it is parsed in a third of the time."""
+    sources = " ".join(str(key.source) for key in _keys(table))
+    wanted = {name: kind for name, kind in table.record.items() if not of_keys or name in sources}
+    return json.dumps(wanted)
+
+
+def _keys(table: Table) -> list[Column]:
+    return [column for column in table.sourced if column.name in table.key]
 
 
 class Merge:
@@ -202,8 +207,9 @@ class Merge:
         fragments = {"rows": select_rows(table, segments), "keys": select_keys(table, segments)}
         self._refuse_missing_keys(segments)
         met = "SELECT EXISTS (FROM {table} t SEMI JOIN ({keys}) i ON {same_key})"
+        keys = record_type(table, of_keys=True)
         if not table.key or not (
-            self.remembers or self.execute(met, fragments, record=record).fetchall()[0][0]
+            self.remembers or self.execute(met, fragments, record=keys).fetchall()[0][0]
         ):
             self.execute(
                 "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM ({rows})",
