@@ -10,18 +10,26 @@ import argparse
 import json
 import shutil
 import statistics
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
-from run import Case, served
+from run import HERE, ROOT, Case, served
 
-from hotjar_assets_tests.browser.dagster_dev import DagsterDev, clean_environment, free_port
+sys.path.insert(0, str(ROOT))
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+from hotjar_assets_tests.browser.dagster_dev import (
+    DagsterDev,
+    clean_environment,
+    free_port,
+)
+
 WORKSPACE = """load_from:
-  - python_module: {module_name: hotjar_assets.definitions, location_name: hotjar_assets}
+  - python_module:
+      module_name: hotjar_assets.locations
+      attribute: syncs
+      location_name: hotjar_assets
   - python_file: {relative_path: empty_step.py, location_name: empty_step}
 """
 LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {

@@ -6,16 +6,22 @@ location there is `hotjar_assets.definitions`.
 
 import dagster as dg
 
-from hotjar_assets.definitions import build_models_defs, build_project
+from hotjar_assets.importing import without_garbage
 
 
 @dg.definitions
 def syncs() -> dg.Definitions:
     """Return everything but the models."""
-    return build_project(models=False)
+    with without_garbage():
+        from hotjar_assets.definitions import build_project  # noqa: PLC0415
+
+        return build_project(models=False)
 
 
 @dg.definitions
 def models() -> dg.Definitions:
     """Return the models; nothing if the extra `dbt` is not installed."""
-    return build_models_defs()
+    with without_garbage():
+        from hotjar_assets.definitions import build_models_defs  # noqa: PLC0415
+
+        return build_models_defs()
