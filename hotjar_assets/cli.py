@@ -432,18 +432,18 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.progress import Progress  # noqa: PLC0415
 
-    io_manager = logging.getLogger("hotjar_assets.io_managers")
+    commits = logging.getLogger("hotjar_assets.commits")
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("surveys", total=total or None)
         handler = _Advance(lambda stored: progress.advance(task, stored))
-        before = io_manager.level
-        io_manager.setLevel(logging.INFO)
-        io_manager.addHandler(handler)
+        before = commits.level
+        commits.setLevel(logging.INFO)
+        commits.addHandler(handler)
         try:
             yield lambda expected: progress.update(task, total=expected)
         finally:
-            io_manager.removeHandler(handler)
-            io_manager.setLevel(before)
+            commits.removeHandler(handler)
+            commits.setLevel(before)
 
 
 def _print_rows(types: dict[str, str], rows: list[tuple[Any, ...]]) -> None:

@@ -35,11 +35,8 @@ from hotjar_assets.defs.partitions import (
     survey_partitions,
 )
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
-from hotjar_assets.io_managers import (
-    FAILED_SURVEYS,
-    PARTITION_ROW_COUNT,
-    HotjarDuckDBIOManager,
-)
+from hotjar_assets.io_managers import HotjarDuckDBIOManager
+from hotjar_assets.materializations import FAILED_SURVEYS, PARTITION_ROW_COUNT
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.sync import Depth, SurveyState
 from hotjar_assets.warehouse import Warehouse

@@ -1,9 +1,8 @@
 """Which pages to read, and when to stop: a sync without Dagster and without a database.
 
 Two syncs live here. `SurveySync` lists the surveys of every site; `ResponseSync` reads the
-responses of many surveys at once and hands each over only when its walk is complete, so that
-whoever stores them can commit a survey whole or not at all. Both are told by the store what it
-already holds.
+responses of many surveys at once and hands each to the store only when its walk is complete, so
+that a survey is committed whole or not at all. Both are told by the store what it already holds.
 
 What makes a survey's incremental walk right: the watermark is the newest `created_at` in the table,
 pages come newest first, and the walk ends with the first page whose oldest row is strictly older
@@ -13,16 +12,18 @@ not promise it, so does a walk whose pages have not yet proved it.
 
 import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
-from hotjar_assets.errors import HotjarError, HotjarSchemaError
+from hotjar_assets.commits import Figures, commit_groups
+from hotjar_assets.errors import HotjarError, HotjarSchemaError, HotjarStoreError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import Cancellation, NewestFirst, Read, Readers
 from hotjar_assets.spool import ResponseSpool
@@ -180,6 +181,62 @@ class SurveySync:
         return {str(survey.id): survey for survey in self.client.iter_surveys(site_id, count=count)}
 
 
+class ResponseStore(Protocol):
+    """Where responses are stored: `hotjar_assets.warehouse.Warehouse`."""
+
+    def survey_states(self, survey_ids: Sequence[str]) -> Mapping[str, SurveyState]:
+        """Tell what is held of each survey."""
+
+    def spool(self) -> AbstractContextManager[Path]:
+        """Give a folder for rows that wait to be committed; it is gone afterwards."""
+
+    def commit_responses(
+        self, reads: Sequence[SurveyRead], *, purge: bool
+    ) -> Mapping[str, Figures | HotjarStoreError]:
+        """Store finished walks, each whole or not at all; tell what was done, by survey id."""
+
+
+@dataclass
+class StoredResponses:
+    """What became of the surveys of a sync.
+
+    Attributes:
+        walks: The stored ones: all their walks summed up, and what their commits did.
+        failed: Why the others are not stored, or cannot be trusted.
+    """
+
+    walks: dict[str, tuple[SurveyRead, Figures]] = field(default_factory=dict)
+    failed: dict[str, HotjarError] = field(default_factory=dict)
+
+    @property
+    def shifted(self) -> list[str]:
+        """The surveys of which rows vanished or came twice: pages shifted under their walk."""
+        return [
+            survey_id
+            for survey_id, (read, figures) in self.walks.items()
+            if figures.vanished or read.overlapped
+        ]
+
+    @property
+    def committed(self) -> dict[str, tuple[SurveyRead, Figures]]:
+        """The walks of the surveys that did not fail."""
+        return {key: walk for key, walk in self.walks.items() if key not in self.failed}
+
+    def add(self, read: SurveyRead, result: Figures | HotjarError) -> None:
+        """Add a walk, to an earlier one through the same survey if there was one."""
+        if not isinstance(result, Figures):
+            self.failed[read.key] = result
+            return
+        if earlier := self.walks.get(read.key):
+            read = replace(
+                read,
+                requests=earlier[0].requests + read.requests,
+                pages=earlier[0].pages + read.pages,
+            )
+            result = earlier[1] + result
+        self.walks[read.key] = read, result
+
+
 @dataclass(frozen=True)
 class ResponseSync:
     """Read the responses of some surveys.
@@ -208,6 +265,30 @@ class ResponseSync:
     is_second: bool = False
     privacy: Privacy = field(default_factory=Privacy)
     report: Callable[[Mapping[str, Mapping[str, Any]]], None] = lambda _figures: None
+
+    def run(self, store: ResponseStore) -> StoredResponses:
+        """Read the surveys and store them as they arrive.
+
+        Where pages shifted under a walk, other rows may have hidden from it: such a survey is read
+        a second time, and whole.
+
+        Returns:
+            What became of each survey; an error that ended everything is that of each survey which
+            was not finished by then.
+        """
+        stored = StoredResponses()
+        try:
+            _read_and_commit(self, store, stored)
+            if shifted := stored.shifted:
+                logger.warning("pages shifted under %s; reading it whole", ", ".join(shifted))
+                whole = replace(
+                    self, survey_ids=shifted, depth=Depth.ALL, purge=False, is_second=True
+                )
+                _read_and_commit(whole, store, stored)
+        except HotjarError as error:
+            done = (stored.walks.keys() - set(stored.shifted)) | stored.failed.keys()
+            stored.failed |= {key: error for key in self.survey_ids if key not in done}
+        return stored
 
     def read(
         self, states: Mapping[str, SurveyState], spool_folder: Path
@@ -319,3 +400,14 @@ class ResponseSync:
                 read.oldest_at = order.oldest
                 break
         read.is_full = self._is_full(state)
+
+
+def _read_and_commit(sync: ResponseSync, store: ResponseStore, stored: StoredResponses) -> None:
+    states = store.survey_states(sync.survey_ids)
+
+    def commit(reads: Sequence[SurveyRead]) -> Mapping[str, Figures | HotjarStoreError]:
+        return store.commit_responses(reads, purge=sync.purge)
+
+    with store.spool() as folder:
+        for read, result in commit_groups(sync.read(states, folder), commit, "surveys"):
+            stored.add(read, result)

@@ -9,22 +9,27 @@ with the first page whose oldest record is strictly older.
 import json
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from hotjar_assets.api.transport import RequestCount
-from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarNotFoundError
+from hotjar_assets.commits import Figures, commit_groups
+from hotjar_assets.errors import (
+    HotjarConfigError,
+    HotjarError,
+    HotjarNotFoundError,
+    HotjarStoreError,
+)
 from hotjar_assets.readers import Cancellation, Client, NewestFirst, Read, Readers
 from hotjar_assets.spool import SpoolWriter
+from hotjar_assets.streams.cursors import Value, are_alike, comparable, minus_seconds
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
 
 logger = logging.getLogger(__name__)
-
-Value = datetime | int | float | str
-"""A value of an incremental field."""
 
 
 class Page(Protocol):
@@ -103,6 +108,50 @@ class StreamRead(Read):
     resumed: bool = False
 
 
+class StreamStore(Protocol):
+    """Where streams are stored: `hotjar_assets.warehouse.Warehouse`."""
+
+    def stream_parents(
+        self, parent: StreamTable, fields: Sequence[str]
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """List the records of a parent stream; None if it has no table."""
+
+    def stream_states(self, stream: StreamTable) -> Mapping[str, UnitState]:
+        """Tell what is held of each unit."""
+
+    def spool(self) -> AbstractContextManager[Path]:
+        """Give a folder for rows that wait to be committed; it is gone afterwards."""
+
+    def commit_stream(
+        self, stream: StreamTable, reads: Sequence[StreamRead]
+    ) -> Mapping[str, Figures | HotjarStoreError]:
+        """Store finished walks, each whole or not at all; tell what was done, by unit."""
+
+
+@dataclass
+class StoredUnits:
+    """What became of the units of a sync.
+
+    Attributes:
+        walks: The stored ones: their walks, and what their commits did.
+        gone: The walks of parents that are gone from the API.
+        failed: Why the others are not stored.
+    """
+
+    walks: dict[str, tuple[StreamRead, Figures]] = field(default_factory=dict)
+    gone: dict[str, StreamRead] = field(default_factory=dict)
+    failed: dict[str, HotjarError] = field(default_factory=dict)
+
+    def add(self, read: StreamRead, result: Figures | HotjarError) -> None:
+        """Add a walk."""
+        if read.skipped:
+            self.gone[read.key] = read
+        elif isinstance(result, Figures):
+            self.walks[read.key] = read, result
+        else:
+            self.failed[read.key] = result
+
+
 @dataclass(frozen=True)
 class StreamSync:
     """Read one stream.
@@ -148,6 +197,40 @@ class StreamSync:
         if self.keys is None:
             return units
         return [unit for unit in units if unit.key in set(self.keys)]
+
+    def run(self, store: StreamStore) -> StoredUnits:
+        """Read the units and store them as they arrive.
+
+        Returns:
+            What became of each unit; an error that ended everything is that of each unit which was
+            not finished by then.
+
+        Raises:
+            HotjarError: What is to be read cannot be told.
+        """
+        above, table, stored = self.parent_table, self.table, StoredUnits()
+        units = self.units(
+            store.stream_parents(above, parent_fields(self.stream)) if above else None
+        )
+
+        def commit(reads: Sequence[StreamRead]) -> Mapping[str, Figures | HotjarStoreError]:
+            kept = {read.key: Figures() for read in reads if read.skipped}
+            rest = [read for read in reads if not read.skipped]
+            return {**kept, **store.commit_stream(table, rest)}
+
+        states = store.stream_states(table)
+        try:
+            with store.spool() as folder:
+                groups = self.read(units, states, folder)
+                for read, result in commit_groups(groups, commit, f"units of {table.name}"):
+                    stored.add(read, result)
+        except HotjarError as error:
+            done = {*stored.walks, *stored.gone, *stored.failed}
+            stored.failed |= {unit.key: error for unit in units if unit.key not in done}
+        if not stored.walks:
+            # Where no parent at all is found, it is the path that is wrong.
+            stored.failed |= {key: read.error for key, read in stored.gone.items() if read.error}
+        return stored
 
     def read(
         self, units: Sequence[Unit], states: Mapping[str, UnitState], spool_folder: Path
@@ -246,7 +329,7 @@ class StreamSync:
             if given is not None and given.parameter is None:
                 values = [comparable(record.get(given.cursor)) for record in records]
                 # A value that cannot be compared proves nothing: then all is read.
-                is_comparable = is_comparable and all(_alike(value, since) for value in values)
+                is_comparable = is_comparable and all(are_alike(value, since) for value in values)
                 is_past = is_comparable and order.see(values)
                 read.out_of_order = order.out_of_order or not is_comparable
                 if not read.resumed and is_comparable and since is not None:
@@ -320,43 +403,3 @@ def _of_record(record: Mapping[str, Any], name: str) -> Any:
 
 def _identifier(value: Any) -> int | str:
     return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def comparable(value: Any) -> Any:
-    """Return a cursor as what it can be compared by: an instant where its text is one."""
-    if not isinstance(value, str):
-        return value
-    try:
-        instant = datetime.fromisoformat(value.strip().upper())
-    except ValueError:
-        return value
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _alike(value: Any, since: Value | None) -> bool:
-    if value is None or isinstance(value, bool | list | dict):
-        return False
-    if since is None:
-        return True
-    numbers = (int, float)
-    return type(value) is type(since) or (isinstance(value, numbers) and isinstance(since, numbers))
-
-
-def minus_seconds(value: Value, seconds: int, form: str, stream: Stream) -> Value:
-    """Return a cursor so many seconds earlier.
-
-    Raises:
-        HotjarConfigError: It is no instant.
-    """
-    if not seconds:
-        return value
-    moved = comparable(value)
-    if isinstance(moved, datetime):
-        return moved - timedelta(seconds=seconds)
-    if isinstance(moved, int | float) and form in {"timestamp", "milliseconds"}:
-        return moved - seconds * (1000 if form == "milliseconds" else 1)
-    raise HotjarConfigError(
-        stream.name,
-        "incremental.lookback_seconds needs a field that is an instant, or a number with format "
-        "timestamp or milliseconds",
-    )

@@ -18,6 +18,7 @@ import duckdb
 
 from hotjar_assets.api.decoding import encode_lines
 from hotjar_assets.api.records import Question
+from hotjar_assets.commits import Figures
 from hotjar_assets.config import PiiMode, Source, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy
@@ -47,7 +48,7 @@ from hotjar_assets.warehouse.database import (
     tables_of,
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
-from hotjar_assets.warehouse.merge import Figures, Merge, chunks
+from hotjar_assets.warehouse.merge import Merge, chunks
 from hotjar_assets.warehouse.personal import (
     Person,
     erase_rows,

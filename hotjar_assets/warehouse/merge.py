@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,38 +21,6 @@ from hotjar_assets.warehouse.database import (
 _CHUNK_ROWS = 10_000
 _HELD = ("incoming", "existing", "changed")
 _BUFFER_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one commit did to the rows of a unit: of a survey, of a parent, or of a whole table.
-
-    Attributes:
-        rows: Rows now in the table, marked ones included.
-        new: Rows that were not there.
-        updated: Rows that changed.
-        deleted: Rows newly marked as deleted.
-        purged: Rows removed that an earlier full sync had marked.
-        vanished: Unmarked rows that a walk should have met and did not: some are gone from Hotjar.
-    """
-
-    rows: int = 0
-    new: int = 0
-    updated: int = 0
-    deleted: int = 0
-    purged: int = 0
-    vanished: int = 0
-
-    def __add__(self, later: "Figures") -> "Figures":
-        """Sum up two commits of the same unit."""
-        return Figures(
-            rows=later.rows,
-            new=self.new + later.new,
-            updated=self.updated + later.updated,
-            deleted=self.deleted + later.deleted,
-            purged=self.purged + later.purged,
-            vanished=later.vanished,
-        )
 
 
 def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import duckdb
 
+from hotjar_assets.commits import Figures
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.schema import Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.streams.columns import UNKNOWN, wider_type
-from hotjar_assets.streams.sync import StreamRead, UnitState, Value
+from hotjar_assets.streams.cursors import Value
+from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import ORDINAL, StreamTable
 from hotjar_assets.warehouse.database import (
     RowsRefusedError,
@@ -22,7 +24,6 @@ from hotjar_assets.warehouse.database import (
     quote,
 )
 from hotjar_assets.warehouse.merge import (
-    Figures,
     Merge,
     chunks,
     record_type,

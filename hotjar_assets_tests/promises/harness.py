@@ -15,7 +15,8 @@ import dagster as dg
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.records import Page, Response
 from hotjar_assets.defs.assets import survey_responses, surveys
-from hotjar_assets.io_managers import FAILED_SURVEYS, HotjarDuckDBIOManager
+from hotjar_assets.io_managers import HotjarDuckDBIOManager
+from hotjar_assets.materializations import FAILED_SURVEYS
 from hotjar_assets.sandbox import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,

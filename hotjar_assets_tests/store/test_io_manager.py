@@ -9,7 +9,8 @@ import pytest
 
 from hotjar_assets.defs.assets import survey_responses
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, add_surveys
-from hotjar_assets.io_managers import FAILED_SURVEYS, HotjarDuckDBIOManager
+from hotjar_assets.io_managers import HotjarDuckDBIOManager
+from hotjar_assets.materializations import FAILED_SURVEYS
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.sandbox import (
     SANDBOX_CLIENT_ID,
