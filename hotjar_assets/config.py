@@ -88,6 +88,17 @@ def _split_ids(value: object) -> object:
     return tuple(dict.fromkeys(ids))
 
 
+def _split_owners(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    owners = [item.strip() for item in value.split(",")]
+    for owner in owners:
+        if not re.fullmatch(r"team:\S.*|[^@\s,]+@[^@\s,.]+(\.[^@\s,.]+)+", owner):
+            problem = f"{owner!r} is no owner; write e-mail addresses or team:NAME, by commas"
+            raise ValueError(problem)
+    return tuple(dict.fromkeys(owners))
+
+
 def _check_project_id(value: str) -> str:
     if not re.fullmatch(r"[\w.~-]+", value, re.ASCII):
         problem = "is malformed; write the id of one project"
@@ -221,6 +232,11 @@ class Settings(BaseModel):
     streams: str = Field(
         default="streams", description="Folder of the YAML files that describe further APIs."
     )
+    owners: Annotated[tuple[str, ...], BeforeValidator(_split_owners)] = Field(
+        default=(),
+        description="Who answers for the assets, in Dagster's catalogue: e-mail addresses or "
+        "team:NAME, separated by commas.",
+    )
     sandbox: bool = Field(
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
     )
@@ -341,6 +357,17 @@ def streams_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of streams, which need no account."""
     given = environ.get(environment_variable("streams"), "").strip()
     return Path(given or Settings.model_fields["streams"].default)
+
+
+def given_owners(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the owners that the environment names, which need no account.
+
+    Raises:
+        HotjarConfigError: One of them is neither an e-mail address nor a team.
+    """
+    variable = environment_variable("owners")
+    given = environ.get(variable, "").strip()
+    return Settings.parse({"owners": given}, needs_account=False).owners if given else ()
 
 
 def default_database(*, sandbox: bool, source: Source = Source.API) -> str:

@@ -28,6 +28,7 @@ from hotjar_assets.materializations import (
     FAILED_SURVEYS,
     PARTITION_ROW_COUNT,
     ROW_COUNT,
+    pictures,
     record,
     record_stream,
     record_units,
@@ -125,9 +126,17 @@ class _HotjarIOManager(dg.IOManager):
         """Commit surveys as they arrive; record each; fail at the end if one failed."""
         self._warehouse.adopt(sync.privacy, rewrite=sync.depth is Depth.ALL)
         stored = sync.run(self._warehouse)
+        walks = stored.committed
+        shown = pictures(sync, walks, self._warehouse.trends)
+        rows = self._warehouse.response_count() if walks else 0
         committed = {
-            survey_id: {**response_figures(read, figures, sync), **self._database}
-            for survey_id, (read, figures) in stored.committed.items()
+            survey_id: {
+                **shown.get(survey_id, {}),
+                **response_figures(read, figures, sync),
+                ROW_COUNT: rows,
+                **self._database,
+            }
+            for survey_id, (read, figures) in walks.items()
         }
         record(context, sync.report, committed, stored.failed, FAILED_SURVEYS)
 

@@ -4,8 +4,9 @@ The figures are metadata of materializations. `runs` reads them back, and Dagste
 and draws the numbers among them: few, and each with the same name for ever.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from textwrap import shorten
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,7 @@ from hotjar_assets.errors import HotjarApiError, HotjarError
 from hotjar_assets.resources import failure
 from hotjar_assets.streams.sync import StoredUnits, StreamRead, StreamSync
 from hotjar_assets.sync import ResponseSync, SurveyListing, SurveyRead
+from hotjar_assets.warehouse.trends import Trend
 
 ROW_COUNT = "dagster/row_count"
 PARTITION_ROW_COUNT = "dagster/partition_row_count"
@@ -22,6 +24,11 @@ FAILED_SURVEYS = "failed_surveys"
 """Metadata of a failed step: survey id to what happened."""
 FAILED_PARENTS = "failed_parents"
 """Metadata of a failed step: unit to what happened."""
+PICTURE = "picture"
+ANSWERS = "answers"
+MOST_PICTURES = 20
+"""A run over more surveys shows none: what it adds to a run is not to grow with their number."""
+_QUESTION_CHARACTERS = 48
 _FAILURES_SHOWN = 20
 
 
@@ -52,6 +59,7 @@ def response_figures(read: SurveyRead, figures: Figures, sync: ResponseSync) -> 
         **({"newest_created_at": read.newest_at.isoformat()} if read.newest_at else {}),
         **({"out_of_order": True} if read.out_of_order else {}),
         **({"skipped": read.skipped} if read.skipped else {}),
+        **_link_to(read.url),
         "account": sync.client.account,
     }
 
@@ -83,8 +91,8 @@ def record_units(
         key: str(read.skipped) for key, read in stored.gone.items() if key not in stored.failed
     }
     committed |= {key: {"skipped": why} for key, why in (absent | skipped).items()}
-    report = sync.report or context.add_output_metadata
-    record(context, report, committed, stored.failed, FAILED_PARENTS)
+    assert sync.report is not None  # noqa: S101 - else the figures of the whole table are wanted
+    record(context, sync.report, committed, stored.failed, FAILED_PARENTS)
 
 
 def record_stream(
@@ -161,6 +169,59 @@ def record(
     )
 
 
+def pictures(
+    sync: ResponseSync,
+    walks: Mapping[str, tuple[SurveyRead, Figures]],
+    trends: Callable[[Sequence[str]], Mapping[str, Trend]],
+) -> dict[str, dict[str, Any]]:
+    """Show the survey of each partition: a picture, and a table of what was chosen how often.
+
+    A picture is drawn when rows changed; else that of the last materialization is shown again.
+
+    Args:
+        sync: The sync.
+        walks: Its stored walks.
+        trends: Reads what pictures show.
+
+    Returns:
+        Metadata by survey id, for those that have responses; none of a run over many surveys.
+    """
+    if sync.shown is None or len(sync.survey_ids) > MOST_PICTURES:
+        return {}
+    with_rows = [survey_id for survey_id, (_, figures) in walks.items() if figures.rows]
+    found: dict[str, dict[str, Any]] = {}
+    for survey_id in with_rows:
+        if not walks[survey_id][1].has_changes:
+            shown = sync.shown(survey_id)
+            found[survey_id] = {name: shown[name] for name in (PICTURE, ANSWERS) if name in shown}
+    due = [survey_id for survey_id in with_rows if PICTURE not in found.get(survey_id, {})]
+    for survey_id, trend in (trends(due) if due else {}).items():
+        if trend.spans:
+            # A run that draws nothing must not wait for matplotlib.
+            from hotjar_assets.pictures import picture  # noqa: PLC0415
+
+            found[survey_id] = {PICTURE: dg.MetadataValue.md(picture(trend)), **_answers(trend)}
+    return found
+
+
+def _answers(trend: Trend) -> dict[str, dg.TableMetadataValue]:
+    if not trend.answers:
+        return {}
+    records = [
+        dg.TableRecord(
+            {
+                "question": shorten(each.question, _QUESTION_CHARACTERS, placeholder=" …"),
+                "answer": each.answer,
+                "answers": each.answers,
+            }
+        )
+        for each in trend.answers
+    ]
+    types = {"question": "string", "answer": "string", "answers": "int"}
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()])
+    return {ANSWERS: dg.MetadataValue.table(records, schema)}
+
+
 def _stream_figures(walks: Iterable[tuple[StreamRead, Figures]]) -> dict[str, Any]:
     """Describe the walks through some units of a stream."""
     walks = list(walks)
@@ -172,3 +233,9 @@ def _stream_figures(walks: Iterable[tuple[StreamRead, Figures]]) -> dict[str, An
         **({"stopped_early": True} if any(read.stopped_early for read, _ in walks) else {}),
         **({"out_of_order": True} if any(read.out_of_order for read, _ in walks) else {}),
     }
+
+
+def _link_to(url: str | None) -> dict[str, dg.UrlMetadataValue]:
+    """Link to the survey, if its address is one that a click may open."""
+    is_web_page = url is not None and url.startswith(("https://", "http://"))
+    return {"survey": dg.MetadataValue.url(str(url))} if is_web_page else {}

@@ -5,7 +5,7 @@ newer release adds a column, filled from here (by name), and described in the Da
 No I/O, and no DuckDB: the warehouse turns this into SQL.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SCHEMA = "hotjar"
 SCHEMA_VERSION = "1"
@@ -21,6 +21,7 @@ class Column:
         description: What it holds, with unit.
         source: SQL expression over the spooled record; None for a column the warehouse sets.
         kept_when_removed: Whether a stored value survives when the API gives none any more.
+        is_personal: Whether it may hold what is known of a person; see `privacy`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Column:
     description: str
     source: str | None = None
     kept_when_removed: bool = False
+    is_personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,12 +185,19 @@ SURVEY_RESPONSES = Table(
         Column(
             "country", "VARCHAR", "ISO 3166 alpha-2 code; of an export, what it says.", "country"
         ),
-        Column("hotjar_user_id", "VARCHAR", "Hotjar's id of the visitor.", "hotjar_user_id"),
+        Column(
+            "hotjar_user_id",
+            "VARCHAR",
+            "Hotjar's id of the visitor.",
+            "hotjar_user_id",
+            is_personal=True,
+        ),
         Column(
             "response_origin_url",
             "VARCHAR",
             "Page it was given on.",
             "response_origin_url",
+            is_personal=True,
         ),
         Column(
             "recording_url",
@@ -196,6 +205,7 @@ SURVEY_RESPONSES = Table(
             "Session recording; kept here after Hotjar removed it (365 days).",
             "recording_url",
             kept_when_removed=True,
+            is_personal=True,
         ),
         Column("window_width", "INTEGER", "Window width in CSS pixels.", "window_size.width"),
         Column("window_height", "INTEGER", "Window height in CSS pixels.", "window_size.height"),
@@ -205,6 +215,7 @@ SURVEY_RESPONSES = Table(
             "Attributes of an identified user; kept here after Hotjar removed them (365 days).",
             "user_attributes",
             kept_when_removed=True,
+            is_personal=True,
         ),
         Column(
             "answers",
@@ -214,8 +225,9 @@ SURVEY_RESPONSES = Table(
             "list_transform(answers, lambda a: struct_pack("
             "question_id := a.question_id, answer := a.answer, comment := a.comment, "
             "tags := list_transform(a.tags, lambda t: t.name), sentiment := a.sentiment))",
+            is_personal=True,
         ),
-        _EXTRA,
+        replace(_EXTRA, is_personal=True),
         _DELETED_AT,
         _SYNCED_AT,
     ),

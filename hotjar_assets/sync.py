@@ -53,6 +53,7 @@ class SurveyState:
         unsettled: Whether pages shifted under an earlier walk, or came in an order that nobody
             promised, so that the watermark cannot be trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
+        url: Its page.
     """
 
     survey_id: str
@@ -62,6 +63,7 @@ class SurveyState:
     watermark: datetime | None = None
     unsettled: bool = False
     email_questions: frozenset[str] = frozenset()
+    url: str | None = None
 
 
 @dataclass
@@ -84,6 +86,7 @@ class SurveyRead(Read):
         settles: Whether an earlier shift is made up for.
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
+        url: The page of the survey.
     """
 
     site_id: str | None = None
@@ -100,6 +103,7 @@ class SurveyRead(Read):
     settles: bool = False
     floor: datetime | None = None
     is_removed: bool = False
+    url: str | None = None
 
     @property
     def survey_id(self) -> str:
@@ -253,6 +257,7 @@ class ResponseSync:
             had shifted; then overlapping pages are believed to be the API's habit.
         privacy: What personal values become before they are spooled.
         report: Called with the figures by survey id when all surveys are stored.
+        shown: Called with a survey id: what was reported of it last. None: no pictures are wanted.
     """
 
     client: ResponseSource
@@ -265,6 +270,7 @@ class ResponseSync:
     is_second: bool = False
     privacy: Privacy = field(default_factory=Privacy)
     report: Callable[[Mapping[str, Mapping[str, Any]]], None] = lambda _figures: None
+    shown: Callable[[str], Mapping[str, Any]] | None = None
 
     def run(self, store: ResponseStore) -> StoredResponses:
         """Read the surveys and store them as they arrive.
@@ -334,6 +340,7 @@ class ResponseSync:
             site_id=state.site_id,
             platform=state.platform or self.client.platform,
             is_removed=state.removed,
+            url=state.url,
             skipped=self._reason_to_skip(state),
         )
         if read.skipped:

@@ -6,24 +6,13 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
+from hotjar_assets.defs.catalogue import PERSONAL_DATA, RAW, table_metadata
 from hotjar_assets.defs.partitions import survey_partitions
+from hotjar_assets.materializations import MOST_PICTURES
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import HotjarResource, as_failure
-from hotjar_assets.schema import SCHEMA, SURVEY_RESPONSES, SURVEYS, Table
+from hotjar_assets.schema import SCHEMA, SURVEY_RESPONSES, SURVEYS
 from hotjar_assets.sync import Depth, ResponseSync, SurveySync
-
-
-def table_metadata(table: Table) -> dict[str, Any]:
-    """Tell Dagster the name and the columns of a table."""
-    columns = [
-        dg.TableColumn(column.name, column.type, description=column.description)
-        for column in table.columns
-    ]
-    return {
-        "dagster/table_name": f"{table.schema}.{table.name}",
-        "dagster/column_schema": dg.TableSchema(columns=columns),
-    }
-
 
 RECONCILE_JOB = "reconcile_job"
 """The job that reads everything. Its own configuration does not reach a run over a range."""
@@ -44,19 +33,25 @@ class ResponsesConfig(dg.Config):
     purge: bool = Field(
         default=False, description="With `all`: delete what an earlier full sync had marked."
     )
+    pictures: bool = Field(
+        default=True,
+        description=f"Show each survey in a run over at most {MOST_PICTURES}: responses a day, the "
+        "trend of its score, counts of answers.",
+    )
 
 
 @dg.asset(
     key=[SCHEMA, SURVEYS.name],
     group_name=SCHEMA,
     kinds={"python", "duckdb"},
+    tags=RAW,
     metadata=table_metadata(SURVEYS),
 )
 def surveys(hotjar: HotjarResource) -> SurveySync:
-    """The surveys of every configured site, with their questions.
+    """One row is a survey of a configured site, with its questions.
 
-    One row is a survey; the key is `survey_id`. Refreshed by every sync. A survey that a complete
-    listing no longer has keeps its row, with `deleted_at` set.
+    The key is `survey_id`. Refreshed by every sync. A survey that a complete listing no longer has
+    keeps its row, with `deleted_at` set.
     """
     with as_failure():
         return SurveySync(hotjar.client())
@@ -67,6 +62,7 @@ def surveys(hotjar: HotjarResource) -> SurveySync:
     deps=[surveys],
     group_name=SCHEMA,
     kinds={"python", "duckdb"},
+    tags={**RAW, **PERSONAL_DATA},
     partitions_def=survey_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata={**table_metadata(SURVEY_RESPONSES), "partition_expr": "survey_id"},
@@ -74,17 +70,23 @@ def surveys(hotjar: HotjarResource) -> SurveySync:
 def survey_responses(
     context: dg.AssetExecutionContext, config: ResponsesConfig, hotjar: HotjarResource
 ) -> ResponseSync:
-    """What people answered, one partition for each survey.
+    """One row is a response to a survey, with its answers; each survey is a partition.
 
-    One row is a response; the key is `(survey_id, response_id)`. Refreshed by every sync, from the
-    newest response in the table on; the daily lookback sees what was completed, tagged or scored
-    later, and the weekly reconcile run marks what Hotjar no longer has (`deleted_at`).
+    The key is `(survey_id, response_id)`. Refreshed by every sync, from the newest response in the
+    table on; the daily lookback sees what was completed, tagged or scored later, and the weekly
+    reconcile run marks what Hotjar no longer has (`deleted_at`).
     """
 
     def report(figures: Mapping[str, Mapping[str, Any]]) -> None:
         with survey_partitions.held():
             for survey_id, metadata in figures.items():
                 context.add_asset_metadata(metadata, partition_key=survey_id)
+
+    def shown(survey_id: str) -> Mapping[str, Any]:
+        wanted = dg.AssetRecordsFilter(context.asset_key, asset_partitions=[survey_id])
+        for last in context.instance.fetch_materializations(wanted, limit=1).records:
+            return last.asset_materialization.metadata if last.asset_materialization else {}
+        return {}
 
     has_partitions = context.has_partition_key or context.has_partition_key_range
     if not has_partitions:
@@ -101,4 +103,5 @@ def survey_responses(
             purge=config.purge,
             privacy=Privacy.from_settings(settings),
             report=report,
+            shown=shown if config.pictures else None,
         )

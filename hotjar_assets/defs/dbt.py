@@ -21,6 +21,7 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from filelock import FileLock
 
 from hotjar_assets.config import environment_variable
+from hotjar_assets.defs.described import described, with_facts
 from hotjar_assets.defs.models import MODELS_JOB, ModelsDatabase
 from hotjar_assets.errors import HotjarConfigError
 
@@ -45,8 +46,9 @@ def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
     Raises:
         HotjarConfigError: The project cannot be parsed.
     """
+    manifest = _manifest(database)
 
-    @dbt_assets(manifest=_manifest(database), name="hotjar_models")
+    @dbt_assets(manifest=manifest, name="hotjar_models")
     def hotjar_models(
         context: dg.AssetExecutionContext, hotjar_dbt: ModelsDatabase
     ) -> Iterator[Any]:
@@ -55,7 +57,8 @@ def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
             target = Path(folder) / "target"
             with _environment({**_given(Path(hotjar_dbt.database)), **_NO_NETWORK}):
                 invocation = dbt.cli(_BUILD, context=context, target_path=target)
-            yield from invocation.stream()
+            database = Path(hotjar_dbt.database)
+            yield from with_facts(invocation.stream(), manifest, database, log=context.log)
 
     job = dg.define_asset_job(
         MODELS_JOB,
@@ -63,7 +66,7 @@ def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
         executor_def=dg.in_process_executor,
         description="The dbt models: scores and summaries of what the syncs stored.",
     )
-    return hotjar_models, job
+    return described(hotjar_models, manifest, project=PROJECT), job
 
 
 def _manifest(database: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from hotjar_assets.defs.assets import table_metadata
+from hotjar_assets.defs.catalogue import RAW, table_metadata, with_owners
 from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
 from hotjar_assets.resources import as_failure
 from hotjar_assets.streams.reading import SourceClient
@@ -19,7 +19,9 @@ _NO_RETRIES = {"dagster/retry_on_asset_or_op_failure": "false"}
 """A failed walk is read again by the next run; what a retry can mend, the transport has tried."""
 
 
-def stream_defs(source: Source, *, io_manager_key: str) -> dg.Definitions:
+def stream_defs(
+    source: Source, *, io_manager_key: str, owners: Sequence[str] = ()
+) -> dg.Definitions:
     """Build the definitions of one source.
 
     A job reads all streams in their order, apart from those that are partitioned by parent: each of
@@ -28,6 +30,7 @@ def stream_defs(source: Source, *, io_manager_key: str) -> dg.Definitions:
     Args:
         source: What the YAML says.
         io_manager_key: The resource that stores, a `HotjarDuckDBIOManager`.
+        owners: Who answers for the assets: e-mail addresses, or `team:NAME`.
 
     Raises:
         HotjarConfigError: A stream cannot be stored as it is described; names it.
@@ -48,7 +51,7 @@ def stream_defs(source: Source, *, io_manager_key: str) -> dg.Definitions:
         sensors.append(_sensor(source, table, partitions, job.name, io_manager_key))
     description = f"The streams of {source.name}, parents first."
     jobs.append(_job(f"{source.name}_job", together, description))
-    return dg.Definitions(assets=assets, jobs=jobs, sensors=sensors)
+    return dg.Definitions(assets=with_owners(assets, owners), jobs=jobs, sensors=sensors)
 
 
 def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Any:
@@ -84,6 +87,7 @@ def _asset(
         deps=[dg.AssetKey([source.name, stream.parent.stream])] if stream.parent else [],
         group_name=source.name,
         kinds={"python", "duckdb"},
+        tags=RAW,
         description=_description(source, table),
         metadata=metadata,
         io_manager_key=io_manager_key,

@@ -1,8 +1,9 @@
 """The tables in a DuckDB file: all SQL of the package is in this room.
 
 `database` connects, `merge` merges rows, `walks` and `units` commit them, `frames` stores
-DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases;
-`Warehouse` is their door.
+DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases,
+`trends` reads what pictures show, with the SQL of the dbt models (`models`); `Warehouse` is their
+door.
 """
 
 import time
@@ -56,6 +57,7 @@ from hotjar_assets.warehouse.personal import (
     has_rows,
     rewrite_personal,
 )
+from hotjar_assets.warehouse.trends import Trend, trends_of
 from hotjar_assets.warehouse.units import (
     commit_units,
     parent_records,
@@ -171,7 +173,7 @@ class Warehouse:
                 SURVEYS,
                 "SELECT survey_id, site_id, platform, deleted_at IS NOT NULL, "
                 "list_transform(list_filter(questions, lambda q: q.type = 'email'), "
-                "lambda q: q.question_id) FROM {table} "
+                "lambda q: q.question_id), url FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
                 ids=list(survey_ids),
             )
@@ -188,13 +190,14 @@ class Warehouse:
             unsettled = rows_if_any(connection, UNSETTLED, "SELECT survey_id FROM {table}")
             self._file_id_of_states = _file_id(connection)
         states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
-        for survey_id, site_id, platform, removed, email_questions in surveys:
+        for survey_id, site_id, platform, removed, email_questions, url in surveys:
             states[survey_id] = SurveyState(
                 survey_id,
                 site_id=site_id,
                 platform=platform,
                 removed=removed,
                 email_questions=frozenset(email_questions or ()),
+                url=url,
             )
         for survey_id, platform, microseconds in watermarks:
             watermark = _EPOCH + timedelta(microseconds=microseconds)
@@ -292,6 +295,17 @@ class Warehouse:
     def load(self, part: TableSlice, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """Load a slice as a DataFrame; see `frames.load_rows`."""
         return load_rows(self._database, part, columns)
+
+    def response_count(self) -> int:
+        """Count the responses, marked ones included."""
+        with self._database.reading() as connection:
+            counted = rows_if_any(connection, SURVEY_RESPONSES, "SELECT count(*) FROM {table}")
+        return sum(count for (count,) in counted)
+
+    def trends(self, survey_ids: Sequence[str]) -> dict[str, Trend]:
+        """Read what the pictures of some surveys show; see `trends.trends_of`."""
+        with self._database.reading() as connection:
+            return trends_of(connection, survey_ids) if connection else {}
 
     def find_person(self, person: Person, privacy: Privacy) -> list[tuple[str, str, str | None]]:
         """List (survey_id, response_id, hotjar_user_id) of a person's rows; see `personal`."""

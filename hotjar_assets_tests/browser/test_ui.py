@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 ROWS = "dagster/partition_row_count"
 
 
-def sync(folder, environ):
+def sync(folder, environ, *, models=False):
     """Run `hotjar-assets sync` and return its summary."""
-    command = [str(HOTJAR_ASSETS), "sync", "--json", "--no-models"]
+    command = [str(HOTJAR_ASSETS), "sync", "--json", *([] if models else ["--no-models"])]
     done = subprocess.run(
         command, cwd=folder, env=environ, capture_output=True, text=True, check=True
     )

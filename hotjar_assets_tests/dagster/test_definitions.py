@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from hotjar_assets.definitions import build_defs
+from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets_tests.dagster.model import QUIET, environment, query
@@ -138,6 +139,31 @@ def test_the_tables_are_described_column_by_column():
     assert [column.name for column in columns[:2]] == ["response_id", "survey_id"]
     assert [column.name for column in columns if not column.description] == []
     assert node.metadata["dagster/table_name"] == "hotjar.survey_responses"
+    assert "personal_data" in next(c for c in columns if c.name == "answers").tags
+    assert "personal_data" in node.tags
+
+
+def test_owners_are_those_of_the_environment_or_of_whoever_builds(monkeypatch):
+    def owners(**options):
+        graph = build_defs(models=False, **options).get_repository_def().asset_graph
+        return {key.path[-1]: list(graph.get(key).owners) for key in (SURVEYS, SURVEY_RESPONSES)}
+
+    assert owners() == {"surveys": [], "survey_responses": []}
+    monkeypatch.setenv("HOTJAR_OWNERS", "team:research, somebody@example.com,team:research")
+    both = ["team:research", "somebody@example.com"]
+    assert owners() == {"surveys": both, "survey_responses": both}
+    assert owners(owners=["team:other"])["surveys"] == ["team:other"]
+    monkeypatch.setenv("HOTJAR_OWNERS", "research")
+    with pytest.raises(HotjarConfigError, match=r"HOTJAR_OWNERS: 'research' is no owner"):
+        owners()
+
+
+def test_each_asset_links_to_the_function_that_makes_it():
+    graph = build_defs(models=False).get_repository_def().asset_graph
+    for key in (SURVEYS, SURVEY_RESPONSES):
+        (code,) = graph.get(key).metadata["dagster/code_references"].code_references
+        text = Path(code.file_path).read_text(encoding="utf-8").splitlines()
+        assert f"def {key.path[-1]}(" in "".join(text[code.line_number - 1 : code.line_number + 20])
 
 
 @pytest.mark.parametrize(
