@@ -131,6 +131,12 @@ def test_a_run_over_many_surveys_shows_no_picture(most, known, monkeypatch):
     assert {key for key, figures in found.items() if "picture" in figures} == with_rows
 
 
+def test_a_survey_with_very_many_responses_shows_no_picture(known, monkeypatch):
+    monkeypatch.setattr(materializations, "MOST_RESPONSES", 119)
+    found = dict(known.materialized(known.run(keys=SURVEY_IDS)))
+    assert {key for key, figures in found.items() if "picture" in figures} == {"101", "104"}
+
+
 def test_a_picture_is_shown_beside_a_survey_that_failed(known):
     known.account.remove_survey("101")
     result = known.run(keys=SURVEY_IDS)
