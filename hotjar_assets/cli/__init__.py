@@ -1,7 +1,7 @@
 """The command line, `hotjar-assets`: a module here for each group of commands.
 
-`sync` (and `import`), `account` (`check`, `forget`), `sandbox` (and `demo`) and `streams` (and
-`infer-schema`) hold commands; `common`, `runs` and `tables` what several of them need.
+`sync` (and `import`), `report`, `account` (`check`, `forget`), `sandbox` (and `demo`) and `streams`
+(and `infer-schema`) hold commands; `common`, `runs` and `tables` what several of them need.
 
 Exit codes: 0 all good; 1 something failed, with a line for each on stderr; 2 bad settings or usage,
 and then no request was made. Dagster is imported only once the settings are good.
@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from dotenv import load_dotenv
 
-from hotjar_assets.cli import account, sandbox, streams, sync
+from hotjar_assets.cli import account, report, sandbox, streams, sync
 from hotjar_assets.cli.common import BAD_USAGE
 
 
@@ -40,6 +40,7 @@ def main() -> None:
 for command in (
     sync.sync,
     sync.import_file,
+    report.report,
     account.check,
     account.forget,
     sandbox.sandbox,

@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 
 from hotjar_assets.cli.common import read_settings
+from hotjar_assets.cli.report import write_report
 from hotjar_assets.cli.sync import run_sync
 from hotjar_assets.cli.tables import print_scores, print_table
 from hotjar_assets.config import SANDBOX_DATABASE, environment_variable
+from hotjar_assets.errors import HotjarConfigError
 
 
 @click.command()
@@ -25,7 +27,7 @@ def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
 
 @click.command()
 def demo() -> None:
-    """Sync the sandbox account twice, from nothing, and say how to open the UI."""
+    """Sync the sandbox account twice, from nothing; report what it says and how to open the UI."""
     os.environ.update({environment_variable("sandbox"): "1"})
     for name in ("database", "source"):
         os.environ.pop(environment_variable(name), None)
@@ -41,7 +43,11 @@ def demo() -> None:
         if summary["models"]:
             click.echo("\nWhat the dbt models make of them:")
             print_scores(settings)
+    try:
+        page = f"A report of them, for any browser: {write_report(settings)}"
+    except HotjarConfigError as error:
+        page = str(error)
     click.echo(
         f"\nThe rows are in {settings.database_path}, tables hotjar.surveys and "
-        "hotjar.survey_responses.\nOpen the UI on them:  HOTJAR_SANDBOX=1 make dev"
+        f"hotjar.survey_responses.\n{page}\nOpen the UI on them:  HOTJAR_SANDBOX=1 make dev"
     )

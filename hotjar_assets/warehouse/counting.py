@@ -126,7 +126,9 @@ _TABLES = {
             FROM {{surveys}} JOIN report_surveys USING (survey_id)
         ) LEFT JOIN (VALUES {_SCALES}) AS scales (type, least, most) ON scales.type = q.type
         WHERE q.question_id IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY survey_id, q.question_id ORDER BY q.position) = 1""",
+        QUALIFY row_number() OVER (
+            PARTITION BY survey_id, q.question_id ORDER BY q.position
+        ) = 1""",
     "report_days": """
         SELECT survey_id, timezone('UTC', created_at)::DATE AS day, count(*) AS responses,
             count(is_complete) AS told, count(*) FILTER (is_complete) AS complete
@@ -272,7 +274,8 @@ class _Counting:
                     SELECT given.survey_id, date_trunc(period, day)::DATE AS starts_on, {_COUNTS}
                     FROM {_SCORED} JOIN spans ON spans.survey_id = given.survey_id GROUP BY ALL
                 )
-                SELECT survey_id, period, starts_on, responses, scores.* EXCLUDE (survey_id, starts_on)
+                SELECT survey_id, period, starts_on, responses,
+                    scores.* EXCLUDE (survey_id, starts_on)
                 FROM responses LEFT JOIN scores USING (survey_id, starts_on)
                 ORDER BY survey_id, starts_on""",
             today=today,
@@ -310,7 +313,7 @@ class _Counting:
             is_effort, offered, people, *numbers = row[9:]
             answers, written, characters, *scores = (number or 0 for number in numbers)
             said = choices.get((survey_id, question_id), {})
-            listed = offered if least is None else range(least, most + 1)
+            listed = dict.fromkeys(offered if least is None else range(least, most + 1), 0)
             questions[survey_id].append(
                 Question(
                     question_id,
@@ -326,8 +329,8 @@ class _Counting:
                     characters=characters,
                     counts=_counts(scores),
                     choices=[
-                        Choice(answer, times)
-                        for answer, times in {**dict.fromkeys(listed, 0), **said}.items()
+                        Choice(answer, times, answer in listed)
+                        for answer, times in {**listed, **said}.items()
                     ],
                     latest=latest.get((survey_id, question_id), []),
                 )

@@ -62,8 +62,7 @@ class Moods(NamedTuple):
     negative: int = 0
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """What scores are made of: those of a survey, of one of its periods, or of a question."""
 
     nps: Nps = Nps()
@@ -83,10 +82,14 @@ class Period:
 
 @dataclass(frozen=True)
 class Choice:
-    """How often something was answered: a number of a scale, or a text."""
+    """How often something was answered: a number of a scale, or a text.
+
+    A text that the question does not offer is in somebody's own words.
+    """
 
     answer: int | str
     answers: int
+    is_offered: bool
 
 
 @dataclass(frozen=True)
