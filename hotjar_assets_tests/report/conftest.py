@@ -1,0 +1,22 @@
+"""Two databases, each filled once: of odd answers, and of surveys that are hard to show."""
+
+import pytest
+
+from hotjar_assets_tests.models.model import EVERY_TYPE, odd_account
+from hotjar_assets_tests.report.model import hard_account, stored
+
+
+@pytest.fixture(scope="session")
+def odd(tmp_path_factory):
+    """Odd answers, of which two were deleted in Hotjar."""
+
+    def delete_two(account):
+        for response in account.responses(EVERY_TYPE)[:2]:
+            account.delete_response(EVERY_TYPE, str(response["id"]))
+
+    return stored(odd_account(), tmp_path_factory.mktemp("odd") / "odd.duckdb", then=delete_two)
+
+
+@pytest.fixture(scope="session")
+def hard(tmp_path_factory):
+    return stored(hard_account(), tmp_path_factory.mktemp("hard") / "hard.duckdb")
