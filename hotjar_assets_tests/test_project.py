@@ -153,6 +153,8 @@ def test_everything_imported_is_declared(project, declared):
         ("hotjar_assets.streams.tables", {"dagster", "duckdb", "pandas", "requests"}),
         ("hotjar_assets.streams.sync", {"dagster", "duckdb", "pandas"}),
         ("hotjar_assets.readers", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.report", {"dagster", "pandas"}),
+        ("hotjar_assets.cli", {"dagster", "duckdb", "pandas", "matplotlib", "jinja2"}),
     ],
     ids=[
         "errors",
@@ -169,6 +171,8 @@ def test_everything_imported_is_declared(project, declared):
         "streams tables",
         "streams sync",
         "readers",
+        "report",
+        "cli",
     ],
 )
 def test_room_loads_without_what_comes_after_it(room, forbidden):

@@ -5,6 +5,7 @@ picture serves the light page, the dark one and the printed one. Texts stay text
 """
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -119,11 +120,12 @@ def _draw_score(
     for period, measure in scored:
         end = period_end(period.starts_on, period_name)
         days.append((date2num(period.starts_on) + date2num(end)) / 2)
-        value = measure.score.value if measure else float("nan")
+        # What is not a number breaks the line, and the ground behind it.
+        value = measure.score.value if measure else math.nan
         margin = (measure.score.margin if measure else None) or 0.0
         values.append(value)
-        low.append(max(least, value - margin))
-        high.append(min(most, value + margin))
+        low.append(max(value - margin, least))
+        high.append(min(value + margin, most))
     axes.fill_between(days, low, high, color=_SCORE, alpha=0.16, linewidth=0, clip_on=False)
     axes.plot(days, values, color=_SCORE, linewidth=1.5, clip_on=False)
     shown = [(day, measure) for day, (_, measure) in zip(days, scored, strict=True) if measure]

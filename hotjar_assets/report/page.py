@@ -14,6 +14,7 @@ from hotjar_assets.report.chart import FEWEST_ANSWERS, period_end, score_of, tre
 from hotjar_assets.report.file import GENERATOR
 from hotjar_assets.report.scores import Measure, Score, ces, measures, net_sentiment
 from hotjar_assets.warehouse.summaries import (
+    CHOICE_TYPES,
     REACTIONS,
     SATISFACTION_TYPES,
     TOP_BOXES,
@@ -29,6 +30,8 @@ from hotjar_assets.warehouse.summaries import (
 
 _MOST_BARS = 12
 _FEW_ANSWERS = 10
+_MANY_CARDS = 8
+"""More questions than these are read row by row, and not column by column."""
 _KINDS = {
     "nps": "Recommendation, 0 to 10",
     "rating-1-5": "Rating, 1 to 5",
@@ -94,6 +97,7 @@ def render(summaries: Summaries, *, database: Path, made_at: datetime) -> str:
         keeps_personal=summaries.pii is PiiMode.KEEP,
         fewest_answers=FEWEST_ANSWERS,
         few_answers=_FEW_ANSWERS,
+        many_cards=_MANY_CARDS,
         kinds=_KINDS,
         measures=measures,
         net_sentiment=net_sentiment,
@@ -125,6 +129,8 @@ def _shown_questions(survey: Survey) -> list[Question]:
 
 def _bars(question: Question, *, own_words: bool) -> list[Bar]:
     """List the bars of a question; what has no bar of its own shares the last one."""
+    if question.scale is None and question.type not in CHOICE_TYPES:
+        return []
     listed = [each for each in question.choices if own_words or each.is_offered]
     if question.scale is None:
         listed = sorted(listed, key=lambda each: -each.answers)[:_MOST_BARS]
