@@ -71,6 +71,9 @@ def write_report(
     except ModuleNotFoundError as error:
         problem = f"needs {error.name}; pip install 'hotjar-assets[plots]'"
         raise HotjarConfigError("hotjar-assets report", problem) from error
+    path = out or default_path(settings.database_path)
+    if settings.database_path.exists():
+        check_path(path)
     now = datetime.now(UTC)
     summaries = read_summaries(
         settings.database_path,
@@ -80,7 +83,5 @@ def write_report(
         comments=comments,
         effort=effort,
     )
-    path = out or default_path(settings.database_path)
-    check_path(path)
     write_page(path, render(summaries, database=settings.database_path, made_at=now))
     return path

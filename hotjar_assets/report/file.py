@@ -23,9 +23,14 @@ def check_path(path: Path) -> None:
     """
     if not path.absolute().parent.is_dir():
         raise HotjarConfigError("--out", f"the folder {path.parent} does not exist; make it first")
-    if path.is_dir():
-        raise HotjarConfigError("--out", f"{path} is a folder; name a file in it")
-    if path.exists() and GENERATOR.encode() not in _head(path):
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if GENERATOR.encode() not in head:
         problem = f"{path} is no report of hotjar-assets and is not replaced; name another file"
         raise HotjarConfigError("--out", problem)
 
@@ -44,14 +49,9 @@ def write_page(path: Path, page: str) -> None:
         finally:
             new.unlink(missing_ok=True)
     except OSError as error:
-        problem = f"{path} cannot be written ({error.strerror}); choose another"
-        raise HotjarConfigError("--out", problem) from error
+        raise _unusable(path, error) from error
 
 
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except OSError as error:
-        problem = f"{path} cannot be read ({error.strerror}); choose another"
-        raise HotjarConfigError("--out", problem) from error
+def _unusable(path: Path, error: OSError) -> HotjarConfigError:
+    problem = f"{path} cannot be written ({error.strerror}); name another file"
+    return HotjarConfigError("--out", problem)

@@ -88,8 +88,8 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
         (["--survey", "1", "--survey", "99"], "has no survey 99, or it is gone from Hotjar"),
         (["--effort", "("], "--effort: is no regular expression"),
         (["--out", "missing/page.html"], "the folder missing does not exist"),
-        (["--out", "."], "is a folder"),
-        (["--out", "p" * 300], "cannot be"),
+        (["--out", "."], "cannot be written (Is a directory)"),
+        (["--out", "p" * 300], "cannot be written (File name too long)"),
     ],
     ids=["survey", "expression", "no folder", "folder", "name"],
 )

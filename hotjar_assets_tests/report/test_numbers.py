@@ -127,7 +127,8 @@ def test_the_moods_and_the_tags(truth, surveys):
     moods, tags = defaultdict(Counter), defaultdict(Counter)
     for (key, _, period, _), figures in recomputed.hotjar__sentiment(truth).items():
         if period == "month":
-            moods[key].update(zip(("positive", "neutral", "negative"), figures[1:4], strict=True))
+            names = ("positive", "neutral", "negative")
+            moods[key].update(dict(zip(names, figures[1:4], strict=True)))
     for (key, _, tag), figures in recomputed.hotjar__tag_summary(truth).items():
         tags[key][tag] += figures[0]
 

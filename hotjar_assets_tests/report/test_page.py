@@ -67,8 +67,9 @@ def test_a_page_is_well_made(parsed):
     assert parsed.headings.count(1) == 1
     steps = zip(parsed.headings, parsed.headings[1:], strict=False)
     assert all(after - before <= 1 for before, after in steps)
-    described = len(parsed.values("aria-label"))
-    assert described == sum(parsed.values("role").count(role) for role in ("img", "region"))
+    described = [tag for tag, name, _ in parsed.attributes if name == "aria-label"]
+    pictures = [value for value in parsed.values("role") if value in {"img", "region"}]
+    assert len(described) - described.count("table") == len(pictures) > 0
     assert parsed.tags["svg"] == 4
 
 
@@ -112,21 +113,28 @@ def test_without_comments_nobody_is_quoted(hard):
     assert "All other answers" in quiet.text
 
 
-@pytest.mark.parametrize("mode", [PiiMode.HASH, PiiMode.DROP])
-def test_a_database_without_personal_values_quotes_nobody_unless_asked(mode, tmp_path):
-    privacy = Privacy(mode, b"a key of this test")
+def test_a_database_without_personal_values_quotes_nobody_unless_asked(tmp_path):
+    privacy = Privacy(PiiMode.HASH, b"a key of this test")
     database = stored(hard_account(), tmp_path / "private.duckdb", privacy=privacy)
 
-    quiet, asked = page(database), page(database, comments=True)
+    asked = page(database, survey_ids=["1"], comments=True)
 
-    assert "write to" not in quiet
-    assert f"HOTJAR_PII={mode.value}" in quiet
     assert "write to [e-mail address]" in asked
     assert "hmac:" not in asked
+    for mode in ("hash", "drop"):
+        with duckdb.connect(str(database)) as connection:
+            connection.execute("UPDATE hotjar.meta SET value = ? WHERE name = 'pii'", [mode])
+        quiet = page(database, survey_ids=["1"])
+        assert "write to" not in quiet
+        assert f"HOTJAR_PII={mode}" in quiet
 
 
-def test_no_id_of_a_visitor_and_no_address_of_a_page_is_shown(odd):
-    html = page(odd)
+@pytest.fixture(scope="module")
+def odd_html(odd):
+    return page(odd)
+
+
+def test_no_id_of_a_visitor_and_no_address_of_a_page_is_shown(odd, odd_html):
     with duckdb.connect(str(odd)) as connection:
         personal = connection.execute(
             "SELECT DISTINCT unnest([hotjar_user_id, response_origin_url, recording_url]) "
@@ -134,11 +142,11 @@ def test_no_id_of_a_visitor_and_no_address_of_a_page_is_shown(odd):
         ).fetchall()
 
     assert len(personal) > 100
-    assert [value for (value,) in personal if value and value in html] == []
+    assert [value for (value,) in personal if value and value in odd_html] == []
 
 
-def test_the_footer_says_what_the_data_is(odd):
-    text = Page(page(odd)).text
+def test_the_footer_says_what_the_data_is(odd, odd_html):
+    text = Page(odd_html).text
 
     assert "The sandbox account: everything here is made up" in text
     assert str(odd) in text
@@ -164,7 +172,9 @@ def test_days_to_come_and_long_past_have_no_place_in_the_trend(odd, tmp_path):
         ids = connection.execute(
             "SELECT response_id FROM hotjar.survey_responses WHERE survey_id = '1204501' LIMIT 2"
         ).fetchall()
-        for at, (response_id,) in zip(["25000-01-01+00", "1970-01-01+00"], ids, strict=True):
+        for at, (response_id,) in zip(
+            ["25000-01-01 00:00+00", "1970-01-01 00:00+00"], ids, strict=True
+        ):
             connection.execute(sql, [at, response_id])
 
     (survey,) = summaries(copy, survey_ids=["1204501"]).surveys
