@@ -72,6 +72,7 @@ def write_report(
         problem = f"needs {error.name}; pip install 'hotjar-assets[plots]'"
         raise HotjarConfigError("hotjar-assets report", problem) from error
     path = out or default_path(settings.database_path)
+    # Where there is no database, that is what is told.
     if settings.database_path.exists():
         check_path(path)
     now = datetime.now(UTC)

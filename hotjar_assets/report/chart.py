@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ FEWEST_ANSWERS = 5
 """Of fewer answers in a period no score is drawn: it would only jump."""
 _INKS = {"#010101": "--bar", "#020202": "--accent", "#030303": "--muted", "#040404": "--line"}
 _BAR, _SCORE, _TEXT, _GRID = _INKS
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 8.5,
     "text.color": _TEXT,
@@ -41,6 +42,7 @@ _STYLE = {
     "axes.spines.left": False,
 }
 _WIDTH_INCHES = 9.2
+_LEFT, _RIGHT = 0.05, 0.95
 
 
 def period_end(starts_on: date, period: PeriodName) -> date:
@@ -74,9 +76,15 @@ def trend(survey: Survey, *, main: Measure | None, until: date) -> str:
     heights = [1.0, 1.15] if drawn else [1.0]
     # Names inside a picture follow from the salt: two pictures of one page must not share any.
     with rc_context({**_STYLE, "svg.hashsalt": survey.survey_id}):
-        figure = Figure(figsize=(_WIDTH_INCHES, 1.35 * sum(heights)), layout="constrained")
+        high = 1.35 * sum(heights)
+        figure = Figure(figsize=(_WIDTH_INCHES, high))
+        # By hand, it takes half the time of a layout that measures every text.
+        edges = {"left": _LEFT, "right": _RIGHT, "top": 1 - 0.25 / high, "bottom": 0.3 / high}
         rows = figure.subplots(
-            len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+            len(heights),
+            sharex=True,
+            squeeze=False,
+            gridspec_kw={"height_ratios": heights, "hspace": 0.34, **edges},
         )[:, 0]
         _draw_responses(rows[0], survey, until)
         if drawn and main:
@@ -146,7 +154,8 @@ def _draw_score(
 
 
 def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=8.5, color=_TEXT, pad=5)
+    edge = -_LEFT / (_RIGHT - _LEFT)
+    axes.set_title(text, loc="left", x=edge, fontsize=8.5, color=_TEXT, pad=5)
 
 
 def _label_days(axes: Axes, survey: Survey) -> None:

@@ -31,6 +31,7 @@ from hotjar_assets.warehouse.summaries import (
     Moods,
     Nps,
     Period,
+    PeriodName,
     Question,
     Summaries,
     Survey,
@@ -236,29 +237,40 @@ class _Counting:
                 f"SELECT given.survey_id, {_COUNTS} FROM {_SCORED} GROUP BY given.survey_id"
             )
         }
-        periods, questions, tags = self._periods(today), self._questions(comments), self._tags()
-        rows = self._rows(
+        trends, questions, tags = self._trends(today), self._questions(comments), self._tags()
+        surveys = []
+        for survey_id, *facts in self._rows(
             """SELECT survey_id, any_value(name), any_value(type), any_value(language),
                    any_value(is_enabled), coalesce(sum(responses), 0),
                    CASE WHEN sum(told) > 0 THEN sum(complete) END,
                    strftime(min(day), '%Y-%m-%d'), strftime(max(day), '%Y-%m-%d')
                FROM report_surveys LEFT JOIN report_days USING (survey_id)
                GROUP BY survey_id ORDER BY coalesce(sum(responses), 0) DESC, survey_id"""
-        )
-        return [
-            Survey(
-                survey_id,
-                *facts,
-                counts.get(survey_id, Counts()),
-                *periods.get(survey_id, ("day", [])),
-                questions.get(survey_id, []),
-                tags.get(survey_id, []),
+        ):
+            name, kind, language, is_enabled, responses, complete, first_on, last_on = facts
+            period, periods = trends.get(survey_id, ("day", []))
+            surveys.append(
+                Survey(
+                    survey_id,
+                    name,
+                    kind,
+                    language,
+                    is_enabled,
+                    responses,
+                    complete,
+                    first_on,
+                    last_on,
+                    counts.get(survey_id, Counts()),
+                    period,
+                    periods,
+                    questions.get(survey_id, []),
+                    tags.get(survey_id, []),
+                )
             )
-            for survey_id, *facts in rows
-        ]
+        return surveys
 
-    def _periods(self, today: date) -> dict[str, tuple[Any, list[Period]]]:
-        found: dict[str, tuple[Any, list[Period]]] = {}
+    def _trends(self, today: date) -> dict[str, tuple[PeriodName, list[Period]]]:
+        found: dict[str, tuple[PeriodName, list[Period]]] = {}
         for survey_id, period, starts_on, responses, *numbers in self._rows(
             f"""WITH days AS (
                     FROM report_days WHERE day <= $today AND day > $today - {_DAYS_SHOWN}

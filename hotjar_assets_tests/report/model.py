@@ -51,7 +51,8 @@ def stored(
 
 
 def summaries(path: Path, **options: Any) -> Summaries:
-    return read_summaries(path, **{"lock_timeout_seconds": 5.0, "today": TODAY} | options)
+    given: dict[str, Any] = {"lock_timeout_seconds": 5.0, "today": TODAY} | options
+    return read_summaries(path, **given)
 
 
 def page(path: Path, **options: Any) -> str:

@@ -1,6 +1,7 @@
 """Every number of a report against the same number computed from the raw rows without SQL."""
 
 from collections import Counter, defaultdict
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_the_scores_of_each_period(truth, surveys):
     assert {survey.period for survey in surveys.values()} == {"day", "week", "month"}
 
     for mart, name in (("hotjar__nps", "nps"), ("hotjar__csat", "csat")):
-        totals = defaultdict(Counter)
+        totals: dict[Any, Counter[str]] = defaultdict(Counter)
         for (key, _, period, starts_on), figures in getattr(recomputed, mart)(truth).items():
             if period == surveys[key].period:
                 answers, good, *others = figures[:4]
@@ -111,20 +112,21 @@ def test_the_answers_of_each_question(truth, surveys):
         assert counted == (answers, people, comments)
         if question.scale:
             given = [(each.answer, each.answers) for each in question.choices]
-            total = sum(times for _, times in given)
+            total = sum(n for _, n in given)
             assert [number for number, _ in given] == [*range(*question.scale), question.scale[1]]
             assert total == scored
-            average = sum(number * times for number, times in given) / total if total else None
+            average = sum(number * n for number, n in given) / total if total else None
             assert average == close(mean)
         elif favourite is not None:
-            given = {each.answer: each.answers for each in question.choices}
-            assert 100 * given[favourite] / answers == close(figures[8])
-            assert max(given.values()) == given[favourite]
-            assert sum(given.values()) == answers
+            times = {each.answer: each.answers for each in question.choices}
+            assert 100 * times[favourite] / answers == close(figures[8])
+            assert max(times.values()) == times[favourite]
+            assert sum(times.values()) == answers
 
 
 def test_the_moods_and_the_tags(truth, surveys):
-    moods, tags = defaultdict(Counter), defaultdict(Counter)
+    moods: dict[str, Counter[str]] = defaultdict(Counter)
+    tags: dict[str, Counter[str]] = defaultdict(Counter)
     for (key, _, period, _), figures in recomputed.hotjar__sentiment(truth).items():
         if period == "month":
             names = ("positive", "neutral", "negative")
