@@ -1,6 +1,5 @@
 """A run in this process, with a progress bar where there is a terminal."""
 
-import gc
 import logging
 import sys
 import time
@@ -14,6 +13,7 @@ import click
 from hotjar_assets.cli.common import FAILED, exit_for
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.importing import without_garbage
 
 
 def in_dagster(
@@ -36,7 +36,7 @@ def in_dagster(
     with warnings.catch_warnings():
         # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
-        with _without_garbage():
+        with without_garbage():
             from hotjar_assets import runs  # noqa: PLC0415
 
             try:
@@ -68,16 +68,6 @@ def in_dagster(
         "names": outcome.names,
     }
     return summary, outcome.problems
-
-
-@contextmanager
-def _without_garbage() -> Iterator[None]:
-    """Let nobody look for garbage while Dagster is imported: there is none, and it takes 0.4 s."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 class _Advance(logging.Handler):

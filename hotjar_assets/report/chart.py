@@ -19,11 +19,9 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hotjar_assets.report.scores import Measure, measures
+from hotjar_assets.report.scores import FEWEST_ANSWERS, Measure, measures
 from hotjar_assets.warehouse.summaries import Period, PeriodName, Survey
 
-FEWEST_ANSWERS = 5
-"""Of fewer answers in a period no score is drawn: it would only jump."""
 _INKS = {"#010101": "--bar", "#020202": "--accent", "#030303": "--muted", "#040404": "--line"}
 _BAR, _SCORE, _TEXT, _GRID = _INKS
 _STYLE: dict[Any, Any] = {
@@ -43,6 +41,7 @@ _STYLE: dict[Any, Any] = {
 }
 _WIDTH_INCHES = 9.2
 _LEFT, _RIGHT = 0.05, 0.95
+_FEWEST_PERIODS = 14
 
 
 def period_end(starts_on: date, period: PeriodName) -> date:
@@ -96,7 +95,13 @@ def trend(survey: Survey, *, main: Measure | None, until: date) -> str:
 
 
 def _draw_responses(axes: Axes, survey: Survey, until: date) -> None:
-    _title(axes, f"Responses a {survey.period}")
+    first, last = (survey.periods[place].starts_on for place in (0, -1))
+    span = (
+        f"{first:%b %Y}"
+        if f"{first:%b %Y}" == f"{last:%b %Y}"
+        else f"{first:%b %Y} to {last:%b %Y}"
+    )
+    _title(axes, f"Responses a {survey.period}, {span}")
     boxes: dict[float, list[Path]] = {1.0: [], 0.4: []}
     for period in survey.periods:
         end = period_end(period.starts_on, survey.period)
@@ -160,10 +165,20 @@ def _title(axes: Axes, text: str) -> None:
 
 def _label_days(axes: Axes, survey: Survey) -> None:
     first, last = survey.periods[0].starts_on, survey.periods[-1].starts_on
-    axes.set_xlim(date2num(first), date2num(period_end(last, survey.period)))
+    end = date2num(period_end(last, survey.period))
+    # A single bar would be as wide as the picture, and its hours would be told.
+    fewest = _FEWEST_PERIODS * (end - date2num(last))
+    axes.set_xlim(min(date2num(first), end - fewest), end)
     locator = AutoDateLocator(minticks=2, maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(
+            locator,
+            formats=["%Y", "%b", "%d %b", "", "", ""],
+            zero_formats=["", "%Y", "%d %b", "", "", ""],
+            show_offset=False,
+        )
+    )
     for row in axes.figure.axes:
         row.tick_params(left=False, bottom=False)
         row.grid(axis="y")

@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hotjar_assets.config import PiiMode
 from hotjar_assets.privacy import is_email, without_emails
-from hotjar_assets.report.chart import FEWEST_ANSWERS, period_end, score_of, trend
+from hotjar_assets.report.chart import period_end, score_of, trend
 from hotjar_assets.report.file import GENERATOR
-from hotjar_assets.report.scores import Measure, Score, ces, measures, net_sentiment
+from hotjar_assets.report.scores import FEWEST_ANSWERS, Measure, Score, ces, measures, net_sentiment
 from hotjar_assets.warehouse.summaries import (
     CHOICE_TYPES,
     REACTIONS,
@@ -29,7 +29,6 @@ from hotjar_assets.warehouse.summaries import (
 )
 
 _MOST_BARS = 12
-_FEW_ANSWERS = 10
 _MANY_CARDS = 8
 """More questions than these are read row by row, and not column by column."""
 _KINDS = {
@@ -96,7 +95,6 @@ def render(summaries: Summaries, *, database: Path, made_at: datetime) -> str:
         version=importlib.metadata.version("hotjar-assets"),
         keeps_personal=summaries.pii is PiiMode.KEEP,
         fewest_answers=FEWEST_ANSWERS,
-        few_answers=_FEW_ANSWERS,
         many_cards=_MANY_CARDS,
         kinds=_KINDS,
         measures=measures,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from hotjar_assets.warehouse.summaries import Ces, Counts, Csat, Moods, Nps
 
+FEWEST_ANSWERS = 5
+"""Of fewer answers a margin means nothing, and a trend would only jump."""
 _NORMAL_95 = 1.96
 
 
@@ -87,9 +89,11 @@ class Measure:
 
     @property
     def margin(self) -> str:
-        """The margin of error, where there is one."""
+        """The margin of error, or of how few answers there are."""
         margin = self.score.margin
-        return "" if margin is None else "±" + _number(margin, self.form.removeprefix("+"))
+        if margin is None or self.score.answers < FEWEST_ANSWERS:
+            return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{self.score.answers}"
+        return "±" + _number(margin, self.form.removeprefix("+"))
 
 
 def measures(counts: Counts) -> list[Measure]:
