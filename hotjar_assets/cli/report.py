@@ -59,18 +59,15 @@ def write_report(
     """Write the page and return its path.
 
     Raises:
-        HotjarConfigError: A package, the database, a survey or the place of the page is missing.
+        HotjarConfigError: The database, a survey or the place of the page is missing.
         HotjarStoreError: The database cannot be read.
     """
-    from hotjar_assets.warehouse.counting import read_summaries  # noqa: PLC0415 - loads DuckDB
-
-    # Of fonts it looks for, and that the page does not use.
+    # matplotlib tells of fonts, which the page does not use.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    try:
-        from hotjar_assets.report.page import render  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        problem = f"needs {error.name}; pip install 'hotjar-assets[plots]'"
-        raise HotjarConfigError("hotjar-assets report", problem) from error
+    # matplotlib and DuckDB load with them.
+    from hotjar_assets.report.page import render  # noqa: PLC0415
+    from hotjar_assets.warehouse.counting import read_summaries  # noqa: PLC0415
+
     path = out or default_path(settings.database_path)
     # Where there is no database, that is what is told.
     if settings.database_path.exists():

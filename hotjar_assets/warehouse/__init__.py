@@ -2,7 +2,7 @@
 
 `database` connects, `merge` merges rows, `walks` and `units` commit them, `frames` stores
 DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases;
-`Warehouse` is their door.
+`Warehouse` is their door. `counting` and `scores` read for people, and have doors of their own.
 """
 
 import time

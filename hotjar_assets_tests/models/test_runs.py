@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 import socket
 import subprocess
 import sys
@@ -317,7 +318,7 @@ def test_no_models_are_made_if_they_are_not_wanted(deployment, shell):
 
 
 @pytest.mark.slow
-def test_the_demo_ends_with_scores(deployment, shell):
+def test_the_demo_ends_with_scores_and_a_report(deployment, shell):
     for survey_id in SURVEY_IDS:
         deployment.instance.delete_dynamic_partition("survey_id", survey_id)
 
@@ -327,3 +328,6 @@ def test_the_demo_ends_with_scores(deployment, shell):
     table = done.stdout.partition("What the dbt models make of them:")[2]
     (nps,) = [line for line in table.splitlines() if line.strip().startswith("Checkout NPS")][:1]
     assert re.search(r"[+-]\d+ ± \d+ \(2400\)", nps), nps
+    report = Path("data", "sandbox-report.html")
+    assert f"A report of them, for any browser: {report}\n" in done.stdout
+    assert "12 surveys, 12,160 responses" in report.read_text(encoding="utf-8")
