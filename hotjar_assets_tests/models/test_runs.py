@@ -2,13 +2,13 @@
 
 import json
 import re
-from pathlib import Path
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
