@@ -8,7 +8,7 @@ already holds.
 What makes a survey's incremental walk right: the watermark is the newest `created_at` in the table,
 pages come newest first, and the walk ends with the first page whose oldest row is strictly older
 than the cutoff. If a page breaks that order the walk goes to the end; and where the platform does
-not promise it, so does a walk whose pages have not yet proved it.
+not promise it, so does a walk whose pages have not yet proved it (see `NewestFirst`).
 """
 
 import logging
@@ -22,6 +22,7 @@ from typing import Any
 from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
+from hotjar_assets.config import environment_variable, place_name
 from hotjar_assets.errors import HotjarError, HotjarSchemaError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import Cancellation, NewestFirst, Read, Readers
@@ -49,6 +50,7 @@ class SurveyState:
         removed: Whether a complete listing no longer had it.
         watermark: Newest `created_at` among the rows the API is believed to have, not later than
             now; None when there is none, and then the survey is read whole.
+        oldest_at: The oldest of them.
         unsettled: Whether pages shifted under an earlier walk, or came in an order that nobody
             promised, so that the watermark cannot be trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
@@ -59,6 +61,7 @@ class SurveyState:
     platform: str | None = None
     removed: bool = False
     watermark: datetime | None = None
+    oldest_at: datetime | None = None
     unsettled: bool = False
     email_questions: frozenset[str] = frozenset()
 
@@ -288,7 +291,9 @@ class ResponseSync:
         if state.platform and state.platform != self.client.platform:
             return f"is on {state.platform}, and HOTJAR_PLATFORM is {self.client.platform}"
         if state.site_id and state.site_id not in self.client.site_ids:
-            return f"site {state.site_id} is not in HOTJAR_SITE_ID"
+            setting = place_name(self.client.platform)
+            place = setting.removesuffix("_id")
+            return f"{place} {state.site_id} is not in {environment_variable(setting)}"
         return None
 
     def _read_pages(
@@ -304,6 +309,7 @@ class ResponseSync:
             f"survey {read.survey_id}",
             max(stops, default=None),
             is_promised=self.client.is_newest_first,
+            known=(state.oldest_at, state.watermark) if state.watermark else None,
         )
         for page in pages:
             read.pages += 1

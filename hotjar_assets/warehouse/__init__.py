@@ -17,7 +17,7 @@ from uuid import uuid4
 import duckdb
 
 from hotjar_assets.api.decoding import encode_lines
-from hotjar_assets.api.records import Question
+from hotjar_assets.api.records import Choice, Question
 from hotjar_assets.config import PiiMode, Source, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy
@@ -177,10 +177,11 @@ class Warehouse:
             watermarks = rows_if_any(
                 connection,
                 SURVEY_RESPONSES,
-                "SELECT survey_id, platform, epoch_us(max(created_at)) FROM {table} "
+                "SELECT survey_id, platform, epoch_us(min(created_at)), "
+                "epoch_us(max(created_at)) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
                 "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND $now "
-                "GROUP BY survey_id, platform ORDER BY 3",
+                "GROUP BY survey_id, platform ORDER BY 4",
                 ids=list(survey_ids),
                 now=datetime.now(UTC),
             )
@@ -195,26 +196,34 @@ class Warehouse:
                 removed=removed,
                 email_questions=frozenset(email_questions or ()),
             )
-        for survey_id, platform, microseconds in watermarks:
-            watermark = _EPOCH + timedelta(microseconds=microseconds)
+        for survey_id, platform, *microseconds in watermarks:
+            oldest_at, watermark = (_EPOCH + timedelta(microseconds=each) for each in microseconds)
             if states[survey_id].platform in {None, platform}:
-                states[survey_id] = replace(states[survey_id], watermark=watermark)
+                states[survey_id] = replace(
+                    states[survey_id], oldest_at=oldest_at, watermark=watermark
+                )
         for (survey_id,) in unsettled:
             if survey_id in states:
                 states[survey_id] = replace(states[survey_id], unsettled=True)
         return states
 
     def questions(self, survey_id: str) -> list[Question] | None:
-        """List a survey's questions, id, text and type, in order; None if none are known."""
+        """List a survey's questions, as an export needs them, in order; None if none are known."""
         with self._database.reading() as connection:
             rows = rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT q.question_id, q.text, q.type FROM (SELECT unnest(questions) AS q "
+                "SELECT q.question_id, q.text, q.type, list_transform(q.choices, lambda c: c.text) "
+                "FROM (SELECT unnest(questions) AS q "
                 "FROM {table} WHERE survey_id = $survey_id) ORDER BY q.position",
                 survey_id=survey_id,
             )
-        return [Question(id=key, text=text, type=kind) for key, text, kind in rows] or None
+        return [
+            Question(
+                id=key, text=text, type=kind, choices=[Choice(text=each) for each in choices or ()]
+            )
+            for key, text, kind, choices in rows
+        ] or None
 
     def known_surveys(self, platform: str) -> dict[str, set[str]]:
         """Map each site of a platform to the ids of its surveys that are not marked as deleted."""
