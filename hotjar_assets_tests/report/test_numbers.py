@@ -39,19 +39,23 @@ def surveys(odd, effort):
 
 
 def test_the_scores_of_a_survey(truth, surveys):
-    expected = recomputed.hotjar__survey(truth)
+    expected = {row["survey_id"]: row for row in recomputed.hotjar__survey(truth)}
 
-    assert {(key,) for key in surveys} == expected.keys()
-    for (key,), figures in expected.items():
+    assert surveys.keys() == expected.keys()
+    for key, row in expected.items():
         survey = surveys[key]
-        responses, complete = figures[1:3]
-        assert (survey.responses, survey.complete or 0) == (responses, complete)
-        days = [str(at.date()) if at else None for at in figures[4:6]]
+        counted = (row["responses"], row["complete_responses"])
+        assert (survey.responses, survey.complete or 0) == counted
+        moments = (row["first_response_at"], row["last_response_at"])
+        days = [str(at.date()) if at else None for at in moments]
         assert [survey.first_on, survey.last_on] == days
-        scores = (*told(nps(survey.counts.nps)), *told(csat(survey.counts.csat)))
-        assert scores == tuple(close(figure) for figure in figures[6:12])
+        for name, score in (("nps", nps), ("csat", csat)):
+            found = told(score(getattr(survey.counts, name)))
+            assert found == tuple(
+                close(row[f"{name}{part}"]) for part in ("_answers", "", "_margin")
+            )
         effort = told(ces(survey.counts.ces))
-        assert effort[:2] == (figures[12], close(figures[13]))
+        assert effort[:2] == (row["ces_answers"], close(row["ces"]))
 
 
 def test_the_scores_of_each_period(truth, surveys):
@@ -67,37 +71,40 @@ def test_the_scores_of_each_period(truth, surveys):
     assert {key: period.responses for key, period in found.items()} == responses
     assert {survey.period for survey in surveys.values()} == {"day", "week", "month"}
 
-    for mart, name in (("hotjar__nps", "nps"), ("hotjar__csat", "csat")):
+    for name, parts in (
+        ("nps", ("answers", "promoters", "detractors")),
+        ("csat", ("answers", "satisfied")),
+    ):
         totals: dict[Any, Counter[str]] = defaultdict(Counter)
-        for (key, _, period, starts_on), figures in getattr(recomputed, mart)(truth).items():
-            if period == surveys[key].period:
-                answers, good, *others = figures[:4]
-                bad = others[1] if name == "nps" else 0
-                totals[key, starts_on].update(answers=answers, good=good, bad=bad)
+        for row in getattr(recomputed, f"hotjar__{name}")(truth):
+            if row["period"] == surveys[row["survey_id"]].period:
+                counts = {part: row[part] for part in parts}
+                totals[row["survey_id"], row["period_starts_on"]].update(counts)
         for key, period in found.items():
-            expected = [totals[key][part] for part in ("answers", "good", "bad")]
-            counts = getattr(period.counts, name)
-            assert list(counts) == expected[: len(counts)], (mart, key)
+            expected = [totals[key][part] for part in parts]
+            assert list(getattr(period.counts, name)) == expected, (name, key)
 
 
 def test_the_effort_and_its_margin(truth, surveys, effort):
-    by_month = {
-        key: figures
-        for key, figures in recomputed.hotjar__ces(truth).items()
-        if key[2] == "month" and figures[3] is not None
-    }
+    by_month = [row for row in recomputed.hotjar__ces(truth) if row["period"] == "month"]
+    months = Counter((row["survey_id"], row["question_id"]) for row in by_month)
+    with_margin = [row for row in by_month if row["margin"] is not None]
 
-    assert bool(by_month) == (effort is not None)
+    assert bool(with_margin) == (effort is not None)
     # A question whose answers are all of one month has the margin of that month.
-    months = Counter(key[:2] for key in recomputed.hotjar__ces(truth) if key[2] == "month")
-    for (key, question_id, *_), (answers, _, mean, margin) in by_month.items():
+    for row in with_margin:
+        key, question_id = row["survey_id"], row["question_id"]
         if months[key, question_id] == 1:
             (question,) = [q for q in surveys[key].questions if q.question_id == question_id]
-            assert told(ces(question.counts.ces)) == (answers, close(mean), close(margin))
+            expected = (row["answers"], close(row["ces"]), close(row["margin"]))
+            assert told(ces(question.counts.ces)) == expected
 
 
 def test_the_answers_of_each_question(truth, surveys):
-    expected = recomputed.hotjar__question_summary(truth)
+    expected = {
+        (row["survey_id"], row["question_id"]): row
+        for row in recomputed.hotjar__question_summary(truth)
+    }
     found = {
         (key, question.question_id): question
         for key, survey in surveys.items()
@@ -105,21 +112,21 @@ def test_the_answers_of_each_question(truth, surveys):
     }
 
     assert found.keys() == expected.keys()
-    for key, figures in expected.items():
-        question = found[key]
-        answers, people, comments, _, scored, mean, _, favourite = figures[:8]
+    for key, row in expected.items():
+        question, answers = found[key], row["answers"]
         counted = (question.answers, question.people, question.comments)
-        assert counted == (answers, people, comments)
+        assert counted == (answers, row["responses"], row["comments"])
         if question.scale:
             given = [(each.answer, each.answers) for each in question.choices]
             total = sum(n for _, n in given)
             assert [number for number, _ in given] == [*range(*question.scale), question.scale[1]]
-            assert total == scored
+            assert total == row["scored_answers"]
             average = sum(number * n for number, n in given) / total if total else None
-            assert average == close(mean)
-        elif favourite is not None:
+            assert average == close(row["mean_score"])
+        elif row["most_common_answer"] is not None:
             times = {each.answer: each.answers for each in question.choices}
-            assert 100 * times[favourite] / answers == close(figures[8])
+            favourite = row["most_common_answer"]
+            assert 100 * times[favourite] / answers == close(row["most_common_share"])
             assert max(times.values()) == times[favourite]
             assert sum(times.values()) == answers
 
@@ -127,12 +134,12 @@ def test_the_answers_of_each_question(truth, surveys):
 def test_the_moods_and_the_tags(truth, surveys):
     moods: dict[str, Counter[str]] = defaultdict(Counter)
     tags: dict[str, Counter[str]] = defaultdict(Counter)
-    for (key, _, period, _), figures in recomputed.hotjar__sentiment(truth).items():
-        if period == "month":
+    for row in recomputed.hotjar__sentiment(truth):
+        if row["period"] == "month":
             names = ("positive", "neutral", "negative")
-            moods[key].update(dict(zip(names, figures[1:4], strict=True)))
-    for (key, _, tag), figures in recomputed.hotjar__tag_summary(truth).items():
-        tags[key][tag] += figures[0]
+            moods[row["survey_id"]].update({name: row[name] for name in names})
+    for row in recomputed.hotjar__tag_summary(truth):
+        tags[row["survey_id"]][row["tag"]] += row["answers"]
 
     assert any(moods.values())
     assert any(tags.values())
