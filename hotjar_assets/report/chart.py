@@ -95,13 +95,10 @@ def trend(survey: Survey, *, main: Measure | None, until: date) -> str:
 
 
 def _draw_responses(axes: Axes, survey: Survey, until: date) -> None:
-    first, last = (survey.periods[place].starts_on for place in (0, -1))
-    span = (
-        f"{first:%b %Y}"
-        if f"{first:%b %Y}" == f"{last:%b %Y}"
-        else f"{first:%b %Y} to {last:%b %Y}"
-    )
-    _title(axes, f"Responses a {survey.period}, {span}")
+    first = survey.periods[0].starts_on
+    last = period_end(survey.periods[-1].starts_on, survey.period) - timedelta(days=1)
+    months = dict.fromkeys(f"{day:%b %Y}" for day in (first, last))
+    _title(axes, f"Responses a {survey.period}, {' to '.join(months)}")
     boxes: dict[float, list[Path]] = {1.0: [], 0.4: []}
     for period in survey.periods:
         end = period_end(period.starts_on, survey.period)
