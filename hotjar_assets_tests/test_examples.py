@@ -84,6 +84,8 @@ def example(request, project, tmp_path, server) -> Example:
     database = tmp_path / "tables.duckdb"
     environ = {
         **os.environ,
+        # Of an environment that is activated.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         **environment(server, database),
         "ACME_HOTJAR_URL": server.url,
         "ACME_HOTJAR_CLIENT_ID": SANDBOX_CLIENT_ID,
@@ -215,7 +217,7 @@ def test_what_the_readme_shows_is_what_is_tested(project):
         for block in re.findall(r"(?m)(?:^(?:    .*)?\n)+", section)
         if block.strip()
     ]
-    code = [block for block in blocks if not block.startswith("cd ")]
+    code = [block for block in blocks if not block.startswith(". ")]
     examples = "\n".join(
         path.read_text(encoding="utf-8") for path in (project / "examples").rglob("*.*")
     )
