@@ -7,7 +7,7 @@ anything the UI does not show.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -226,6 +226,8 @@ def run_import(
         settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
     )
     state = warehouse.survey_states([survey_id])[survey_id]
+    if not state.site_id:
+        state = replace(state, site_id=warehouse.site_of_rows(survey_id))
     export = ExportFile(
         path,
         (_site_of(state, site_id, settings),),

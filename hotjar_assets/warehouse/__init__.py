@@ -225,6 +225,17 @@ class Warehouse:
             for key, text, kind, choices in rows
         ] or None
 
+    def site_of_rows(self, survey_id: str) -> str | None:
+        """Tell on which site the stored responses of a survey are; None if there are none."""
+        with self._database.reading() as connection:
+            rows = rows_if_any(
+                connection,
+                SURVEY_RESPONSES,
+                "SELECT site_id FROM {table} WHERE survey_id = $survey_id LIMIT 1",
+                survey_id=survey_id,
+            )
+        return next((str(site_id) for (site_id,) in rows), None)
+
     def known_surveys(self, platform: str) -> dict[str, set[str]]:
         """Map each site of a platform to the ids of its surveys that are not marked as deleted."""
         known: dict[str, set[str]] = {}

@@ -584,6 +584,18 @@ def test_a_wrong_usage_of_import_is_told_before_anything_is_done(offline, accoun
     assert not offline.database.exists()
 
 
+def test_an_import_keeps_the_rows_of_a_survey_on_their_site(offline, account, tmp_path):
+    command = ["import", str(write_export(account, ODD, tmp_path / "a.csv")), "--survey", ODD]
+    figures(offline, *command, "--site", SANDBOX_SITE_ID)
+
+    result = offline(*command, "--site", "5")
+
+    assert result.exit_code == 2
+    assert f"--site: the survey is on site {SANDBOX_SITE_ID}" in result.stderr
+    assert count(offline.database, "site_id = '5'") == 0
+    assert figures(offline, *command)[ODD]["rows"] == 3
+
+
 def test_an_import_into_a_file_of_the_api_is_refused(quick, tmp_path):
     figures(
         quick,
