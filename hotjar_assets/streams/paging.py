@@ -51,11 +51,6 @@ class Request:
         return replace(self, query={**self.query, name: str(value)})
 
 
-def counts_pages(paging: Pagination) -> bool:
-    """Tell whether we count the pages ourselves, so that an API may not heed the count."""
-    return isinstance(paging, PagePagination | OffsetPagination)
-
-
 def ask(request: Request, paging: Pagination, cursor: str | None) -> Request:
     """Return the request for the page at a cursor; None is the first page."""
     match paging:

@@ -41,16 +41,20 @@ class RecordPage:
         records: Decoded JSON values, in the API's order.
         metadata: The stream's `metadata`, by column; None where the answer has none.
         next_cursor: Where the next page is; None: this is the last one.
+        key: Fields that identify a record; none: all of it does.
     """
 
     records: list[Record]
     metadata: Record
     next_cursor: str | None = None
+    key: tuple[str, ...] = ()
 
     @property
-    def results(self) -> Sequence[Record]:
-        """The records."""
-        return self.records
+    def results(self) -> Sequence[object]:
+        """What tells the records apart."""
+        if not self.key:
+            return self.records
+        return [[record.get(name) for name in self.key] for record in self.records]
 
 
 class SourceClient:
@@ -125,7 +129,7 @@ class SourceClient:
         def get_page(cursor: str | None) -> RecordPage:
             return self._get_page(stream, request, cursor, count)
 
-        return iter_pages(get_page, forbid_repeats=paging.counts_pages(stream.pagination))
+        return iter_pages(get_page, forbid_repeats=True)
 
     def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> str | int | None:
         """Return the value from which a stream is read first, its variables replaced."""
@@ -181,7 +185,7 @@ class SourceClient:
             following = paging.next_cursor(
                 kind, cursor, document=document, rows=len(records), answer=answer
             )
-            return RecordPage(records, metadata, following)
+            return RecordPage(records, metadata, following, _key_fields(stream))
 
         asked = paging.ask(request, kind, cursor)
         try:
@@ -225,6 +229,16 @@ def sent_value(since: Since, form: str) -> str | int:
     if isinstance(since, float) and since.is_integer():
         return int(since)
     return since if isinstance(since, int) else str(since)
+
+
+def _key_fields(stream: Stream) -> tuple[str, ...]:
+    """List the fields of the record that the primary key is made of; none if not of these alone."""
+    transform = stream.transform
+    if not {*transform.computed, *stream.metadata}.isdisjoint(stream.primary_key):
+        return ()
+    around = {*transform.constant, *(stream.parent.fields if stream.parent else ())}
+    field_of = {column: name for name, column in transform.rename.items()}
+    return tuple(field_of.get(name, name) for name in stream.primary_key if name not in around)
 
 
 def _base_url(source: Source, templates: Templates) -> str:

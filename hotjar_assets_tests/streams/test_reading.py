@@ -7,6 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
 from hotjar_assets.api.secrecy import SentRequest
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -578,12 +579,33 @@ def test_total_pages_ends_the_count(start, source, read, api):
     assert asked(api, "p") == [str(start + n) for n in range(3)]
 
 
-def test_page_that_repeats_does_not_loop(source, read, api):
-    api.answers_always(rows(1, 2))
-    with pytest.raises(HotjarPaginationError, match="the same as the one before") as caught:
-        read(source({**IN_DATA, "pagination": {"type": "page", "parameter": "p"}}))
-    assert caught.value.page == 2
-    assert asked(api, "p") == ["1", "2"]
+ENDLESS = {
+    "one page for ever": lambda _: [{"id": 1}, {"id": 2}],
+    "two pages for ever": lambda number: [{"id": number % 2}],
+    "one page with the time of the answer in it": lambda number: [{"id": 1, "asked_at": number}],
+}
+
+
+@pytest.mark.parametrize("content", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize(
+    "paging",
+    [
+        {"type": "page", "parameter": "p"},
+        {"type": "offset"},
+        {"type": "cursor", "selector": "$.next", "parameter": "p"},
+        {"type": "link", "selector": "$.url"},
+    ],
+    ids=lambda paging: paging["type"],
+)
+def test_pages_without_end_are_noticed(paging, content, source, read, api):
+    replies = [
+        json_reply({"data": content(number), "next": f"c{number}", "url": f"/v1/x?p={number}"})
+        for number in range(20)
+    ]
+    api.answers(*replies)
+    with pytest.raises(HotjarPaginationError, match="pages in a row hold what came before"):
+        read(source({**IN_DATA, "primary_key": ["id"], "pagination": paging}))
+    assert len(api.sent) <= MAX_REPEATED_PAGES + 2
 
 
 def test_status_that_ends_the_pages_ends_them(source, read, api):
