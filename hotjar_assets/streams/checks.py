@@ -84,7 +84,13 @@ def mistakes(source: "Source") -> Iterator[Mistake]:
     earlier: dict[str, Stream] = {}
     for number, stream in enumerate(source.streams):
         later = {other.name for other in source.streams[number:]}
-        for check in (_parent(stream, earlier, later), _request(stream), _columns(stream)):
+        checks = (
+            _parent(stream, earlier, later),
+            _request(stream),
+            _answer(stream),
+            _columns(stream),
+        )
+        for check in checks:
             for place, problem in check:
                 yield ("streams", number, *place), problem
         earlier[stream.name] = stream
@@ -235,6 +241,17 @@ def _request(stream: "Stream") -> Iterator[Mistake]:
             yield (field, "place"), "a GET has no body; choose query or header, or `method: POST`"
     if stream.incremental and not stream.primary_key:
         yield ("incremental",), "needs a `primary_key`: what is read again is merged by it"
+
+
+def _answer(stream: "Stream") -> Iterator[Mistake]:
+    if stream.format != "csv":
+        for field in {"delimiter", "encoding"} & stream.model_fields_set:
+            yield (field,), f"is of a CSV only, and the format is {stream.format}"
+    if stream.delimiter in '"\r\n':
+        yield ("delimiter",), "cannot stand between cells; it is , or ; or | or a tab"
+    pagination = stream.pagination
+    if pagination.type == "cursor" and (pagination.selector is None) == (pagination.header is None):
+        yield ("pagination",), "needs `selector` or `header`: where the next cursor is; one of them"
 
 
 def _columns(stream: "Stream") -> Iterator[Mistake]:

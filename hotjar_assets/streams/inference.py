@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import yaml
 from genson import SchemaBuilder
 
-from hotjar_assets.streams.formats import Format, Record, decode, records_in
+from hotjar_assets.streams.formats import DELIMITERS, Format, Record, decode, records_in
 from hotjar_assets.streams.spec import check_path
 
 Schema = dict[str, Any]
@@ -79,11 +79,12 @@ def _flow(value: Any) -> str:
 
 
 def _document(body: bytes, kind: Format | None) -> tuple[Format, Any]:
+    looks_like_json = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"[", b"{"}
+    if kind == "csv" or (kind is None and not looks_like_json):
+        header = body.lstrip().partition(b"\n")[0].decode("utf-8", "replace")
+        return "csv", decode(body, "csv", delimiter=max(DELIMITERS, key=header.count))
     if kind is not None:
         return kind, decode(body, kind)
-    looks_like_json = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"[", b"{"}
-    if not looks_like_json:
-        return "csv", decode(body, "csv")
     try:
         return "json", decode(body, "json")
     except ValueError as error:

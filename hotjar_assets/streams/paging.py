@@ -86,7 +86,7 @@ def next_cursor(
     """
     match paging:
         case CursorPagination():
-            return _cursor(document, paging.selector)
+            return _named(paging, document, answer)
         case PagePagination():
             return _next_page(paging, int(cursor or paging.start), document, rows)
         case OffsetPagination(next_offset=str() as selector):
@@ -102,6 +102,12 @@ def _next_page(paging: PagePagination, page: int, document: Any, rows: int) -> s
     pages = paging.total_pages and _whole(document, paging.total_pages)
     more = page - paging.start + 1 < int(pages) if pages else rows > 0
     return str(page + 1) if more else None
+
+
+def _named(paging: CursorPagination, document: Any, answer: Answer) -> str | None:
+    if paging.selector is None:
+        return answer.headers.get(str(paging.header), "").strip() or None
+    return _cursor(document, paging.selector)
 
 
 def _cursor(document: Any, selector: str) -> str | None:

@@ -179,7 +179,7 @@ class SourceClient:
         def read(answer: Answer) -> RecordPage:
             if answer.status == requests.codes.no_content:
                 return RecordPage([], {})
-            document = decode(answer.body, stream.format)
+            document = _document(answer, stream)
             records = records_in(document, stream.records)
             metadata = {name: first(document, path) for name, path in stream.metadata.items()}
             following = paging.next_cursor(
@@ -229,6 +229,18 @@ def sent_value(since: Since, form: str) -> str | int:
     if isinstance(since, float) and since.is_integer():
         return int(since)
     return since if isinstance(since, int) else str(since)
+
+
+def _document(answer: Answer, stream: Stream) -> Any:
+    try:
+        return decode(
+            answer.body, stream.format, delimiter=stream.delimiter, encoding=stream.encoding
+        )
+    except ValueError as error:
+        # A login page instead of an answer is best known by this.
+        kind = answer.headers.get("Content-Type", "").partition(";")[0]
+        is_kind = re.fullmatch(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}", kind)
+        raise ValueError(f"{error}, of {kind}" if is_kind else str(error)) from None
 
 
 def _key_fields(stream: Stream) -> tuple[str, ...]:

@@ -112,6 +112,14 @@ def _check_instant_format(value: str) -> str:
     return value
 
 
+def _check_encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except LookupError:
+        raise ValueError("is no encoding; one is utf-8, another cp1252") from None
+    return value
+
+
 EnvName = Annotated[
     str,
     AfterValidator(_check_env_name),
@@ -197,8 +205,12 @@ class CursorPagination(_Model):
     """The answer names the next cursor; null, empty or absent ends it."""
 
     type: Literal["cursor"]
-    selector: JsonPath = Field(
-        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id."
+    selector: JsonPath | None = Field(
+        default=None,
+        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id.",
+    )
+    header: str | None = Field(
+        default=None, min_length=1, description="Header of the answer with it, in place of that."
     )
     parameter: str = Field(min_length=1)
     place: AnyPlace = "query"
@@ -319,6 +331,12 @@ class Stream(_Model):
     headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = Field(default=None, description="JSON body of a POST.")
     format: Literal["json", "jsonl", "csv"] = "json"
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="Between the cells of a CSV."
+    )
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = Field(
+        default="utf-8", description="Of a CSV."
+    )
     records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
     metadata: dict[Name, JsonPath] = Field(
         default_factory=dict, description="Columns from the root of the answer, by JSONPath."

@@ -7,7 +7,7 @@ fields of the record (declared, then found), the metadata, the constants, the co
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,13 +113,18 @@ class StreamTable:
         return transform.rename.get(name, name)
 
     def table(
-        self, found: Mapping[str, str] | None = None, there: Mapping[str, str] | None = None
+        self,
+        found: Mapping[str, str] | None = None,
+        there: Mapping[str, str] | None = None,
+        *,
+        foreign: Collection[str] = (),
     ) -> Table:
         """Declare the table.
 
         Args:
             found: Types of the values that were met in columns without a declared type.
             there: Types of the columns that the table has already.
+            foreign: Those of them that are not ours: they keep their values.
         """
         stored = dict(there or {})
         found = dict(found or {})
@@ -135,7 +140,7 @@ class StreamTable:
         own = {*self.known_columns, _SYNCED_AT}
         if self.stream.unknown_fields == "evolve":
             # A column that no record of this time has is null in what they replace.
-            absent = {name: kind for name, kind in stored.items() if name not in own}
+            absent = {name: kind for name, kind in stored.items() if name not in {*own, *foreign}}
             record = {**absent, **record}
         names = [*declared, *(name for name in record if name not in declared)]
         order = [
@@ -290,7 +295,12 @@ class RecordLines:
             row[ORDINAL] = number
             for name in self._key:
                 if row.get(name) is None:
-                    problem = "has no value and is of the primary key; take another key"
+                    problem = (
+                        "has no value and is of the primary key; take another key"
+                        if name in row
+                        else "is of the primary key and no field of the record; check `primary_key`"
+                        " and `records`"
+                    )
                     raise self._error(number, problem, name)
             try:
                 lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False))
@@ -327,6 +337,10 @@ class RecordLines:
         stream = self.table.stream
         column = self.table.column_of(name)
         same_as = None
+        if column == "":
+            raise self._error(
+                number, "a field without a name cannot be a column; drop or rename it"
+            )
         if column is not None:
             spelled = self._spelled.setdefault(column.lower(), column)
             if spelled != column or column == _SYNCED_AT or column in self.table.metadata:

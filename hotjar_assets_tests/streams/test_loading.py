@@ -175,7 +175,7 @@ BAD = {
         "    zzz: GET",
         10,
         "streams[orders].zzz",
-        "known here: body, description",
+        "known here: body, delimiter",
     ),
     "missing field": (
         "    path: /orders\n",
@@ -465,6 +465,34 @@ BAD = {
         13,
         "streams[orders].primary_key[0]",
         "a key must stay",
+    ),
+    "cursor without its place": (
+        "type: page",
+        "type: cursor",
+        14,
+        "streams[orders].pagination",
+        "needs `selector` or `header`",
+    ),
+    "delimiter of what is no CSV": (
+        "    method: GET",
+        '    delimiter: ";"',
+        10,
+        "streams[orders].delimiter",
+        "is of a CSV only",
+    ),
+    "quotes between cells": (
+        "    method: GET",
+        "    format: csv\n    delimiter: '\"'",
+        11,
+        "streams[orders].delimiter",
+        "cannot stand between cells",
+    ),
+    "encoding that is none": (
+        "    method: GET",
+        "    format: csv\n    encoding: utf8000",
+        11,
+        "streams[orders].encoding",
+        "one is utf-8",
     ),
     "name of no header": (
         "    method: GET",

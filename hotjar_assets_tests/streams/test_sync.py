@@ -73,6 +73,18 @@ def test_an_instant_of_the_future_is_no_watermark(store, api, connect):
     assert [each.query.get("after") for each in api.sent] == [None, "2026-01-03T00:00:00Z"]
 
 
+@pytest.mark.parametrize(("form", "scale"), [("timestamp", 1), ("milliseconds", 1000)])
+def test_a_number_of_the_future_is_no_watermark(store, api, connect, form, scale):
+    stream = orders(incremental={"cursor": "at", "parameter": "after", "format": form})
+    client = connect(source_of(api.url, stream), {})
+    values = [1_700_000_000 * scale, 32_503_680_000 * scale]
+    rows = [{"id": number, "at": value} for number, value in enumerate(values)]
+    api.answers(json_reply(rows), json_reply([]))
+    store.sync(client, "orders")
+    store.sync(client, "orders")
+    assert [each.query.get("after") for each in api.sent] == [None, str(values[0])]
+
+
 def test_a_lookback_of_what_is_no_instant_is_refused(store, api, connect):
     stream = orders(incremental={"cursor": "version", "parameter": "after", "lookback_seconds": 60})
     client = connect(source_of(api.url, stream), {})
