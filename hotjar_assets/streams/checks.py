@@ -269,11 +269,14 @@ def _columns(stream: "Stream") -> Iterator[Mistake]:
             transform.keep is not None and name not in {*transform.keep, *targets}
         ):
             yield ("primary_key", number), f"`transform` drops {name}; a key must stay"
-    if stream.incremental and record is not None:
-        cursor = stream.incremental.cursor
-        if cursor.partition(".")[0] not in record:
-            problem = f"the schema has no {cursor}; {_or_known(cursor, record)}"
-            yield ("incremental", "cursor"), problem
+    cursor = stream.incremental.cursor if stream.incremental else ""
+    outer, is_inner, inner = cursor.partition(".")
+    if is_inner and cursor not in (record or ()):
+        problem = f"is inside of {outer}: add `flatten: [{outer}]`, and write {outer}_{inner}"
+        yield ("incremental", "cursor"), problem
+    elif cursor and record is not None and cursor not in record:
+        problem = f"the schema has no {cursor}; {_or_known(cursor, record)}"
+        yield ("incremental", "cursor"), problem
 
 
 def _transform(stream: "Stream", record: set[str] | None) -> Iterator[Mistake]:

@@ -7,7 +7,7 @@ CSV is null, any other is text.
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -72,6 +72,29 @@ def records_in(document: Any, path: str) -> list[Record]:
             problem = f"is {what} and not an object; mend `records` ({path})"
             raise HotjarSchemaError(f"records[{number}]", problem + _instead(document))
     return found
+
+
+def flattened(record: Record, names: Sequence[str]) -> Record:
+    """Return a record with the fields of some of its objects in their place, one after the other.
+
+    {"id": 1, "of": {"name": "a"}} becomes {"id": 1, "of_name": "a"}; an object that is null or not
+    there adds nothing, and what is none stays as it is.
+
+    Raises:
+        HotjarSchemaError: A field would have the name of another.
+    """
+    for name in names:
+        flat: Record = {}
+        for field, value in record.items():
+            added = {field: value}
+            if field == name and (value is None or isinstance(value, dict)):
+                added = {f"{name}_{inner}": each for inner, each in (value or {}).items()}
+            if not added.keys().isdisjoint(flat):
+                problem = f"flatten: a field of {name} would have the name of another; leave it out"
+                raise HotjarSchemaError("records", problem)
+            flat |= added
+        record = flat
+    return record
 
 
 @cache

@@ -24,7 +24,7 @@ from hotjar_assets.config import check_url
 from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
-from hotjar_assets.streams.formats import Record, decode, first, records_in
+from hotjar_assets.streams.formats import Record, decode, first, flattened, records_in
 from hotjar_assets.streams.paging import Request
 from hotjar_assets.streams.spec import OAuth2, PagePagination, Source, Stream
 from hotjar_assets.streams.templates import Templates, as_text
@@ -180,7 +180,8 @@ class SourceClient:
             if answer.status == requests.codes.no_content:
                 return RecordPage([], {})
             document = _document(answer, stream)
-            records = records_in(document, stream.records)
+            found = records_in(document, stream.records)
+            records = [flattened(record, stream.flatten) for record in found]
             metadata = {name: first(document, path) for name, path in stream.metadata.items()}
             following = paging.next_cursor(
                 kind, cursor, document=document, rows=len(records), answer=answer

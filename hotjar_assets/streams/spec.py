@@ -338,6 +338,11 @@ class Stream(_Model):
         default="utf-8", description="Of a CSV."
     )
     records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
+    flatten: tuple[str, ...] = Field(
+        default=(),
+        description="Objects of the record whose fields become its own: `of` with `name` gives "
+        "`of_name`.",
+    )
     metadata: dict[Name, JsonPath] = Field(
         default_factory=dict, description="Columns from the root of the answer, by JSONPath."
     )

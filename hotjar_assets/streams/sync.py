@@ -238,11 +238,15 @@ class StreamSync:
         pages: Iterable[Page],
     ) -> None:
         given = self.stream.incremental
-        order = NewestFirst(f"{self.table.schema}.{self.table.name} {read.key}", since)
+        name = f"{self.table.schema}.{self.table.name} {read.key}".rstrip()
+        order = NewestFirst(name, since)
         is_comparable = True
+        has_field = False
         for page in pages:
             read.pages += 1
             records, is_past = page.records, False
+            if given is not None:
+                has_field = has_field or any(given.cursor in record for record in records)
             if given is not None and given.parameter is None:
                 values = [comparable(record.get(given.cursor)) for record in records]
                 # A value that cannot be compared proves nothing: then all is read.
@@ -260,6 +264,13 @@ class StreamSync:
             if is_past:
                 read.stopped_early = True
                 break
+        if given is not None and spool.ordinal and not has_field:
+            logger.warning(
+                "%s: no record has %s, the incremental.cursor; until one has, all is read every "
+                "time",
+                name,
+                given.cursor,
+            )
 
 
 _GONE = "the parent is gone from the API"

@@ -95,6 +95,10 @@ def test_sample_may_be_of_any_format(body, options):
     assert infer_schema(records) == {"properties": {"id": {"type": "integer"}}}
 
 
+def test_objects_are_flattened_as_in_the_stream():
+    assert sample_records(b'{"id": 1, "of": {"a": 2}}', flatten=["of"]) == [{"id": 1, "of_a": 2}]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_delimiter_of_a_csv_is_found_out(delimiter):
     body = f'id{delimiter}name\n1{delimiter}"a,b;c"\n'.encode()

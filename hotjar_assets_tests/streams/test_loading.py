@@ -410,6 +410,13 @@ BAD = {
         "streams[orders].incremental.cursor",
         "did you mean `updated_at`?",
     ),
+    "cursor inside of an object": (
+        "cursor: updated_at",
+        "cursor: meta.at",
+        19,
+        "streams[orders].incremental.cursor",
+        "add `flatten: [meta]`, and write meta_at",
+    ),
     "incremental without a key": (
         "    primary_key: [id]\n",
         "",

@@ -509,6 +509,23 @@ def test_page_of_a_browser_is_named_as_what_it_is(source, read, api):
     assert "SECRETLY" not in str(caught.value)
 
 
+def test_fields_of_objects_become_those_of_the_record(source, read, api):
+    inner = {"name": "a", "by": {"id": 7, "at": None}}
+    api.answers(json_reply([{"id": 1, "of": inner, "n": 2}, {"id": 2, "of": None}, {"of": [3]}]))
+    assert records(read(source({"flatten": ["of", "of_by"]}))) == [
+        {"id": 1, "of_name": "a", "of_by_id": 7, "of_by_at": None, "n": 2},
+        {"id": 2},
+        {"of": [3]},
+    ]
+
+
+@pytest.mark.parametrize("record", [{"of_a": 1, "of": {"a": 2}}, {"of": {"a": 2}, "of_a": 1}])
+def test_fields_of_objects_replace_no_others(record, source, read, api):
+    api.answers(json_reply([record]))
+    with pytest.raises(HotjarSchemaError, match="a field of of would have the name of another"):
+        read(source({"flatten": ["of"]}))
+
+
 def test_metadata_of_the_root_is_kept(source, read, api):
     api.answers(json_reply({"data": [{"id": 1}], "meta": {"run": 7}}))
     (page,) = read(source({**IN_DATA, "metadata": {"run": "$.meta.run", "none": "$.meta.no"}}))
@@ -588,7 +605,7 @@ def test_cursor_may_be_the_last_record(source, read, api):
 def test_cursor_may_be_in_a_header(source, read, api):
     paging = {"type": "cursor", "header": "X-Next", "parameter": "after"}
     data = {"data": [{"id": 1}]}
-    api.answers(json_reply(data, **{"x-next": "A B"}), json_reply(data, **{"X-Next": ""}))
+    api.answers(json_reply(data, x_next="A B"), json_reply(data, X_Next=""))
     assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
     assert asked(api, "after") == [None, "A B"]
 

@@ -73,6 +73,25 @@ def test_an_instant_of_the_future_is_no_watermark(store, api, connect):
     assert [each.query.get("after") for each in api.sent] == [None, "2026-01-03T00:00:00Z"]
 
 
+def test_the_field_may_be_inside_of_an_object(store, api, connect):
+    incremental = {"cursor": "meta_at", "parameter": "after"}
+    stream = orders(flatten=["meta"], incremental=incremental)
+    client = connect(source_of(api.url, stream), {})
+    rows = [{"id": each["id"], "meta": {"at": each["at"]}} for each in (at(3), at(2))]
+    api.answers(json_reply(rows), json_reply([]))
+    store.sync(client, "orders")
+    store.sync(client, "orders")
+    assert [each.query.get("after") for each in api.sent] == [None, "2026-01-03T00:00:00Z"]
+
+
+def test_a_field_that_no_record_has_is_told(store, api, connect, caplog):
+    stream = orders(incremental={"cursor": "updatedat", "parameter": "after"})
+    client = connect(source_of(api.url, stream), {})
+    api.answers(json_reply([at(1)]))
+    store.sync(client, "orders")
+    assert "acme.orders: no record has updatedat" in caplog.text
+
+
 @pytest.mark.parametrize(("form", "scale"), [("timestamp", 1), ("milliseconds", 1000)])
 def test_a_number_of_the_future_is_no_watermark(store, api, connect, form, scale):
     stream = orders(incremental={"cursor": "at", "parameter": "after", "format": form})
