@@ -30,7 +30,7 @@ def stream_defs(source: Source, *, io_manager_key: str) -> dg.Definitions:
         io_manager_key: The resource that stores, a `HotjarDuckDBIOManager`.
 
     Raises:
-        HotjarConfigError: A stream cannot be stored as it is described; names it.
+        HotjarConfigError: What a stream computes is no expression; names it.
     """
     assets, jobs, sensors = [], [], []
     together: list[dg.AssetsDefinition] = []

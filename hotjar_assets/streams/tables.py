@@ -6,13 +6,12 @@ fields of the record (declared, then found), the metadata, the constants, the co
 """
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hotjar_assets.errors import HotjarConfigError, HotjarSchemaError
-from hotjar_assets.schema import SCHEMA, Column, Table
+from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.schema import Column, Table
 from hotjar_assets.streams.checks import names_in
 from hotjar_assets.streams.columns import (
     LONG,
@@ -27,9 +26,6 @@ from hotjar_assets.streams.spec import Source, Stream
 
 _SYNCED_AT = "synced_at"
 ORDINAL = "hotjar_assets:ordinal"
-_TYPE = re.compile(r"[A-Za-z][\w ]*(\(\d+(, ?\d+)?\))?(\[\])*", re.ASCII)
-"""A type by name: what is nested is JSON or comes of the expression."""
-_OURS = {"surveys", "survey_responses", "forgotten", "unsettled", "meta"}
 
 
 @dataclass(frozen=True)
@@ -46,15 +42,9 @@ class StreamTable:
 
     @classmethod
     def of(cls, source: Source, name: str) -> "StreamTable":
-        """Return the table of a stream.
-
-        Raises:
-            HotjarConfigError: The stream cannot be stored as it is described; names it.
-        """
+        """Return the table of a stream."""
         (stream,) = (each for each in source.streams if each.name == name)
-        table = cls(source.name, stream)
-        table._check(source)
-        return table
+        return cls(source.name, stream)
 
     @property
     def name(self) -> str:
@@ -184,39 +174,6 @@ class StreamTable:
             if self.column_of(name) == column:
                 return str(given.get("description", ""))
         return ""
-
-    def _check(self, source: Source) -> None:
-        """Refuse what could not be stored.
-
-        Raises:
-            HotjarConfigError: Names the stream and the field.
-        """
-        stream, parent = self.stream, self.stream.parent
-        place = f"{source.name}.{stream.name}"
-        if source.name == SCHEMA and stream.name in _OURS:
-            raise HotjarConfigError(
-                place, f"is a table of the built-in assets; name the source other than {SCHEMA}"
-            )
-        if stream.record_schema is None and stream.unknown_fields != "evolve":
-            raise HotjarConfigError(
-                place, f"unknown_fields: {stream.unknown_fields} needs a schema to know the fields"
-            )
-        if stream.incremental and self.column_of(stream.incremental.cursor) is None:
-            raise HotjarConfigError(
-                place, f"incremental.cursor {stream.incremental.cursor} is dropped by transform"
-            )
-        if parent:
-            above = StreamTable.of(source, parent.stream)
-            for name in parent_fields(stream):
-                if above.stored_column(name) is None:
-                    raise HotjarConfigError(
-                        place, f"needs {name} of {above.name}, which its transform drops; keep it"
-                    )
-        for name, computed in stream.transform.computed.items():
-            if not _TYPE.fullmatch(computed.type):
-                raise HotjarConfigError(
-                    place, f"transform.computed.{name}: {computed.type!r} is no DuckDB type"
-                )
 
     def stored_column(self, name: str) -> str | None:
         """Return the column that holds what the parent of another stream is asked for."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from pydantic import ValidationError
 
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.streams.tables import StreamTable
@@ -409,6 +410,5 @@ def test_a_computed_column_that_no_row_has_is_named(sync, sql):
 
 def test_a_type_of_a_computed_column_is_no_way_into_the_statement(api):
     computed = {"total": {"sql": "id", "type": "INTEGER) FROM secrets --"}}
-    source = source_of(api.url, orders(transform={"computed": computed}))
-    with pytest.raises(HotjarConfigError, match="no DuckDB type"):
-        StreamTable.of(source, "orders")
+    with pytest.raises(ValidationError, match="no DuckDB type"):
+        source_of(api.url, orders(transform={"computed": computed}))
