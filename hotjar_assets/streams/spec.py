@@ -120,6 +120,28 @@ def _check_encoding(value: str) -> str:
     return value
 
 
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+def _check_cron(value: str) -> str:
+    fields = value.split()
+    if len(fields) != len(_CRON_RANGES) or not all(map(_fits_cron, fields, _CRON_RANGES)):
+        raise ValueError(
+            'is no cron; it looks like "30 5 * * 1-5": minute, hour, day, month, day of the week'
+        )
+    return value
+
+
+def _fits_cron(text: str, bounds: tuple[int, int]) -> bool:
+    for part in text.split(","):
+        found = re.fullmatch(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/[1-9]\d?)?", part, re.ASCII)
+        if found is None or any(
+            not bounds[0] <= int(number) <= bounds[1] for number in found.groups() if number
+        ):
+            return False
+    return True
+
+
 EnvName = Annotated[
     str,
     AfterValidator(_check_env_name),
@@ -372,6 +394,9 @@ class Source(_Model):
     headers: dict[str, str] = Field(default_factory=dict)
     requests_per_minute: int = Field(default=600, ge=1)
     concurrency: int = Field(default=8, ge=1, le=64, description="Parents read at once.")
+    schedule: Annotated[str, AfterValidator(_check_cron)] | None = Field(
+        default=None, description="When all streams are read: a cron, in UTC."
+    )
     streams: tuple[Stream, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

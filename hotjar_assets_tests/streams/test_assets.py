@@ -114,6 +114,16 @@ def test_assets_depend_on_their_parents_and_name_their_tables(tmp_path, instance
     assert "One row is a record of" in str(node.description)
 
 
+def test_a_source_with_a_schedule_has_one(tmp_path, instance):
+    given = example("helpdesk").model_dump(by_alias=True, exclude_unset=True)
+    source = Source.model_validate({**given, "schedule": "30 5 * * *"})
+    project = Project(source, tmp_path / "warehouse.duckdb", instance)
+    schedule = project.defs.resolve_schedule_def("helpdesk_schedule")
+    assert (schedule.job_name, schedule.cron_schedule) == ("helpdesk_job", "30 5 * * *")
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert not stream_defs(example("helpdesk"), io_manager_key="io_manager").schedules
+
+
 def test_a_failing_parent_is_named_at_the_end_and_the_others_are_stored(tmp_path, instance, desk):
     project = Project(example("helpdesk"), tmp_path / "warehouse.duckdb", instance)
     desk.failing = {"T/3 é"}

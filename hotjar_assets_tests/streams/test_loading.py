@@ -1,7 +1,9 @@
 """Every kind of bad YAML is answered with one line: the file, the line, the field and the fix."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from hotjar_assets.errors import HotjarSourceError
@@ -508,6 +510,13 @@ BAD = {
         "streams[lines].parent.fields.order_id",
         "needs id of orders, which its `transform` drops",
     ),
+    "schedule that is none": (
+        "streams:\n",
+        'schedule: "0 25 * * *"\nstreams:\n',
+        7,
+        "schedule",
+        "is no cron",
+    ),
     "cursor that is dropped": (
         "rename: {total: amount}",
         "drop: [updated_at]",
@@ -614,3 +623,22 @@ def test_anchors_are_followed():
 def test_list_that_holds_itself_is_refused():
     with pytest.raises(HotjarSourceError):
         load(GOOD.replace("primary_key: [id]", "primary_key: &loop [*loop]"))
+
+
+@pytest.mark.parametrize(
+    ("cron", "fits"),
+    [
+        ("0 * * * *", True),
+        ("*/15 0-6,12 1 1-12/2 0-7", True),
+        ("0 5 * *", False),
+        ("60 5 * * *", False),
+        ("0 5 0 * *", False),
+        ("daily", False),
+        ("0 5-24 * * *", False),
+        ("*/0 5 * * *", False),
+    ],
+)
+def test_schedule_is_a_cron(cron, fits):
+    text = GOOD.replace("streams:\n", f'schedule: "{cron}"\nstreams:\n', 1)
+    with nullcontext() if fits else pytest.raises(HotjarSourceError, match="is no cron"):
+        assert dg.ScheduleDefinition(job_name="x", cron_schedule=str(load(text).schedule))
