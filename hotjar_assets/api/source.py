@@ -13,10 +13,10 @@ from typing import Protocol
 
 from hotjar_assets.api.auth import Auth
 from hotjar_assets.api.dialects import HOTJAR
-from hotjar_assets.api.pacing import Pacer, Wait
+from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.refusals import Advice
-from hotjar_assets.api.transport import RequestCount, Transport
+from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import HotjarNotFoundError, HotjarUnknownSurveyError
 
 SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
@@ -99,7 +99,7 @@ class SurveySource(ResponseSource, Protocol):
         """Stop waiting readers and close the connections."""
 
 
-class HttpSource(ABC):
+class HttpSource(PacedClient, ABC):
     """An account reached over HTTP; nothing is requested before a call.
 
     Args:
@@ -132,24 +132,18 @@ class HttpSource(ABC):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.site_ids = site_ids
-        self._wait = Wait(sleep)
         self._seen_sandbox = False
-        self._transport = Transport(
+        super().__init__(
             api_url,
+            requests_per_minute=requests_per_minute,
+            sleep=sleep,
+            clock=clock,
             auth=auth,
             advice=advice,
             domain=domain,
-            pacer=Pacer(requests_per_minute, sleep=self._wait, clock=clock),
-            sleep=self._wait,
-            clock=clock,
             use_environment=use_environment,
             on_answer=self._note_account,
         )
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and logins."""
-        return self._transport.total.sent
 
     @property
     def account(self) -> str:
@@ -198,19 +192,6 @@ class HttpSource(ABC):
                 continue
             return site_id
         raise HotjarUnknownSurveyError(survey_id, self.site_ids)
-
-    def resume(self) -> None:
-        """Let readers wait again after a `cancel`."""
-        self._wait.resume()
-
-    def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
-        self._wait.cancel()
-
-    def close(self) -> None:
-        """Stop waiting readers and close the connections."""
-        self.cancel()
-        self._transport.close()
 
     def _placed(self, record: RecordT, site_id: str) -> RecordT:
         record.site_id = site_id

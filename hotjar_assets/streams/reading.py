@@ -16,10 +16,10 @@ from typing import Any
 
 import requests
 
-from hotjar_assets.api.pacing import Pacer, Wait
+from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.secrecy import SentRequest
-from hotjar_assets.api.transport import Answer, RequestCount, Transport
+from hotjar_assets.api.transport import Answer, RequestCount
 from hotjar_assets.config import check_url
 from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging
@@ -57,7 +57,7 @@ class RecordPage:
         return [[record.get(name) for name in self.key] for record in self.records]
 
 
-class SourceClient:
+class SourceClient(PacedClient):
     """Read the streams of one source; safe under threads, lazy, nothing is requested before a call.
 
     Args:
@@ -84,23 +84,17 @@ class SourceClient:
     ) -> None:
         self.source = source
         self._templates = Templates.of(source, environ)
-        self._wait = Wait(sleep)
-        self._transport = Transport(
+        super().__init__(
             _base_url(source, self._templates),
+            requests_per_minute=source.requests_per_minute,
+            sleep=sleep,
+            clock=clock,
             auth=auth_of(source, self._templates, environ, clock),
             advice=advice_of(source),
-            pacer=Pacer(source.requests_per_minute, sleep=self._wait, clock=clock),
-            sleep=self._wait,
-            clock=clock,
             use_environment=use_environment,
             on_request=on_request,
             secrets=self._templates.secrets,
         )
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and token requests."""
-        return self._transport.total.sent
 
     def iter_pages(
         self,
@@ -135,19 +129,6 @@ class SourceClient:
         """Return the value from which a stream is read first, its variables replaced."""
         start = stream.incremental and stream.incremental.start
         return self._templates.mapping({"start": start}, parent).get("start")
-
-    def resume(self) -> None:
-        """Let readers wait again after a `cancel`."""
-        self._wait.resume()
-
-    def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
-        self._wait.cancel()
-
-    def close(self) -> None:
-        """Stop waiting readers and close the connections."""
-        self.cancel()
-        self._transport.close()
 
     def _request(
         self, stream: Stream, parent: Mapping[str, Any] | None, since: Since | None

@@ -641,4 +641,5 @@ def test_list_that_holds_itself_is_refused():
 def test_schedule_is_a_cron(cron, fits):
     text = GOOD.replace("streams:\n", f'schedule: "{cron}"\nstreams:\n', 1)
     with nullcontext() if fits else pytest.raises(HotjarSourceError, match="is no cron"):
-        assert dg.ScheduleDefinition(job_name="x", cron_schedule=str(load(text).schedule))
+        schedule = dg.ScheduleDefinition(job_name="x", cron_schedule=str(load(text).schedule))
+        assert schedule.cron_schedule == cron
