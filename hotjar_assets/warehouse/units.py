@@ -257,10 +257,16 @@ def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
                     {"record": record_type(table)},
                 )
             except duckdb.Error as error:
-                kind = type(error).__name__
                 return (
                     f"{table.schema}.{table.name}: the computed column {column.name} cannot be "
-                    f"had ({kind}); check its sql and type against the columns "
+                    f"had ({_reason(error)}); check its sql and type against the columns "
                     f"{', '.join(sorted(table.record.keys() - {ORDINAL}))} (nothing was changed)"
                 )
     return None
+
+
+def _reason(error: duckdb.Error) -> str:
+    # These speak of the expression alone, the others may quote a value.
+    if isinstance(error, duckdb.BinderException | duckdb.CatalogException):
+        return str(error).partition("\n")[0].strip()
+    return type(error).__name__

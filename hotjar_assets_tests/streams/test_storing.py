@@ -207,6 +207,7 @@ def test_a_declared_table_is_there_before_the_first_row(store, sync):
         ({"type": "boolean"}, "secret"),
         ({"type": "string"}, {"secret": 1}),
         ({"type": "string", "format": "date-time"}, "secret"),
+        ({"type": "string", "format": "date-time"}, 1767225600),
         ({"type": "string", "format": "date"}, JULY),
         ({"type": "array", "items": {"type": "integer"}}, ["secret"]),
         ({"type": "array", "items": {"type": "integer"}}, "secret"),
@@ -402,10 +403,17 @@ def test_a_computed_column_must_be_one_expression(tmp_path, sql):
         check_expressions(table)
 
 
-@pytest.mark.parametrize("sql", ["sum(id)", "nothing + 1"])
-def test_a_computed_column_that_no_row_has_is_named(sync, sql):
-    text = problem(sync({"id": 1}, transform={"computed": {"total": {"sql": sql}}}))
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [("sum(id)", "total"), ("nothing + 1", '"nothing" not found'), ("name::INT", "Conversion")],
+    ids=["of all rows", "no such column", "value that does not fit"],
+)
+def test_a_computed_column_that_no_row_has_is_named(sync, sql, reason):
+    row = {"id": 1, "name": "SECRETLY"}
+    text = problem(sync(row, transform={"computed": {"total": {"sql": sql}}}))
     assert "acme.orders: the computed column total" in text
+    assert reason in text
+    assert "SECRETLY" not in text
 
 
 def test_a_type_of_a_computed_column_is_no_way_into_the_statement(api):
