@@ -213,13 +213,13 @@ def _parent(
     elif parent is None:
         yield ("parent", "stream"), f"no stream is named {name}; {_or_known(name, earlier.keys())}"
     else:
-        for place, field in _used_of(stream):
+        for place, field in needed_of_parent(stream):
             if problem := _unusable(parent, field.partition(".")[0]):
                 yield place, problem
 
 
-def _used_of(stream: "Stream") -> Iterator[tuple[Place, str]]:
-    """Yield the fields of the parent's record that a stream needs, and where it does."""
+def needed_of_parent(stream: "Stream") -> Iterator[tuple[Place, str]]:
+    """Yield where a stream needs a field of the parent's record, and the field."""
     for column, field in stream.parent.fields.items() if stream.parent else ():
         yield ("parent", "fields", column), field
     request = {
@@ -227,6 +227,7 @@ def _used_of(stream: "Stream") -> Iterator[tuple[Place, str]]:
         "query": stream.query,
         "headers": stream.headers,
         "body": stream.body,
+        "incremental": {"start": stream.incremental and stream.incremental.start},
     }
     for place, text in _texts(request, ()):
         for name in names_in(text):

@@ -12,7 +12,7 @@ from typing import Any
 
 from hotjar_assets.errors import HotjarSchemaError
 from hotjar_assets.schema import Column, Table
-from hotjar_assets.streams.checks import names_in
+from hotjar_assets.streams.checks import needed_of_parent
 from hotjar_assets.streams.columns import (
     LONG,
     UNKNOWN,
@@ -64,7 +64,11 @@ class StreamTable:
         parent that is kept beside its id may change.
         """
         fields = self.stream.parent.fields if self.stream.parent else {}
-        requested = names_in_request(self.stream)
+        requested = {
+            field
+            for place, field in needed_of_parent(self.stream)
+            if place[0] not in {"parent", "incremental"}
+        }
         in_key = tuple(column for column in fields if column in self.stream.primary_key)
         in_request = tuple(column for column, name in fields.items() if name in requested)
         return in_key or in_request or tuple(fields)
@@ -186,18 +190,9 @@ class StreamTable:
         return {*self.inherited, *self.metadata, *transform.constant, *transform.computed}
 
 
-def names_in_request(stream: Stream) -> set[str]:
-    """List the fields of the parent's record that a request is made of."""
-    texts = [stream.path, *stream.headers.values(), json.dumps([stream.query, stream.body])]
-    names = {name for text in texts for name in names_in(text)}
-    return {name.removeprefix("parent.") for name in names if name.startswith("parent.")}
-
-
 def parent_fields(stream: Stream) -> tuple[str, ...]:
     """List the fields of the parent's records that a stream's requests and rows need."""
-    if stream.parent is None:
-        return ()
-    return tuple(sorted({*stream.parent.fields.values(), *names_in_request(stream)}))
+    return tuple(sorted({field for _, field in needed_of_parent(stream)}))
 
 
 @dataclass

@@ -263,6 +263,26 @@ def test_children_have_a_watermark_for_each_parent(store, connect):
     assert store.query("SELECT shop_id, id FROM acme.events ORDER BY 1") == [(1, 3), (2, 9)]
 
 
+def test_children_may_be_read_from_a_day_of_their_parent_on(store, connect):
+    shops = {"name": "shops", "path": "/shops", "primary_key": ["id"]}
+    since = {"cursor": "at", "parameter": "after", "start": "{{ parent.opened_on }}"}
+    parent = {"stream": "shops", "fields": {"shop_id": "id"}}
+    child = orders(path="/{{ parent.id }}/orders", parent=parent, incremental=since)
+
+    def answer(sent: Sent) -> Reply:
+        days = {1: "2026-01-31", 2: "2026-02-28"}
+        rows = [{"id": number, "opened_on": day} for number, day in days.items()]
+        return json_reply(rows if sent.path == "/shops" else [])
+
+    with ScriptedServer() as server:
+        server.answers_always(answer)
+        client = connect(source_of(server.url, shops, child), {})
+        store.sync(client, "shops")
+        store.sync(client, "orders")
+        after = {sent.path: sent.query["after"] for sent in server.sent[1:]}
+    assert after == {"/1/orders": "2026-01-31T00:00:00Z", "/2/orders": "2026-02-28T00:00:00Z"}
+
+
 def test_children_without_a_key_are_replaced_parent_by_parent(store, connect):
     child: dict[str, Any] = {
         "name": "lines",
