@@ -10,6 +10,9 @@ from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.sync import units_read
 
+MAX_PARENTS = 10
+"""Parents that are asked for children before a trial finds none."""
+
 
 def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
     """Return the stream that `source.stream`, or `stream` if only one has that name, means.
@@ -34,14 +37,19 @@ def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
 
 
 def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
-    """Yield the rows of a stream as they come, before `transform`; of a child, the first parent's.
+    """Yield the rows of a stream as they come, before `transform`.
 
-    A row is the record's fields, the columns of the metadata and those from the parent.
+    Of a child, those of the first parent that has some, of the first `MAX_PARENTS`. A row is the
+    record's fields, the columns of the metadata and those from the parent.
 
     Raises:
         HotjarApiError: As its subclasses say.
     """
-    for unit in islice(units_read(client, stream), 1):
+    for unit in islice(units_read(client, stream), MAX_PARENTS):
+        is_empty = True
         for page in client.iter_pages(stream, parent=unit.parent):
             for record in page.records:
+                is_empty = False
                 yield {**record, **page.metadata, **unit.columns}
+        if not is_empty:
+            return
