@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
+_SHORTEST = 3
+"""Letters of the shortest abbreviation."""
 TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 _SECRET_NAMES = frozenset(
     {
@@ -69,7 +71,10 @@ def names_in(text: str) -> list[str]:
 def meant(word: str, known: Iterable[str]) -> str:
     """Return `did you mean …?` if a known word is close; else an empty text."""
     candidates = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), candidates, n=1)
+    given = word.lower()
+    close = difflib.get_close_matches(given, candidates, n=1)
+    if len(given) >= _SHORTEST:
+        close += [each for each in candidates if each.startswith(given) or given.startswith(each)]
     return f"did you mean `{candidates[close[0]]}`?" if close else ""
 
 

@@ -151,6 +151,13 @@ BAD = {
         "a second time; keep one",
     ),
     "unknown field": ("base_url:", "baseurl:", 2, "baseurl", "did you mean `base_url`?"),
+    "abbreviated field": (
+        "authentication:",
+        "auth:",
+        6,
+        "auth",
+        "did you mean `authentication`?",
+    ),
     "unknown field of a stream": (
         "    pagination:\n",
         "    pagnation:\n",
