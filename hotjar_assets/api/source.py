@@ -13,10 +13,10 @@ from typing import Protocol, TypedDict, Unpack
 
 from hotjar_assets.api.auth import Auth
 from hotjar_assets.api.dialects import HOTJAR
-from hotjar_assets.api.pacing import Pacer, Wait
+from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.refusals import Advice
-from hotjar_assets.api.transport import RequestCount, Transport
+from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.config import Platform
 from hotjar_assets.errors import HotjarNotFoundError, HotjarUnknownSurveyError
 
@@ -116,7 +116,7 @@ class HttpOptions(TypedDict, total=False):
     clock: Callable[[], float]
 
 
-class HttpSource(ABC):
+class HttpSource(PacedClient, ABC):
     """An account reached over HTTP; nothing is requested before a call.
 
     Args:
@@ -142,26 +142,19 @@ class HttpSource(ABC):
         domain: str | None = None,
         **options: Unpack[HttpOptions],
     ) -> None:
-        clock = options.get("clock", time.monotonic)
         self.site_ids = site_ids
-        self._wait = Wait(options.get("sleep"))
         self._seen_sandbox = False
-        self._transport = Transport(
+        super().__init__(
             api_url,
+            requests_per_minute=options.get("requests_per_minute", 3000),
+            sleep=options.get("sleep"),
+            clock=options.get("clock", time.monotonic),
             auth=auth,
             advice=advice,
             domain=domain,
-            pacer=Pacer(options.get("requests_per_minute", 3000), sleep=self._wait, clock=clock),
-            sleep=self._wait,
-            clock=clock,
             use_environment=options.get("use_environment", True),
             on_answer=self._note_account,
         )
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and logins."""
-        return self._transport.total.sent
 
     @property
     def account(self) -> str:
@@ -215,19 +208,6 @@ class HttpSource(ABC):
             else f"on none of the sites {', '.join(self.site_ids)}"
         )
         raise HotjarUnknownSurveyError(survey_id, where)
-
-    def resume(self) -> None:
-        """Let readers wait again after a `cancel`."""
-        self._wait.resume()
-
-    def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
-        self._wait.cancel()
-
-    def close(self) -> None:
-        """Stop waiting readers and close the connections."""
-        self.cancel()
-        self._transport.close()
 
     def _placed(self, record: RecordT, site_id: str) -> RecordT:
         record.site_id = site_id

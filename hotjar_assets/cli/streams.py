@@ -78,13 +78,14 @@ def stream_schema() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--records", "path", metavar="JSONPATH", help="Where the records are: $.data[*]")
 @click.option("--format", "kind", type=click.Choice(["json", "jsonl", "csv"]), help="Not guessed.")
-def infer(*, file: str, path: str | None, kind: Any) -> None:
+@click.option("--flatten", metavar="FIELD", multiple=True, help="As in the stream.")
+def infer(*, file: str, path: str | None, kind: Any, flatten: tuple[str, ...]) -> None:
     """Print the `schema:` of the sample records in FILE (- is stdin), to paste into a stream."""
     from hotjar_assets.streams.inference import sample_records, schema_yaml  # noqa: PLC0415
 
     try:
         with click.open_file(file, "rb") as sample:
-            records = sample_records(sample.read(), kind=kind, path=path)
+            records = sample_records(sample.read(), kind=kind, path=path, flatten=flatten)
     except (ValueError, HotjarError) as error:
         click.echo(f"{file}: {' '.join(str(error).split())}", err=True)
         sys.exit(BAD_USAGE)

@@ -112,6 +112,36 @@ def _check_instant_format(value: str) -> str:
     return value
 
 
+def _check_encoding(value: str) -> str:
+    try:
+        "".encode(value)
+    except LookupError:
+        raise ValueError("is no encoding; one is utf-8, another cp1252") from None
+    return value
+
+
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+def _check_cron(value: str) -> str:
+    fields = value.split()
+    if len(fields) != len(_CRON_RANGES) or not all(map(_fits_cron, fields, _CRON_RANGES)):
+        raise ValueError(
+            'is no cron; it looks like "30 5 * * 1-5": minute, hour, day, month, day of the week'
+        )
+    return value
+
+
+def _fits_cron(text: str, bounds: tuple[int, int]) -> bool:
+    for part in text.split(","):
+        found = re.fullmatch(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/[1-9]\d?)?", part, re.ASCII)
+        if found is None or any(
+            not bounds[0] <= int(number) <= bounds[1] for number in found.groups() if number
+        ):
+            return False
+    return True
+
+
 EnvName = Annotated[
     str,
     AfterValidator(_check_env_name),
@@ -197,8 +227,12 @@ class CursorPagination(_Model):
     """The answer names the next cursor; null, empty or absent ends it."""
 
     type: Literal["cursor"]
-    selector: JsonPath = Field(
-        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id."
+    selector: JsonPath | None = Field(
+        default=None,
+        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id.",
+    )
+    header: str | None = Field(
+        default=None, min_length=1, description="Header of the answer with it, in place of that."
     )
     parameter: str = Field(min_length=1)
     place: AnyPlace = "query"
@@ -319,7 +353,18 @@ class Stream(_Model):
     headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = Field(default=None, description="JSON body of a POST.")
     format: Literal["json", "jsonl", "csv"] = "json"
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="Between the cells of a CSV."
+    )
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = Field(
+        default="utf-8", description="Of a CSV."
+    )
     records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
+    flatten: tuple[str, ...] = Field(
+        default=(),
+        description="Objects of the record whose fields become its own: `of` with `name` gives "
+        "`of_name`.",
+    )
     metadata: dict[Name, JsonPath] = Field(
         default_factory=dict, description="Columns from the root of the answer, by JSONPath."
     )
@@ -349,6 +394,9 @@ class Source(_Model):
     headers: dict[str, str] = Field(default_factory=dict)
     requests_per_minute: int = Field(default=600, ge=1)
     concurrency: int = Field(default=8, ge=1, le=64, description="Parents read at once.")
+    schedule: Annotated[str, AfterValidator(_check_cron)] | None = Field(
+        default=None, description="When all streams are read: a cron, in UTC."
+    )
     streams: tuple[Stream, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

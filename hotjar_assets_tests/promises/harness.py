@@ -120,7 +120,7 @@ class Snapshot:
                 file.write_bytes(content)
 
 
-class _Connection:
+class Connection:
     """A DuckDB connection whose every statement goes by a `KillAt`."""
 
     def __init__(self, connection: Any, kill: KillAt) -> None:
@@ -220,7 +220,7 @@ class Tables:
         if kill:
             database = manager._warehouse._database
             connect = database._connect
-            database._connect = lambda: _Connection(connect(), kill)
+            database._connect = lambda: Connection(connect(), kill)
         context = dg.build_output_context(asset_key=key)
         try:
             manager.handle_output(context, output)
