@@ -96,6 +96,11 @@ def _texts(texts: Sequence[str]) -> str:
     return f"({', '.join(map(literal, texts))})"
 
 
+def _stripped(text: str) -> str:
+    """Return the text without blanks, tabs and ends of lines around it; empty for null."""
+    return f"trim(coalesce({text}, ''), e' \\t\\r\\n')"
+
+
 _SCALES = ", ".join(f"({literal(kind)}, {least}, {most})" for kind, (least, most) in SCALES.items())
 _ANSWERS = """(
     SELECT survey_id, response_id, created_at, unnest(answers) AS a,
@@ -139,8 +144,8 @@ _TABLES = {
         WITH typed AS (
             SELECT given.survey_id, coalesce(a.question_id, '') AS question_id,
                 timezone('UTC', created_at)::DATE AS day, type, least, most, a.sentiment,
-                trim(coalesce(a.answer, '')) AS answer, trim(lower(a.answer)) AS said,
-                trim(coalesce(a.comment, '')) != '' AS has_comment
+                {_stripped("a.answer")} AS answer, lower(answer) AS said,
+                {_stripped("a.comment")} != '' AS has_comment
             FROM {_ANSWERS} AS given {_ASKED}
         ), numbered AS (
             SELECT *, CASE
@@ -304,7 +309,7 @@ class _Counting:
             f"""WITH people AS (
                     SELECT survey_id, question_id, count(*) AS people FROM (
                         SELECT survey_id, unnest(list_distinct(list_transform(
-                            list_filter(answers, lambda a: trim(coalesce(a.answer, '')) != ''),
+                            list_filter(answers, lambda a: {_stripped("a.answer")} != ''),
                             lambda a: coalesce(a.question_id, '')))) AS question_id
                         FROM {{responses}} JOIN report_surveys USING (survey_id)
                         WHERE deleted_at IS NULL
@@ -371,8 +376,8 @@ class _Counting:
                         created_at, response_id, place, a.sentiment AS sentiment,
                         concat_ws(chr(10),
                             CASE WHEN type IS NULL OR type IN {_texts(TEXT_TYPES)}
-                                THEN nullif(trim(a.answer), '') END,
-                            nullif(trim(a.comment), '')) AS text
+                                THEN nullif({_stripped("a.answer")}, '') END,
+                            nullif({_stripped("a.comment")}, '')) AS text
                     FROM {_ANSWERS} AS given {_ASKED}
                     WHERE type IS DISTINCT FROM 'email'
                 )

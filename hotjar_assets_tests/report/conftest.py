@@ -3,18 +3,25 @@
 import pytest
 
 from hotjar_assets_tests.models.model import EVERY_TYPE, odd_account
-from hotjar_assets_tests.report.model import hard_account, stored
+from hotjar_assets_tests.report.model import answer, hard_account, stored
 
 
 @pytest.fixture(scope="session")
 def odd(tmp_path_factory):
-    """Odd answers, of which two were deleted in Hotjar."""
+    """Odd answers, some with white space around them, of which two were deleted in Hotjar."""
+    account = odd_account()
+    for said in ("\t9\r\n", "\n", "\tBuyer "):
+        answers = [
+            answer(question["id"], said, comment=said)
+            for question in account.survey(EVERY_TYPE)["questions"]
+        ]
+        account.add_responses(EVERY_TYPE, answers=answers)
 
     def delete_two(account):
         for response in account.responses(EVERY_TYPE)[:2]:
             account.delete_response(EVERY_TYPE, str(response["id"]))
 
-    return stored(odd_account(), tmp_path_factory.mktemp("odd") / "odd.duckdb", then=delete_two)
+    return stored(account, tmp_path_factory.mktemp("odd") / "odd.duckdb", then=delete_two)
 
 
 @pytest.fixture(scope="session")
