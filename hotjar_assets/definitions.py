@@ -6,11 +6,12 @@ name of the database, which is read.) dbt is loaded with the definitions, never 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
 from hotjar_assets.config import given_database, streams_folder
-from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
 from hotjar_assets.defs.checks import api_key_age
 from hotjar_assets.defs.jobs import (
     lookback_schedule,
@@ -34,34 +35,35 @@ def build_defs(
 
     Args:
         overrides: Resources to use instead of those that the environment gives: `hotjar` (a
-            `HotjarResource`), `io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
-            `ModelsDatabase`).
+            `HotjarResource`), `hotjar_io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
+            `ModelsDatabase`; without it, the models use the database of `hotjar_io_manager`).
         models: Whether the dbt models are among them, if the extra `dbt` is installed.
 
     Raises:
         HotjarConfigError: dbt cannot parse the models.
     """
+    resources: dict[str, Any] = {
+        "hotjar": HotjarResource.from_environment(),
+        IO_MANAGER_KEY: HotjarDuckDBIOManager.from_environment(),
+        **(overrides or {}),
+    }
     core = dg.Definitions(
         assets=[surveys, survey_responses],
         asset_checks=[api_key_age],
         jobs=[sync_job, reconcile_job],
         schedules=[sync_schedule, lookback_schedule, reconcile_schedule],
         sensors=[new_surveys_sensor],
-        resources={
-            "hotjar": HotjarResource.from_environment(),
-            "io_manager": HotjarDuckDBIOManager.from_environment(),
-            **(overrides or {}),
-        },
+        resources=resources,
     )
-    return dg.Definitions.merge(core, build_models_defs(overrides=overrides)) if models else core
+    return dg.Definitions.merge(core, build_models_defs(overrides=resources)) if models else core
 
 
-def build_models_defs(*, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+def build_models_defs(*, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Build the definitions of the dbt models alone; none if the extra `dbt` is not installed.
 
     Args:
-        overrides: Resources to use instead of those that the environment gives: `hotjar_dbt` (a
-            `ModelsDatabase`).
+        overrides: Resources to use instead of those that the environment gives:
+            `hotjar_io_manager` and `hotjar_dbt`, as for `build_defs`.
 
     Raises:
         HotjarConfigError: dbt cannot parse the models.
@@ -72,12 +74,16 @@ def build_models_defs(*, overrides: Mapping[str, object] | None = None) -> dg.De
     from hotjar_assets.defs.dbt import build_models  # noqa: PLC0415
 
     assets, job = build_models(given_database())
-    database = ModelsDatabase(database=HotjarDuckDBIOManager.from_environment().database)
+    given = overrides or {}
+    tables = given.get(IO_MANAGER_KEY) or HotjarDuckDBIOManager.from_environment()
     return dg.Definitions(
         assets=[assets],
         jobs=[job],
         sensors=[models_sensor],
-        resources={"hotjar_dbt": (overrides or {}).get("hotjar_dbt", database)},
+        resources={
+            IO_MANAGER_KEY: tables,
+            "hotjar_dbt": given.get("hotjar_dbt") or ModelsDatabase(database=tables.database),
+        },
     )
 
 
@@ -92,7 +98,7 @@ def build_project(*, models: bool) -> dg.Definitions:
     # a project it is merged into keeps an executor of its own.
     return dg.Definitions.merge(
         build_defs(models=models),
-        *(stream_defs(source, io_manager_key="io_manager") for source in sources),
+        *(stream_defs(source, io_manager_key=IO_MANAGER_KEY) for source in sources),
         dg.Definitions(executor=dg.in_process_executor),
     )
 

@@ -19,7 +19,7 @@ from hotjar_assets.api.exports import ExportFile
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.abandoned import process_tag
-from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
 from hotjar_assets.defs.models import (
     MODELS_JOB,
@@ -278,7 +278,7 @@ def _job(name: str, hotjar: HotjarResource | _Import, settings: Settings) -> dg.
     tables = HotjarDuckDBIOManager(
         database=str(settings.database_path), lock_timeout_seconds=settings.lock_timeout_seconds
     )
-    overrides = {"hotjar": account, "io_manager": tables}
+    overrides = {"hotjar": account, IO_MANAGER_KEY: tables}
     return build_defs(overrides=overrides, models=False).resolve_job_def(name)
 
 

@@ -25,6 +25,9 @@ def table_metadata(table: Table) -> dict[str, Any]:
     }
 
 
+IO_MANAGER_KEY = "hotjar_io_manager"
+"""The resource that stores both. A name of its own leaves `io_manager` to the project that these
+are merged into."""
 RECONCILE_JOB = "reconcile_job"
 """The job that reads everything. Its own configuration does not reach a run over a range."""
 
@@ -50,6 +53,7 @@ class ResponsesConfig(dg.Config):
     key=[SCHEMA, SURVEYS.name],
     group_name=SCHEMA,
     kinds={"python", "duckdb"},
+    io_manager_key=IO_MANAGER_KEY,
     metadata=table_metadata(SURVEYS),
 )
 def surveys(hotjar: HotjarResource) -> SurveySync:
@@ -67,6 +71,7 @@ def surveys(hotjar: HotjarResource) -> SurveySync:
     deps=[surveys],
     group_name=SCHEMA,
     kinds={"python", "duckdb"},
+    io_manager_key=IO_MANAGER_KEY,
     partitions_def=survey_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata={**table_metadata(SURVEY_RESPONSES), "partition_expr": "survey_id"},

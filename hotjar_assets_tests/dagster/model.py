@@ -14,7 +14,7 @@ import duckdb
 
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
-from hotjar_assets.defs.assets import survey_responses
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses
 from hotjar_assets.defs.models import ModelsDatabase
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, survey_partitions
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
@@ -133,9 +133,10 @@ class Deployment:
 
     @cached_property
     def repository(self) -> dg.RepositoryDefinition:
+        tables = HotjarDuckDBIOManager(database=str(self.database))
         overrides = {
             "hotjar": self.hotjar,
-            "io_manager": HotjarDuckDBIOManager(database=str(self.database)),
+            IO_MANAGER_KEY: tables,
             "hotjar_dbt": ModelsDatabase(database=str(self.database)),
         }
         mine = dg.Definitions(
@@ -144,6 +145,7 @@ class Deployment:
                 dg.define_asset_job(f"{asset.key.path[-1]}_job", selection=[asset])
                 for asset in self.more
             ],
+            resources={"io_manager": tables},
         )
         merged = dg.Definitions.merge(build_defs(overrides=overrides, models=self.models), mine)
         return merged.get_repository_def()

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from hotjar_assets.definitions import build_defs
+from hotjar_assets.defs.assets import IO_MANAGER_KEY
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets_tests.dagster.model import QUIET, environment, query
@@ -41,7 +42,7 @@ def stored_resources(home: Path) -> str:
 
 def io_manager() -> HotjarDuckDBIOManager:
     """Return the I/O manager that the environment gives."""
-    manager = (build_defs().resources or {})["io_manager"]
+    manager = (build_defs().resources or {})[IO_MANAGER_KEY]
     assert isinstance(manager, HotjarDuckDBIOManager)
     return manager
 
