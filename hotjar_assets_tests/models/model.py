@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -100,8 +101,9 @@ def rows(database: Path, sql: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
+@cache
 def raw(database: Path, rules: Rules) -> Raw:
-    """Read the raw rows that Hotjar still has."""
+    """Read the raw rows that Hotjar still has; once, for they do not change."""
     surveys, responses = (
         [row for row in rows(database, f"FROM hotjar.{table}") if row["deleted_at"] is None]
         for table in ("surveys", "survey_responses")
