@@ -14,7 +14,7 @@ import yaml
 from genson import SchemaBuilder
 
 from hotjar_assets.streams.formats import DELIMITERS, Format, Record, decode, flattened, records_in
-from hotjar_assets.streams.spec import check_path
+from hotjar_assets.streams.values import check_path
 
 Schema = dict[str, Any]
 
