@@ -245,6 +245,10 @@ class Settings(BaseModel):
     streams: str = Field(
         default="streams", description="Folder of the YAML files that describe further APIs."
     )
+    automation: bool = Field(
+        default=False,
+        description="1 = declarative automation instead of the hourly schedule and models_sensor.",
+    )
     sandbox: bool = Field(
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
     )
@@ -362,7 +366,16 @@ def wanted_source(environ: Mapping[str, str] = os.environ) -> Source:
 
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether the environment asks for the sandbox, before anything is validated."""
-    value = environ.get(environment_variable("sandbox"), "")
+    return _is_on("sandbox", environ)
+
+
+def is_automated(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the environment asks for declarative automation, before any validation."""
+    return _is_on("automation", environ)
+
+
+def _is_on(name: str, environ: Mapping[str, str]) -> bool:
+    value = environ.get(environment_variable(name), "")
     return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import dagster as dg
 
-from hotjar_assets.config import given_database, streams_folder
+from hotjar_assets.config import given_database, is_automated, streams_folder
 from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
-from hotjar_assets.defs.checks import api_key_age
+from hotjar_assets.defs.automation import automated
+from hotjar_assets.defs.checks import responses_checks, surveys_checks
 from hotjar_assets.defs.jobs import (
+    checks_job,
+    checks_schedule,
     lookback_schedule,
     reconcile_job,
     reconcile_schedule,
@@ -29,7 +32,10 @@ from hotjar_assets.streams.loading import load_folder
 
 
 def build_defs(
-    *, overrides: Mapping[str, object] | None = None, models: bool = True
+    *,
+    overrides: Mapping[str, object] | None = None,
+    models: bool = True,
+    automation: bool = False,
 ) -> dg.Definitions:
     """Build the definitions, for this project or to merge into another one.
 
@@ -38,6 +44,8 @@ def build_defs(
             `HotjarResource`), `hotjar_io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
             `ModelsDatabase`; without it, the models use the database of `hotjar_io_manager`).
         models: Whether the dbt models are among them, if the extra `dbt` is installed.
+        automation: Whether the assets have conditions of declarative automation, instead of the
+            hourly schedule and the sensor of the models.
 
     Raises:
         HotjarConfigError: dbt cannot parse the models.
@@ -47,23 +55,34 @@ def build_defs(
         IO_MANAGER_KEY: HotjarDuckDBIOManager.from_environment(),
         **(overrides or {}),
     }
+    tables = [surveys, survey_responses]
     core = dg.Definitions(
-        assets=[surveys, survey_responses],
-        asset_checks=[api_key_age],
-        jobs=[sync_job, reconcile_job],
-        schedules=[sync_schedule, lookback_schedule, reconcile_schedule],
+        assets=automated(tables) if automation else tables,
+        asset_checks=[surveys_checks, responses_checks],
+        jobs=[sync_job, reconcile_job, checks_job],
+        schedules=[
+            *([] if automation else [sync_schedule]),
+            lookback_schedule,
+            reconcile_schedule,
+            checks_schedule,
+        ],
         sensors=[new_surveys_sensor],
         resources=resources,
     )
-    return dg.Definitions.merge(core, build_models_defs(overrides=resources)) if models else core
+    if not models:
+        return core
+    return dg.Definitions.merge(core, build_models_defs(overrides=resources, automation=automation))
 
 
-def build_models_defs(*, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+def build_models_defs(
+    *, overrides: Mapping[str, Any] | None = None, automation: bool = False
+) -> dg.Definitions:
     """Build the definitions of the dbt models alone; none if the extra `dbt` is not installed.
 
     Args:
         overrides: Resources to use instead of those that the environment gives:
             `hotjar_io_manager` and `hotjar_dbt`, as for `build_defs`.
+        automation: As for `build_defs`.
 
     Raises:
         HotjarConfigError: dbt cannot parse the models.
@@ -77,9 +96,9 @@ def build_models_defs(*, overrides: Mapping[str, Any] | None = None) -> dg.Defin
     given = overrides or {}
     tables = given.get(IO_MANAGER_KEY) or HotjarDuckDBIOManager.from_environment()
     return dg.Definitions(
-        assets=[assets],
+        assets=automated([assets]) if automation else [assets],
         jobs=[job],
-        sensors=[models_sensor],
+        sensors=[] if automation else [models_sensor],
         resources={
             IO_MANAGER_KEY: tables,
             "hotjar_dbt": given.get("hotjar_dbt") or ModelsDatabase(database=tables.database),
@@ -97,7 +116,7 @@ def build_project(*, models: bool) -> dg.Definitions:
     # A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that
     # a project it is merged into keeps an executor of its own.
     return dg.Definitions.merge(
-        build_defs(models=models),
+        build_defs(models=models, automation=is_automated()),
         *(stream_defs(source, io_manager_key=IO_MANAGER_KEY) for source in sources),
         dg.Definitions(executor=dg.in_process_executor),
     )

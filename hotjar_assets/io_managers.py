@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,19 @@ from hotjar_assets.config import (
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStoreError
 from hotjar_assets.readers import ReadT
 from hotjar_assets.resources import as_failure, failure
+from hotjar_assets.schema import Table
 from hotjar_assets.streams.sync import StreamRead, StreamSync
 from hotjar_assets.streams.tables import StreamTable, parent_fields
 from hotjar_assets.sync import Depth, ResponseSync, SurveyRead, SurveySync
-from hotjar_assets.warehouse import Figures, TableSlice, Warehouse
+from hotjar_assets.warehouse import Figures, Health, TableSlice, Warehouse
 
 logger = logging.getLogger(__name__)
 
 _FAILURES_SHOWN = 20
 ROW_COUNT = "dagster/row_count"
 PARTITION_ROW_COUNT = "dagster/partition_row_count"
+RESPONSES_COUNTED = "responses_counted"
+"""Metadata of a partition that was read whole: how many responses the API has."""
 FAILED_SURVEYS = "failed_surveys"
 """Metadata of a failed step: survey id to what happened."""
 FAILED_PARENTS = "failed_parents"
@@ -187,6 +191,10 @@ class _HotjarIOManager(dg.IOManager):
                 else:
                     failed[read.key] = result
 
+    def health(self, table: Table, *, since: datetime | None = None) -> Health:
+        """Look for what is wrong in a table."""
+        return self._warehouse.health(table, since=since)
+
     def stream_parents(
         self, parent: StreamTable, fields: Sequence[str]
     ) -> list[dict[str, Any]] | None:
@@ -284,6 +292,7 @@ class _HotjarIOManager(dg.IOManager):
             "pages": read.pages,
             "depth": sync.depth.value,
             "stopped_early": read.stopped_early,
+            **({RESPONSES_COUNTED: read.rows} if read.counts_all else {}),
             **({"newest_created_at": read.newest_at.isoformat()} if read.newest_at else {}),
             **({"out_of_order": True} if read.out_of_order else {}),
             **({"skipped": read.skipped} if read.skipped else {}),

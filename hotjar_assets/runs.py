@@ -318,7 +318,15 @@ def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> Non
                 "rows": figures[PARTITION_ROW_COUNT],
                 **{name: figures[name] for name in ("new", "updated", "deleted", "requests")},
             }
+    refused: dict[str, str] = {}
+    for event in _events(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        check = event.asset_check_evaluation_data
+        if check.blocking and not check.passed:
+            refused[event.step_key] = f"{check.asset_key.to_user_string()}: {check.description}"
     for event in _events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
+        if event.step_key in refused:
+            outcome.problems.append(refused[event.step_key])
+            continue
         failure = event.step_failure_data
         cause = failure.user_failure_data
         failed = cause.metadata.get(FAILED_SURVEYS) if cause else None

@@ -108,6 +108,12 @@ class SurveyRead(Read):
         """The survey."""
         return self.key
 
+    @property
+    def counts_all(self) -> bool:
+        """Whether its rows are what the API has, each once."""
+        is_repeated = any(segment.has_duplicates for segment in self.segments)
+        return self.tells_deleted and not (self.is_filtered or is_repeated)
+
 
 @dataclass(frozen=True)
 class SurveyListing:

@@ -56,6 +56,7 @@ DEFAULTS = {
     "organization_id": None,
     "lock_timeout_seconds": 60,
     "streams": "streams",
+    "automation": False,
     "sandbox": False,
 }
 

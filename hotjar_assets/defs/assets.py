@@ -1,6 +1,7 @@
 """The two assets."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
 import dagster as dg
@@ -28,6 +29,12 @@ def table_metadata(table: Table) -> dict[str, Any]:
 IO_MANAGER_KEY = "hotjar_io_manager"
 """The resource that stores both. A name of its own leaves `io_manager` to the project that these
 are merged into."""
+
+LATE_AFTER = timedelta(hours=26)
+STALE_AFTER = timedelta(days=7)
+"""Not read for so long: a daily sync would be late, and a weekly one gone."""
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER, warn_window=LATE_AFTER)
+
 RECONCILE_JOB = "reconcile_job"
 """The job that reads everything. Its own configuration does not reach a run over a range."""
 
@@ -55,6 +62,7 @@ class ResponsesConfig(dg.Config):
     kinds={"python", "duckdb"},
     io_manager_key=IO_MANAGER_KEY,
     metadata=table_metadata(SURVEYS),
+    freshness_policy=FRESHNESS,
 )
 def surveys(hotjar: HotjarResource) -> SurveySync:
     """The surveys of every configured site, with their questions.
@@ -75,6 +83,7 @@ def surveys(hotjar: HotjarResource) -> SurveySync:
     partitions_def=survey_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata={**table_metadata(SURVEY_RESPONSES), "partition_expr": "survey_id"},
+    freshness_policy=FRESHNESS,
 )
 def survey_responses(
     context: dg.AssetExecutionContext, config: ResponsesConfig, hotjar: HotjarResource

@@ -1,8 +1,9 @@
 """The tables in a DuckDB file: all SQL of the package is in this room.
 
 `database` connects, `merge` merges rows, `walks` and `units` commit them, `frames` stores
-DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases;
-`Warehouse` is their door. `counting` and `scores` read for people, and have doors of their own.
+DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases,
+`health` looks for what is wrong; `Warehouse` is their door. `counting` and `scores` read for
+people, and have doors of their own.
 """
 
 import time
@@ -30,6 +31,7 @@ from hotjar_assets.schema import (
     SURVEY_RESPONSES,
     SURVEYS,
     UNSETTLED,
+    Table,
 )
 from hotjar_assets.spool import Segment, spool_folder
 from hotjar_assets.streams.sync import StreamRead, UnitState
@@ -47,6 +49,7 @@ from hotjar_assets.warehouse.database import (
     tables_of,
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
+from hotjar_assets.warehouse.health import Health, health_of
 from hotjar_assets.warehouse.merge import Figures, Merge, chunks
 from hotjar_assets.warehouse.personal import (
     Person,
@@ -66,7 +69,7 @@ from hotjar_assets.warehouse.walks import ResponseMerge
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Figures", "Person", "TableSlice", "Warehouse"]
+__all__ = ["Figures", "Health", "Person", "TableSlice", "Warehouse"]
 
 LOCK_TIMEOUT_SECONDS = 60.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -311,6 +314,11 @@ class Warehouse:
     def load(self, part: TableSlice, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """Load a slice as a DataFrame; see `frames.load_rows`."""
         return load_rows(self._database, part, columns)
+
+    def health(self, table: Table, *, since: datetime | None = None) -> Health:
+        """Look for what is wrong in a table; see `health.health_of`."""
+        with self._database.reading() as connection:
+            return health_of(connection, table, since=since)
 
     def find_person(self, person: Person, privacy: Privacy) -> list[tuple[str, str, str | None]]:
         """List (survey_id, response_id, hotjar_user_id) of a person's rows; see `personal`."""

@@ -121,7 +121,9 @@ class Deployment:
     instance: dg.DagsterInstance
     hotjar: HotjarResource
     more: Sequence[dg.AssetsDefinition] = ()
+    more_jobs: Sequence[Any] = ()
     models: bool = False
+    automation: bool = False
 
     @property
     def account(self) -> SandboxAccount:
@@ -133,6 +135,10 @@ class Deployment:
 
     @cached_property
     def repository(self) -> dg.RepositoryDefinition:
+        return self.definitions.get_repository_def()
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
         tables = HotjarDuckDBIOManager(database=str(self.database))
         overrides = {
             "hotjar": self.hotjar,
@@ -144,11 +150,12 @@ class Deployment:
             jobs=[
                 dg.define_asset_job(f"{asset.key.path[-1]}_job", selection=[asset])
                 for asset in self.more
-            ],
+            ]
+            + list(self.more_jobs),
             resources={"io_manager": tables},
         )
-        merged = dg.Definitions.merge(build_defs(overrides=overrides, models=self.models), mine)
-        return merged.get_repository_def()
+        ours = build_defs(overrides=overrides, models=self.models, automation=self.automation)
+        return dg.Definitions.merge(ours, mine)
 
     def add_partitions(self, keys: Sequence[str] = SURVEY_IDS) -> None:
         self.instance.add_dynamic_partitions(str(survey_partitions.name), list(keys))

@@ -75,11 +75,13 @@ def test_names_are_those_that_users_and_tools_rely_on():
     assert {job for job in repository.job_names if not job.startswith("__")} == {
         "sync_job",
         "reconcile_job",
+        "checks_job",
     }
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "sync_schedule",
         "lookback_schedule",
         "reconcile_schedule",
+        "checks_schedule",
     }
     assert [sensor.name for sensor in repository.sensor_defs] == ["new_surveys_sensor"]
 
@@ -113,6 +115,7 @@ def test_schedules_run_hourly_daily_and_weekly():
         "sync_schedule": "0 * * * *",
         "lookback_schedule": "30 3 * * *",
         "reconcile_schedule": "30 4 * * 0",
+        "checks_schedule": "30 6 * * *",
     }
 
 

@@ -3,6 +3,9 @@
 The numbers are compared with those that `recomputed` finds in the raw rows, without any SQL.
 """
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 import yaml
@@ -10,6 +13,7 @@ import yaml
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.defs.dbt import PROJECT
 from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS
+from hotjar_assets_tests.dagster.model import SURVEY_IDS
 from hotjar_assets_tests.models import recomputed
 from hotjar_assets_tests.models.model import EVERY_TYPE, by_key, dbt, raw, rows
 from hotjar_assets_tests.models.recomputed import Rules
@@ -37,6 +41,9 @@ OTHER_RULES = Rules(
 )
 
 
+AT_HALF_PAST = datetime(2026, 1, 1, 0, 30, tzinfo=UTC)
+
+
 # --- Assets, checks and columns ----------------------------------------------------------------
 
 
@@ -58,6 +65,30 @@ def test_every_model_is_an_asset_downstream_of_the_two_tables(built):
     assert graph.get(dg.AssetKey(["hotjar_staging", "stg_hotjar__answer"])).parent_keys == {
         survey_responses.key
     }
+
+
+def test_automation_makes_every_model_in_one_run_once_responses_came(built):
+    definitions = replace(built.deployment, automation=True).definitions
+    models = built.deployment.repository.asset_graph.get_all_asset_keys() - {
+        surveys.key,
+        survey_responses.key,
+    }
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("survey_id", SURVEY_IDS)
+        first = dg.evaluate_automation_conditions(
+            definitions, instance, evaluation_time=AT_HALF_PAST
+        )
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(survey_responses.key, partition="101")
+        )
+        second = dg.evaluate_automation_conditions(
+            definitions, instance, evaluation_time=AT_HALF_PAST, cursor=first.cursor
+        )
+
+        assert first.total_requested == 0
+        assert second.total_requested == len(models)
+        assert {key for key in models if second.get_num_requested(key)} == models
 
 
 def test_a_run_materializes_every_model_and_checks_them(built):
