@@ -36,7 +36,7 @@ from hotjar_assets.api.export_rows import (
 from hotjar_assets.api.records import Answer, Page, Question, Response, UserAttribute
 
 PAGE_ROWS = 500
-_USER = "user"
+USER = "user"
 _FIELDS = {
     "country": "country",
     "source url": "response_origin_url",
@@ -46,7 +46,7 @@ _FIELDS = {
     "hotjar user id": "hotjar_user_id",
 }
 """Standard columns that are a field of a response, in lower case."""
-_STANDARD = {NUMBER, SUBMITTED, _USER, *_FIELDS}
+_STANDARD = {NUMBER, SUBMITTED, USER, *_FIELDS}
 _DEVICES = {"desktop", "mobile", "tablet"}
 _SILENT_TYPES = {"statement", "thank-you"}
 """Questions that nobody answers."""
@@ -131,7 +131,7 @@ class _Layout:
         if not asked:
             # Nothing tells attributes from questions that are no longer asked.
             unknown = others
-        user = [standard[_USER]] if _USER in standard else []
+        user = [standard[USER]] if USER in standard else []
         return cls(
             header,
             [(_FIELDS[name], column) for name, column in standard.items() if name in _FIELDS],
