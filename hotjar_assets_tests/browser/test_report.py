@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from hotjar_assets_tests.models.model import odd_account
 from hotjar_assets_tests.report.model import SCRIPT, hard_account, page, stored
@@ -92,10 +93,11 @@ def test_a_script_in_an_answer_is_shown_and_does_not_run(open_page, pages):
 
 def test_a_link_of_the_overview_leads_to_the_survey(open_page, pages):
     opened = open_page(pages["odd"])
+    heading = opened.get_by_role("heading", name="Checkout NPS")
+    expect(heading).not_to_be_in_viewport()
     opened.get_by_role("link", name="Checkout NPS").click()
 
-    heading = opened.get_by_role("heading", name="Checkout NPS")
-    assert 0 <= heading.bounding_box()["y"] < 100
+    expect(heading).to_be_in_viewport()
     assert opened.url.endswith("#" + str(heading.get_attribute("id")))
 
 
