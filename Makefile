@@ -32,7 +32,7 @@ $(INSTALLED): requirements.lock pyproject.toml setup.py
 	$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install  ## Sync the built-in sandbox account twice; show what came and its scores
+demo: install  ## Sync the built-in sandbox account twice; show its scores, write a report
 	$(BIN)/hotjar-assets demo
 
 dev: install  ## Open Dagster's UI on this project, with an instance kept in .dagster_home

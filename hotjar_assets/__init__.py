@@ -1,19 +1,24 @@
 """Hotjar survey responses as Dagster assets in DuckDB."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hotjar_assets.components.rest_streams import RestStreams
+    from hotjar_assets.definitions import build_defs
 
-__all__ = ["RestStreams"]
+__all__ = ["RestStreams", "build_defs"]
+
+_MODULES = {
+    "RestStreams": "hotjar_assets.components.rest_streams",
+    "build_defs": "hotjar_assets.definitions",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the component when it is asked for: Dagster takes a second to load."""
-    if name in __all__:
-        from hotjar_assets.components.rest_streams import RestStreams  # noqa: PLC0415
-
-        return RestStreams
+    """Import the two names when they are asked for: Dagster takes a second to load."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.source import SurveySource
-from hotjar_assets.config import Platform, Settings, environment_variable
+from hotjar_assets.config import Settings, environment_variable, place_name
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import open_client
@@ -28,7 +28,7 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
             yield "credentials", str(error)
             return
         yield "credentials", None
-        place = "site" if settings.platform is Platform.HOTJAR else "project"
+        place = place_name(settings.platform).removesuffix("_id")
         for site_id in client.site_ids:
             yield f"{place} {site_id}", _problem_of_site(client, site_id)
         yield (

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -158,6 +158,30 @@ def _check_json_object(value: str) -> str:
     return value
 
 
+_PROBLEMS = {
+    "bool_parsing": "must be 1 or 0",
+    "date_from_datetime_inexact": "must be a day, such as 2026-01-31",
+    "date_from_datetime_parsing": "must be a day, such as 2026-01-31",
+    "greater_than_equal": "must be {ge} or more",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "less_than_equal": "must be {le} or less",
+    "string_too_short": "must have {min_length} characters or more",
+}
+"""What is wrong with a value, in words of its own for each kind of mistake that pydantic tells."""
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    """Say what a setting must be, and never what it is."""
+    context = error.get("ctx", {})
+    if error["type"] == "enum":
+        return f"must be {str(context['expected']).replace(chr(39), '')}"
+    if error["type"] in _PROBLEMS:
+        return _PROBLEMS[error["type"]].format(**context)
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
 class Settings(BaseModel):
     """The settings of one account and its database, validated."""
 
@@ -237,6 +261,10 @@ class Settings(BaseModel):
         description="Who answers for the assets, in Dagster's catalogue: e-mail addresses or "
         "team:NAME, separated by commas.",
     )
+    automation: bool = Field(
+        default=False,
+        description="1 = declarative automation instead of the hourly schedule and models_sensor.",
+    )
     sandbox: bool = Field(
         default=False, description="1 = use the built-in sandbox account, which starts by itself."
     )
@@ -291,8 +319,9 @@ class Settings(BaseModel):
             return cls.model_validate(dict(values), context=context)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            problem = first["msg"].removeprefix("Value error, ")
-            raise HotjarConfigError(environment_variable(str(first["loc"][0])), problem) from None
+            raise HotjarConfigError(
+                environment_variable(str(first["loc"][0])), _problem(first)
+            ) from None
 
     @classmethod
     def from_environment(
@@ -337,8 +366,12 @@ def required_names(platform: str, source: str) -> tuple[str, ...]:
     """Name the settings (by field name) without which an account is unknown."""
     if source == Source.INSIGHTS:
         return ("email", "password", "site_id")
-    place = "project_id" if platform == Platform.CONTENTSQUARE else "site_id"
-    return ("client_id", "client_secret", place)
+    return ("client_id", "client_secret", place_name(platform))
+
+
+def place_name(platform: str) -> str:
+    """Name the setting (by field name) of what holds an account's surveys."""
+    return "project_id" if platform == Platform.CONTENTSQUARE else "site_id"
 
 
 def wanted_source(environ: Mapping[str, str] = os.environ) -> Source:
@@ -349,7 +382,16 @@ def wanted_source(environ: Mapping[str, str] = os.environ) -> Source:
 
 def is_sandbox(environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether the environment asks for the sandbox, before anything is validated."""
-    value = environ.get(environment_variable("sandbox"), "")
+    return _is_on("sandbox", environ)
+
+
+def is_automated(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the environment asks for declarative automation, before any validation."""
+    return _is_on("automation", environ)
+
+
+def _is_on(name: str, environ: Mapping[str, str]) -> bool:
+    value = environ.get(environment_variable(name), "")
     return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
 
 

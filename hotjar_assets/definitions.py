@@ -6,14 +6,18 @@ name of the database, which is read.) dbt is loaded with the definitions, never 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
-from hotjar_assets.config import given_database, given_owners, streams_folder
-from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.config import given_database, given_owners, is_automated, streams_folder
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
+from hotjar_assets.defs.automation import automated
 from hotjar_assets.defs.catalogue import with_code, with_owners
-from hotjar_assets.defs.checks import api_key_age
+from hotjar_assets.defs.checks import responses_checks, surveys_checks
 from hotjar_assets.defs.jobs import (
+    checks_job,
+    checks_schedule,
     lookback_schedule,
     reconcile_job,
     reconcile_schedule,
@@ -32,15 +36,18 @@ def build_defs(
     *,
     overrides: Mapping[str, object] | None = None,
     models: bool = True,
+    automation: bool = False,
     owners: Sequence[str] | None = None,
 ) -> dg.Definitions:
     """Build the definitions, for this project or to merge into another one.
 
     Args:
         overrides: Resources to use instead of those that the environment gives: `hotjar` (a
-            `HotjarResource`), `io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
-            `ModelsDatabase`).
+            `HotjarResource`), `hotjar_io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
+            `ModelsDatabase`; without it, the models use the database of `hotjar_io_manager`).
         models: Whether the dbt models are among them, if the extra `dbt` is installed.
+        automation: Whether the assets have conditions of declarative automation, instead of the
+            hourly schedule and the sensor of the models.
         owners: Who answers for the assets: e-mail addresses, or `team:NAME`; None: those of
             `HOTJAR_OWNERS`.
 
@@ -48,32 +55,44 @@ def build_defs(
         HotjarConfigError: dbt cannot parse the models, or `HOTJAR_OWNERS` names no owners.
     """
     owners = given_owners() if owners is None else owners
+    resources: dict[str, Any] = {
+        "hotjar": HotjarResource.from_environment(),
+        IO_MANAGER_KEY: HotjarDuckDBIOManager.from_environment(),
+        **(overrides or {}),
+    }
+    tables = with_owners(with_code([surveys, survey_responses]), owners)
     core = dg.Definitions(
-        assets=with_owners(with_code([surveys, survey_responses]), owners),
-        asset_checks=[api_key_age],
-        jobs=[sync_job, reconcile_job],
-        schedules=[sync_schedule, lookback_schedule, reconcile_schedule],
+        assets=automated(tables) if automation else tables,
+        asset_checks=[surveys_checks, responses_checks],
+        jobs=[sync_job, reconcile_job, checks_job],
+        schedules=[
+            *([] if automation else [sync_schedule]),
+            lookback_schedule,
+            reconcile_schedule,
+            checks_schedule,
+        ],
         sensors=[new_surveys_sensor],
-        resources={
-            "hotjar": HotjarResource.from_environment(),
-            "io_manager": HotjarDuckDBIOManager.from_environment(),
-            **(overrides or {}),
-        },
+        resources=resources,
     )
     if not models:
         return core
-    return dg.Definitions.merge(core, build_models_defs(overrides=overrides, owners=owners))
+    models_defs = build_models_defs(overrides=resources, automation=automation, owners=owners)
+    return dg.Definitions.merge(core, models_defs)
 
 
 def build_models_defs(
-    *, overrides: Mapping[str, object] | None = None, owners: Sequence[str] | None = None
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    automation: bool = False,
+    owners: Sequence[str] | None = None,
 ) -> dg.Definitions:
     """Build the definitions of the dbt models alone; none if the extra `dbt` is not installed.
 
     Args:
-        overrides: Resources to use instead of those that the environment gives: `hotjar_dbt` (a
-            `ModelsDatabase`).
-        owners: Who answers for the assets; None: those of `HOTJAR_OWNERS`.
+        overrides: Resources to use instead of those that the environment gives:
+            `hotjar_io_manager` and `hotjar_dbt`, as for `build_defs`.
+        automation: As for `build_defs`.
+        owners: As for `build_defs`.
 
     Raises:
         HotjarConfigError: dbt cannot parse the models, or `HOTJAR_OWNERS` names no owners.
@@ -84,12 +103,17 @@ def build_models_defs(
     from hotjar_assets.defs.dbt import build_models  # noqa: PLC0415
 
     assets, job = build_models(given_database())
-    database = ModelsDatabase(database=HotjarDuckDBIOManager.from_environment().database)
+    owned = with_owners([assets], given_owners() if owners is None else owners)
+    given = overrides or {}
+    tables = given.get(IO_MANAGER_KEY) or HotjarDuckDBIOManager.from_environment()
     return dg.Definitions(
-        assets=with_owners([assets], given_owners() if owners is None else owners),
+        assets=automated(owned) if automation else owned,
         jobs=[job],
-        sensors=[models_sensor],
-        resources={"hotjar_dbt": (overrides or {}).get("hotjar_dbt", database)},
+        sensors=[] if automation else [models_sensor],
+        resources={
+            IO_MANAGER_KEY: tables,
+            "hotjar_dbt": given.get("hotjar_dbt") or ModelsDatabase(database=tables.database),
+        },
     )
 
 
@@ -104,9 +128,9 @@ def build_project(*, models: bool) -> dg.Definitions:
     # A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that
     # a project it is merged into keeps an executor of its own.
     return dg.Definitions.merge(
-        build_defs(models=models),
+        build_defs(models=models, automation=is_automated()),
         *(
-            stream_defs(source, io_manager_key="io_manager", owners=given_owners())
+            stream_defs(source, io_manager_key=IO_MANAGER_KEY, owners=given_owners())
             for source in sources
         ),
         dg.Definitions(executor=dg.in_process_executor),

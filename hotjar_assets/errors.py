@@ -64,12 +64,18 @@ class HotjarStoreError(HotjarError):
 
 
 class HotjarUnknownSurveyError(HotjarError):
-    """No configured site has a survey of this id."""
+    """No configured site has a survey of this id.
 
-    def __init__(self, survey_id: str, site_ids: tuple[str, ...]) -> None:
+    Args:
+        survey_id: The survey.
+        where: Where it was looked for: `on none of the sites 1, 2` or `not in the project 3`.
+    """
+
+    def __init__(self, survey_id: str, where: str) -> None:
         super().__init__(
-            f"no such survey: {survey_id!r} is on none of the sites {', '.join(site_ids)}; "
-            "delete the partition if it was typed by mistake"
+            f"no such survey: {survey_id!r} is {where}, nor in the database; if it is of an "
+            "account or platform that was read before, set HOTJAR_DATABASE to the file with its "
+            "rows, else delete its partition in Dagster"
         )
 
 

@@ -7,6 +7,7 @@ and by column name. The asset key names the table: its last part, in the schema 
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ from hotjar_assets.materializations import (
     survey_figures,
 )
 from hotjar_assets.resources import as_failure
+from hotjar_assets.schema import Table
 from hotjar_assets.streams.sync import StreamSync
 from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import Depth, ResponseSync, SurveySync
-from hotjar_assets.warehouse import TableSlice, Warehouse
+from hotjar_assets.warehouse import Health, TableSlice, Warehouse
 
 
 class HotjarDuckDBIOManager(DuckDBPandasIOManager):
@@ -139,6 +141,10 @@ class _HotjarIOManager(dg.IOManager):
             for survey_id, (read, figures) in walks.items()
         }
         record(context, sync.report, committed, stored.failed, FAILED_SURVEYS)
+
+    def health(self, table: Table, *, since: datetime | None = None) -> Health:
+        """Look for what is wrong in a table."""
+        return self._warehouse.health(table, since=since)
 
     def stream_parents(
         self, parent: StreamTable, fields: Sequence[str]

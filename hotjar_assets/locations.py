@@ -22,6 +22,7 @@ def syncs() -> dg.Definitions:
 def models() -> dg.Definitions:
     """Return the models; nothing if the extra `dbt` is not installed."""
     with without_garbage():
+        from hotjar_assets.config import is_automated  # noqa: PLC0415
         from hotjar_assets.definitions import build_models_defs  # noqa: PLC0415
 
-        return build_models_defs()
+        return build_models_defs(automation=is_automated())

@@ -20,6 +20,8 @@ from hotjar_assets.warehouse.trends import Trend
 
 ROW_COUNT = "dagster/row_count"
 PARTITION_ROW_COUNT = "dagster/partition_row_count"
+RESPONSES_COUNTED = "responses_counted"
+"""Metadata of a partition that was read whole: how many responses the API has."""
 FAILED_SURVEYS = "failed_surveys"
 """Metadata of a failed step: survey id to what happened."""
 FAILED_PARENTS = "failed_parents"
@@ -58,6 +60,7 @@ def response_figures(read: SurveyRead, figures: Figures, sync: ResponseSync) -> 
         "pages": read.pages,
         "depth": sync.depth.value,
         "stopped_early": read.stopped_early,
+        **({RESPONSES_COUNTED: read.rows} if read.counts_all else {}),
         **({"newest_created_at": read.newest_at.isoformat()} if read.newest_at else {}),
         **({"out_of_order": True} if read.out_of_order else {}),
         **({"skipped": read.skipped} if read.skipped else {}),

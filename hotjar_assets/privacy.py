@@ -21,6 +21,7 @@ from hotjar_assets.config import PiiMode, Settings
 _HASH_PREFIX = "hmac:"
 _HASHED = re.compile(re.escape(_HASH_PREFIX) + "[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_COVER = "[e-mail address]"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Privacy:
     def unknown(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Replace every value; the paths stay, so that a change of the API is still seen."""
         return {path: self.value(value) for path, value in fields.items()}
+
+
+def without_emails(text: str) -> str:
+    """Cover the e-mail addresses, and hashes of such, in a text that others will read."""
+    return _EMAIL.sub(_COVER, _HASHED.sub(_COVER, text))
 
 
 def is_email(value: object) -> bool:

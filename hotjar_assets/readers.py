@@ -184,15 +184,29 @@ class NewestFirst:
             reads to the end.
         is_promised: Whether pages come newest first; if not, they must prove it before the walk may
             end early.
+        known: The oldest and the newest value that earlier walks met, for the proof.
+
+    Pages that are newest first inside may still follow one another in any order. So it is proved
+    only by a value on a later page that is older than the whole first one, or by a first page that
+    leaves out older values that are known; and never before the newest known value was met.
     """
 
-    def __init__(self, name: str, stop_below: Any | None, *, is_promised: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        stop_below: Any | None,
+        *,
+        is_promised: bool = True,
+        known: tuple[Any, Any] | None = None,
+    ) -> None:
         self._name = name
         self._stop_below = stop_below
-        self._is_newest_first = is_promised
+        self._is_promised = is_promised
+        self._known = known
+        self._first_oldest: Any = None
         self.pages = 0
-        self.newest: Any | None = None
-        self.oldest: Any | None = None
+        self.newest: Any = None
+        self.oldest: Any = None
         self.out_of_order = False
 
     def see(self, values: Iterable[Any], *, is_unsorted: bool = False) -> bool:
@@ -205,7 +219,6 @@ class NewestFirst:
         self.pages += 1
         last = self.oldest
         for value in values:
-            self._is_newest_first |= last is not None and bool(value < last)
             is_unsorted |= last is not None and bool(value > last)
             last = value
             self.newest = value if self.newest is None else max(self.newest, value)
@@ -215,13 +228,24 @@ class NewestFirst:
                 "%s: page %d is not newest first; reading to the end", self._name, self.pages
             )
         self.oldest = last
+        self._first_oldest = last if self._first_oldest is None else self._first_oldest
         return (
             self._stop_below is not None
             and last is not None
-            and self._is_newest_first
             and not self.out_of_order
+            and self._is_newest_first()
             and bool(last < self._stop_below)
         )
+
+    def _is_newest_first(self) -> bool:
+        if self._is_promised:
+            return True
+        followed = bool(self.oldest < self._first_oldest)
+        if self._known is None:
+            return followed
+        oldest, newest = self._known
+        left_out = oldest < self._first_oldest < self.newest
+        return bool(self.newest >= newest and (followed or left_out))
 
 
 def _closely_following(finished: "queue.SimpleQueue[ItemT]", seconds: float) -> Iterator["ItemT"]:

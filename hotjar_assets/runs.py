@@ -7,7 +7,7 @@ anything the UI does not show.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hotjar_assets.api.exports import ExportFile
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.abandoned import process_tag
-from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
 from hotjar_assets.defs.jobs import reconcile_job, register_surveys, run_config, sync_job
 from hotjar_assets.defs.models import (
     MODELS_JOB,
@@ -223,6 +223,8 @@ def run_import(
         settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
     )
     state = warehouse.survey_states([survey_id])[survey_id]
+    if not state.site_id:
+        state = replace(state, site_id=warehouse.site_of_rows(survey_id))
     export = ExportFile(
         path,
         (_site_of(state, site_id, settings),),
@@ -275,7 +277,7 @@ def _job(name: str, hotjar: HotjarResource | _Import, settings: Settings) -> dg.
     tables = HotjarDuckDBIOManager(
         database=str(settings.database_path), lock_timeout_seconds=settings.lock_timeout_seconds
     )
-    overrides = {"hotjar": account, "io_manager": tables}
+    overrides = {"hotjar": account, IO_MANAGER_KEY: tables}
     return build_defs(overrides=overrides, models=False).resolve_job_def(name)
 
 
@@ -313,7 +315,15 @@ def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> Non
                 "rows": figures[PARTITION_ROW_COUNT],
                 **{name: figures[name] for name in ("new", "updated", "deleted", "requests")},
             }
+    refused: dict[str, str] = {}
+    for event in _events(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        check = event.asset_check_evaluation_data
+        if check.blocking and not check.passed:
+            refused[event.step_key] = f"{check.asset_key.to_user_string()}: {check.description}"
     for event in _events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
+        if event.step_key in refused:
+            outcome.problems.append(refused[event.step_key])
+            continue
         failure = event.step_failure_data
         cause = failure.user_failure_data
         failed = cause.metadata.get(FAILED_SURVEYS) if cause else None

@@ -7,7 +7,7 @@ that a survey is committed whole or not at all. Both are told by the store what 
 What makes a survey's incremental walk right: the watermark is the newest `created_at` in the table,
 pages come newest first, and the walk ends with the first page whose oldest row is strictly older
 than the cutoff. If a page breaks that order the walk goes to the end; and where the platform does
-not promise it, so does a walk whose pages have not yet proved it.
+not promise it, so does a walk whose pages have not yet proved it (see `NewestFirst`).
 """
 
 import logging
@@ -23,6 +23,7 @@ from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.commits import Figures, commit_groups
+from hotjar_assets.config import environment_variable, place_name
 from hotjar_assets.errors import HotjarError, HotjarSchemaError, HotjarStoreError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import Cancellation, NewestFirst, Read, Readers
@@ -50,6 +51,7 @@ class SurveyState:
         removed: Whether a complete listing no longer had it.
         watermark: Newest `created_at` among the rows the API is believed to have, not later than
             now; None when there is none, and then the survey is read whole.
+        oldest_at: The oldest of them.
         unsettled: Whether pages shifted under an earlier walk, or came in an order that nobody
             promised, so that the watermark cannot be trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
@@ -61,6 +63,7 @@ class SurveyState:
     platform: str | None = None
     removed: bool = False
     watermark: datetime | None = None
+    oldest_at: datetime | None = None
     unsettled: bool = False
     email_questions: frozenset[str] = frozenset()
     url: str | None = None
@@ -109,6 +112,12 @@ class SurveyRead(Read):
     def survey_id(self) -> str:
         """The survey."""
         return self.key
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether its rows are what the API has, each once."""
+        is_repeated = any(segment.has_duplicates for segment in self.segments)
+        return self.tells_deleted and not (self.is_filtered or is_repeated)
 
 
 @dataclass(frozen=True)
@@ -376,7 +385,9 @@ class ResponseSync:
         if state.platform and state.platform != self.client.platform:
             return f"is on {state.platform}, and HOTJAR_PLATFORM is {self.client.platform}"
         if state.site_id and state.site_id not in self.client.site_ids:
-            return f"site {state.site_id} is not in HOTJAR_SITE_ID"
+            setting = place_name(self.client.platform)
+            place = setting.removesuffix("_id")
+            return f"{place} {state.site_id} is not in {environment_variable(setting)}"
         return None
 
     def _read_pages(
@@ -392,6 +403,7 @@ class ResponseSync:
             f"survey {read.survey_id}",
             max(stops, default=None),
             is_promised=self.client.is_newest_first,
+            known=(state.oldest_at, state.watermark) if state.watermark else None,
         )
         for page in pages:
             read.pages += 1

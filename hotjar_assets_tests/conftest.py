@@ -137,9 +137,14 @@ def _clean_environment(
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the parsed dbt project out of the user's cache; it is parsed once for all tests."""
+    """Keep the parsed dbt project out of the user's cache; it is parsed once for all tests.
+
+    A worker of pytest-xdist has a folder of its own in the one of the session.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    session = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(session / "cache"))
         yield
 
 

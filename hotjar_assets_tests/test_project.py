@@ -153,6 +153,8 @@ def test_everything_imported_is_declared(project, declared):
         ("hotjar_assets.streams.tables", {"dagster", "duckdb", "pandas", "requests"}),
         ("hotjar_assets.streams.sync", {"dagster", "duckdb", "pandas"}),
         ("hotjar_assets.readers", {"dagster", "duckdb", "pandas"}),
+        ("hotjar_assets.report", {"dagster", "pandas"}),
+        ("hotjar_assets.cli", {"dagster", "duckdb", "pandas", "matplotlib", "jinja2"}),
     ],
     ids=[
         "errors",
@@ -169,6 +171,8 @@ def test_everything_imported_is_declared(project, declared):
         "streams tables",
         "streams sync",
         "readers",
+        "report",
+        "cli",
     ],
 )
 def test_room_loads_without_what_comes_after_it(room, forbidden):
@@ -188,12 +192,13 @@ print(*({forbidden!r} & set(sys.modules)))
 def test_the_package_itself_is_light_though_it_has_a_component():
     program = (
         "import hotjar_assets, sys; before = {'dagster', 'duckdb', 'pydantic'} & set(sys.modules); "
-        "print(*before, 'RestStreams' in dir(hotjar_assets), hotjar_assets.RestStreams.__name__)"
+        "print(*before, 'RestStreams' in dir(hotjar_assets), hotjar_assets.RestStreams.__name__, "
+        "hotjar_assets.build_defs.__module__)"
     )
     outcome = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert outcome.stdout.split() == ["True", "RestStreams"]
+    assert outcome.stdout.split() == ["True", "RestStreams", "hotjar_assets.definitions"]
 
 
 def test_tools_are_told_where_the_component_is(pyproject):

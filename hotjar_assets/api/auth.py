@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hotjar_assets.errors import HotjarAuthError, HotjarSchemaError
+from hotjar_assets.errors import HotjarApiError, HotjarAuthError, HotjarSchemaError
 
 DEFAULT_LIFETIME_SECONDS = 3600.0
 """Documented lifetime, for an answer that does not say.
@@ -42,10 +42,17 @@ class Login:
 
 @dataclass(frozen=True)
 class LoginAnswer:
-    """What a login was answered: the fields of its JSON, and the cookies it set."""
+    """What a login was answered.
+
+    Attributes:
+        fields: The fields of its JSON.
+        cookies: The cookies it set.
+        url: Where it was sent, as it may be shown.
+    """
 
     fields: Mapping[str, Any] = field(repr=False)
     cookies: Mapping[str, str] = field(repr=False)
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,11 @@ class TokenAuth(ABC):
             # Without its traceback, which would grow with every reader that meets the refusal.
             raise self._refusal.with_traceback(None)
         try:
-            token, lifetime = self._token_of(send(self._login()))
+            answer = send(self._login())
+            try:
+                token, lifetime = self._token_of(answer)
+            except HotjarApiError as error:
+                raise error.locate(method="POST", url=answer.url) from None
         except HotjarAuthError as error:
             self._refusal = error
             raise

@@ -7,13 +7,14 @@ the sites, so their ids are settings.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Unpack
 from urllib.parse import quote
 
 from hotjar_assets.api.decoding import decode_response_page, decode_survey, decode_survey_page
 from hotjar_assets.api.dialects import HOTJAR, Dialect
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
-from hotjar_assets.api.source import HttpSource
+from hotjar_assets.api.source import HttpOptions, HttpSource
 from hotjar_assets.api.transport import RequestCount
 
 PAGE_SIZE = 100
@@ -29,10 +30,7 @@ class HotjarClient(HttpSource):
         client_secret: Its secret.
         site_ids: The sites of the account that are read; on Contentsquare, the one project.
         dialect: How the platform of the account speaks the API.
-        requests_per_minute: What the account allows.
-        use_environment: Whether proxies and certificates come from the environment.
-        sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
-        clock: Seconds on a clock that never goes backwards.
+        options: See `HttpOptions`.
     """
 
     name = "api"
@@ -45,21 +43,16 @@ class HotjarClient(HttpSource):
         client_secret: str,
         site_ids: tuple[str, ...],
         dialect: Dialect = HOTJAR,
-        requests_per_minute: float = 3000,
-        use_environment: bool = True,
-        sleep: Callable[[float], bool | None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        **options: Unpack[HttpOptions],
     ) -> None:
+        clock = options.get("clock", time.monotonic)
         super().__init__(
             api_url,
             auth=dialect.auth(client_id, client_secret, site_ids, clock),
             advice=dialect.advice,
             domain=dialect.domain,
             site_ids=site_ids,
-            requests_per_minute=requests_per_minute,
-            use_environment=use_environment,
-            sleep=sleep,
-            clock=clock,
+            **options,
         )
         self._dialect = dialect
         self.platform = dialect.platform

@@ -69,7 +69,8 @@ def _contentsquare_login(
         "client_id": client_id,
         "client_secret": client_secret,
         "scope": "surveys",
-        "project_id": project_id,
+        # Documented as an integer; an id that is none goes as it is.
+        "project_id": int(project_id) if project_id.isdecimal() else project_id,
     }
     refused = (
         "the API credentials were refused: the client id or secret is wrong, or they do not "
@@ -120,8 +121,9 @@ CONTENTSQUARE = Dialect(
 )
 """Contentsquare Responses API 1.0; a project is what a site is at Hotjar.
 
-Neither its order nor its rate limit is public. Source: docs.contentsquare.com /en/api/responses/,
-read 2026-11-20.
+Neither its order nor its rate limit is public. Its credentials are made for one project, so that
+an account here is one. Source: docs.contentsquare.com /en/api/responses/ and its authentication/,
+read 2026-11-21.
 """
 
 DIALECTS = {dialect.platform: dialect for dialect in (HOTJAR, CONTENTSQUARE)}

@@ -6,39 +6,37 @@
 Which column is what: the first of each standard name is that; of the others, those whose text is a
 question's belong to that question, equal texts in order and counted from the right, since questions
 stand last; what stands before the first question is an attribute of the user; whatever is left,
-and `User`, goes to `extra` by its header. An empty cell says nothing.
+and `User`, goes to `extra` by its header. An empty cell says nothing. A cell of several choices
+becomes an answer for each, as in the API, where it can be read in one way only (see `choices`).
 
-Here is no request and no database: the file may come from a download or from somebody's disk.
+Here is no request and no database: the file may come from a download or from somebody's disk. How
+it is unpacked and read is in `export_rows`.
 
-Source: the open-source client tap-hotjar (read 2026-11-20). The form of `Country` and of an answer
-of several choices is not documented; both are kept as they come. `Date Submitted` has no zone and
-is taken as UTC.
+Source: the open-source client tap-hotjar (read 2026-11-20). The form of `Country` is not documented
+and kept as it comes. `Date Submitted` has no zone and is taken as UTC.
 """
 
-import csv
-import io
-import lzma
-import unicodedata
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, ClassVar
-from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from hotjar_assets.api.choices import Choices
 from hotjar_assets.api.dialects import HOTJAR
+from hotjar_assets.api.export_rows import (
+    MAX_UNPACKED_BYTES,
+    NUMBER,
+    SUBMITTED,
+    Row,
+    check_rows,
+    iter_rows,
+    plain,
+)
 from hotjar_assets.api.records import Answer, Page, Question, Response, UserAttribute
-from hotjar_assets.errors import HotjarSchemaError
 
 PAGE_ROWS = 500
-MAX_UNPACKED_BYTES = 8 * 1024**3
-MAX_CELL_LENGTH = 4 * 1024**2
-_MAX_LINE_LENGTH = 2 * MAX_CELL_LENGTH
-
-NUMBER, SUBMITTED, USER = "number", "date submitted", "user"
+USER = "user"
 _FIELDS = {
     "country": "country",
     "source url": "response_origin_url",
@@ -52,8 +50,6 @@ _STANDARD = {NUMBER, SUBMITTED, USER, *_FIELDS}
 _DEVICES = {"desktop", "mobile", "tablet"}
 _SILENT_TYPES = {"statement", "thank-you"}
 """Questions that nobody answers."""
-_ZIP_SIGNATURES = {b"PK\x03\x04", b"PK\x05\x06"}
-_ENCRYPTED = 0x1
 
 
 def iter_export_pages(
@@ -75,11 +71,11 @@ def iter_export_pages(
         file is newest first.
 
     Raises:
-        HotjarSchemaError: Not an export, damaged, encrypted, too large, or a row without `Number`
-            or a usable `Date Submitted`; names line and column and never a value.
+        HotjarSchemaError: Not an export, damaged, encrypted, too large, a row without `Number` or a
+            usable `Date Submitted`, or two rows of one `Number` that differ; names line and column
+            and never a value.
     """
-    submitted = (created for _, created in _dated_rows(file, most_bytes))
-    is_unsorted = max((earlier < later for earlier, later in pairwise(submitted)), default=False)
+    is_unsorted = check_rows(file, most_bytes)
     responses = _iter_responses(file, questions, most_bytes)
     rows, read = list(islice(responses, PAGE_ROWS)), 0
     while True:
@@ -95,152 +91,10 @@ def _iter_responses(
     file: IO[bytes], questions: Sequence[Question] | None, most_bytes: int
 ) -> Iterator[Response]:
     layout: _Layout | None = None
-    for row, created in _dated_rows(file, most_bytes):
+    for row in iter_rows(file, most_bytes):
         if layout is None or layout.header is not row.header:
             layout = _Layout.of(row.header, questions)
-        yield layout.response(row.cells, created)
-
-
-# --- Rows of text ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    header: list[str]
-    cells: list[str]
-
-
-def _dated_rows(file: IO[bytes], most_bytes: int) -> Iterator[tuple[_Row, datetime]]:
-    """Yield rows whose `Number` is there, each with its date."""
-    file.seek(0)
-    is_zip = file.read(4) in _ZIP_SIGNATURES
-    file.seek(0)
-    if not is_zip:
-        yield from _rows_of_csv(_Bounded(file, _Budget(most_bytes)), "")
-        return
-    budget = _Budget(most_bytes)
-    with _damage(), ZipFile(file) as archive:
-        members = [info for info in archive.infolist() if not _is_litter(info)]
-        if not members:
-            raise HotjarSchemaError("ZIP", "holds no CSV")
-        for number, info in enumerate(members, start=1):
-            place = f"file {number} of the ZIP"
-            if info.flag_bits & _ENCRYPTED:
-                raise HotjarSchemaError(place, "is encrypted; unpack it and import the CSV")
-            if not info.filename.lower().endswith(".csv"):
-                raise HotjarSchemaError(place, "is no CSV")
-            with archive.open(info) as member:
-                yield from _rows_of_csv(_Bounded(member, budget), f"{place}, ")
-
-
-@contextmanager
-def _damage() -> Iterator[None]:
-    """Say in our words what the readers of ZIP files raise, at any time, for a damaged one."""
-    try:
-        yield
-    except (
-        BadZipFile,
-        NotImplementedError,
-        EOFError,
-        OSError,
-        zlib.error,
-        lzma.LZMAError,
-    ) as error:
-        what = f"is damaged, or packed in an unknown way ({type(error).__name__})"
-        raise HotjarSchemaError("ZIP", what) from None
-
-
-def _is_litter(info: ZipInfo) -> bool:
-    """Tell whether a member is a folder, or what a Mac adds to a ZIP."""
-    name = info.filename
-    return info.is_dir() or name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
-
-
-@dataclass
-class _Budget:
-    left: int
-
-
-class _Bounded(io.RawIOBase):
-    """Reads a file that it does not own, and no more of it than a budget for several allows."""
-
-    def __init__(self, file: IO[bytes], budget: _Budget) -> None:
-        super().__init__()
-        self._file = file
-        self._budget = budget
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        chunk = self._file.read(len(buffer))
-        self._budget.left -= len(chunk)
-        if self._budget.left < 0:
-            raise HotjarSchemaError("export", "is larger than this program unpacks")
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-
-def _rows_of_csv(file: io.RawIOBase, place: str) -> Iterator[tuple[_Row, datetime]]:
-    records = _records(file, place)
-    _, header = next(records, (0, []))
-    names = [_plain(name).lower() for name in header]
-    for name in (NUMBER, SUBMITTED):
-        if name not in names:
-            problem = (
-                f"there is no column {name.title()}; it must be the CSV as Hotjar exports it, "
-                "separated by commas"
-            )
-            raise HotjarSchemaError(f"{place}line 1", problem)
-    number, submitted = names.index(NUMBER), names.index(SUBMITTED)
-    for line, cells in records:
-        where = f"{place}line {line}"
-        if len(cells) != len(header):
-            problem = f"{len(cells)} cells, and the header has {len(header)}"
-            raise HotjarSchemaError(where, problem)
-        if not cells[number].strip():
-            raise HotjarSchemaError(f"{where}, column Number", "is empty")
-        created = _instant(cells[submitted])
-        if created is None:
-            raise HotjarSchemaError(f"{where}, column Date Submitted", "is no date")
-        yield _Row(header, cells), created
-
-
-def _records(file: io.RawIOBase, place: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of its first line, cells) of each row that is not blank."""
-    # The limit is one for the whole process; a respondent may well write more than the default.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_LENGTH))
-    text = io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig", newline="")
-    reader = csv.reader(_lines(text, place), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error:
-        raise HotjarSchemaError(f"{place}line {line}", "is no well-formed CSV") from None
-    except UnicodeDecodeError:
-        problem = "is no UTF-8 text; take the file as Hotjar exports it, not as a spreadsheet saves"
-        raise HotjarSchemaError(f"{place}from line {line} on", problem) from None
-
-
-def _lines(text: io.TextIOWrapper, place: str) -> Iterator[str]:
-    number = 0
-    while line := text.readline(_MAX_LINE_LENGTH):
-        number += 1
-        if len(line) == _MAX_LINE_LENGTH:
-            raise HotjarSchemaError(f"{place}line {number}", "is too long to be one of an export")
-        # No text column can hold it.
-        yield line.replace("\x00", "\ufffd")
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text.strip().removesuffix("UTC").rstrip())
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        yield layout.response(row)
 
 
 # --- Columns -----------------------------------------------------------------------------------
@@ -248,13 +102,12 @@ def _instant(text: str) -> datetime | None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which column is what; pairs of (name or id, column)."""
+    """Which column is what: (name or id, column), of a question with its choices."""
 
     header: list[str]
-    number: int
     fields: list[tuple[str, int]] = field(default_factory=list)
     attributes: list[tuple[str, int]] = field(default_factory=list)
-    answers: list[tuple[Any, int]] = field(default_factory=list)
+    answers: list[tuple[Any, int, Choices]] = field(default_factory=list)
     extra: list[tuple[str, int]] = field(default_factory=list)
 
     @classmethod
@@ -262,16 +115,16 @@ class _Layout:
         standard: dict[str, int] = {}
         others = []
         for column, text in enumerate(header):
-            name = _plain(text).lower()
+            name = plain(text).lower()
             if name in _STANDARD and name not in standard:
                 standard[name] = column
             else:
                 others.append(column)
         if questions is None:
-            answers = list(_named(header, others))
+            answers = [(name, column, Choices()) for name, column in _named(header, others)]
         else:
             answers = _answers(header, others, questions)
-        asked = {column for _, column in answers}
+        asked = {column for _, column, _ in answers}
         first = min(asked, default=0)
         attributes = [(header[column], column) for column in others if column < first]
         unknown = [column for column in others if column > first and column not in asked]
@@ -281,29 +134,30 @@ class _Layout:
         user = [standard[USER]] if USER in standard else []
         return cls(
             header,
-            standard[NUMBER],
             [(_FIELDS[name], column) for name, column in standard.items() if name in _FIELDS],
             attributes,
             answers,
             list(_named(header, [*user, *unknown])),
         )
 
-    def response(self, cells: list[str], created: datetime) -> Response:
+    def response(self, row: Row) -> Response:
+        cells = row.cells
         fields: dict[str, Any] = {name: cells[column] or None for name, column in self.fields}
         if (fields.get("device") or "").lower() in _DEVICES:
             fields["device"] = fields["device"].lower()
         return Response(
-            id=cells[self.number].strip(),
-            created_time=created,
+            id=row.number,
+            created_time=row.created,
             user_attributes=[
                 UserAttribute(name=name, value=cells[column])
                 for name, column in self.attributes
                 if cells[column]
             ],
             answers=[
-                Answer(question_id=question_id, answer=cells[column])
-                for question_id, column in self.answers
+                Answer(question_id=question_id, answer=answer)
+                for question_id, column, choices in self.answers
                 if cells[column]
+                for answer in choices.named_in(cells[column])
             ],
             extra={name: cells[column] for name, column in self.extra if cells[column]} or None,
             **fields,
@@ -312,17 +166,17 @@ class _Layout:
 
 def _answers(
     header: Sequence[str], columns: Iterable[int], questions: Sequence[Question]
-) -> list[tuple[Any, int]]:
+) -> list[tuple[Any, int, Choices]]:
     """Pair questions with the columns of their text."""
     asked: dict[str, list[Question]] = {}
     for question in questions:
         if question.text is not None and question.type not in _SILENT_TYPES:
-            asked.setdefault(_plain(str(question.text)), []).append(question)
+            asked.setdefault(plain(str(question.text)), []).append(question)
     found: dict[str, list[int]] = {}
     for column in columns:
-        found.setdefault(_plain(header[column]), []).append(column)
+        found.setdefault(plain(header[column]), []).append(column)
     pairs = [
-        (question.text if question.id is None else question.id, column)
+        (question.text if question.id is None else question.id, column, Choices.of(question))
         for text, same in asked.items()
         for question, column in zip(same, found.get(text, [])[-len(same) :], strict=False)
     ]
@@ -340,11 +194,6 @@ def _named(header: Sequence[str], columns: Iterable[int]) -> Iterator[tuple[str,
             name = f"{text} ({times})"
         taken.add(name)
         yield name, column
-
-
-def _plain(text: str) -> str:
-    """Return a text without what two ways of writing it may differ in."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 # --- A file as a source ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
 from hotjar_assets.api.auth import Credentials, Login, LoginAnswer, TokenAuth
@@ -22,11 +22,11 @@ from hotjar_assets.api.dialects import path_segment
 from hotjar_assets.api.exports import iter_export_pages
 from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.refusals import Advice
-from hotjar_assets.api.source import HttpSource
+from hotjar_assets.api.source import HttpOptions, HttpSource
 from hotjar_assets.api.targets import is_secure
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.config import EVERY_RESPONSE
-from hotjar_assets.errors import HotjarAuthError, HotjarSchemaError
+from hotjar_assets.errors import HotjarAuthError, HotjarNotFoundError, HotjarSchemaError
 
 EXPORT_TIMEOUT_SECONDS = 300.0
 """How long the file may take to be made: it is asked for to be made while the client waits."""
@@ -114,7 +114,7 @@ class InsightsClient(HttpSource):
         password: Its password.
         site_ids: The sites that are read.
         survey_query: Which responses are exported, a JSON object.
-        options: As for `HttpSource`.
+        options: See `HttpOptions`.
     """
 
     name = "insights"
@@ -127,13 +127,10 @@ class InsightsClient(HttpSource):
         password: str,
         site_ids: tuple[str, ...],
         survey_query: str = EVERY_RESPONSE,
-        clock: Callable[[], float] = time.monotonic,
-        **options: Any,
+        **options: Unpack[HttpOptions],
     ) -> None:
-        auth = InsightsLogin(email, password, clock=clock)
-        super().__init__(
-            api_url, auth=auth, advice=_ADVICE, site_ids=site_ids, clock=clock, **options
-        )
+        auth = InsightsLogin(email, password, clock=options.get("clock", time.monotonic))
+        super().__init__(api_url, auth=auth, advice=_ADVICE, site_ids=site_ids, **options)
         self._survey_query = survey_query
         query = json.loads(survey_query)
         self.is_filtered = any(value for name, value in query.items() if name != "sort_by")
@@ -142,6 +139,8 @@ class InsightsClient(HttpSource):
         self, site_id: str, *, with_questions: bool = True, count: RequestCount | None = None
     ) -> Iterator[Survey]:
         """Yield every survey of a site; with their questions, a request more for each.
+
+        One that is gone by the time its questions are asked for is left out.
 
         Raises:
             HotjarNotFoundError: There is no such site.
@@ -154,7 +153,10 @@ class InsightsClient(HttpSource):
             place = f"surveys[{number}]"
             survey = survey_from_json(row, place)
             if with_questions:
-                questions = self._questions(site_id, str(survey.id), count)
+                try:
+                    questions = self._questions(site_id, str(survey.id), count)
+                except HotjarNotFoundError:
+                    continue
                 survey = survey_from_json({**row, "questions": questions}, place)
             yield self._placed(survey, site_id)
 
@@ -176,15 +178,8 @@ class InsightsClient(HttpSource):
     ) -> Iterator[Page[Response]]:
         """Yield the responses of a survey's export: two requests, and the download.
 
-        Args:
-            site_id: The site the survey is on.
-            survey_id: The survey.
-            folder: Where a download waits that is too large for the memory; in a file without a
-                name, which is gone with this program, however that ends.
-            count: Where to count the requests.
-
-        Yields:
-            Pages, each response marked with its site and survey.
+        A download too large for the memory waits in the folder, in a file without a name, which is
+        gone with this program, however that ends.
 
         Raises:
             HotjarNotFoundError: The survey is gone.
@@ -239,7 +234,11 @@ def _download_url(body: bytes) -> str:
     answer = json.loads(body.decode("utf-8-sig"))
     url = answer.get("download_url") if isinstance(answer, dict) else None
     if not url:
-        raise HotjarSchemaError("download_url", "is missing from the answer to the export")
+        problem = (
+            "is missing from the answer to the export, which is not ready or was refused; sync "
+            "again, or export in Hotjar and use hotjar-assets import"
+        )
+        raise HotjarSchemaError("download_url", problem)
     if not isinstance(url, str) or not is_secure(url):
         raise HotjarSchemaError("download_url", "is no https URL")
     return url

@@ -7,6 +7,8 @@ from hotjar_assets.errors import HotjarApiError, HotjarPaginationError
 
 MAX_EMPTY_PAGES = 1000
 """Empty pages in a row before a listing counts as endless."""
+MAX_REPEATED_PAGES = 5
+"""Pages in a row that came before in the same listing, before it counts as endless."""
 
 
 class CursorPage(Protocol):
@@ -38,30 +40,34 @@ def iter_pages(
     Args:
         get_page: Cursor to page; None asks for the first one.
         start_cursor: Where to start instead of at the first page.
-        forbid_repeats: Whether a page that is the same as the one before it is a fault: where we
-            count the pages, an API that does not heed the number would give one page for ever.
+        forbid_repeats: Whether pages whose rows came before are a fault: an API that does not heed
+            the place it is asked for would give them for ever. One may repeat, where rows that
+            come meanwhile shift it.
 
     Raises:
-        HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row, or a
-            page with rows came twice in a row and must not.
+        HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row, or
+            `MAX_REPEATED_PAGES` whose rows came before and must not.
         HotjarApiError: Whatever `get_page` raised, with the page's number.
     """
     cursor, seen, number, empty = start_cursor, {start_cursor}, 0, 0
-    previous: Sequence[object] = ()
+    met: set[int] = set()
+    repeated = 0
     while True:
         number += 1
         try:
             page = get_page(cursor)
         except HotjarApiError as error:
             raise error.locate(page=number) from None
-        if forbid_repeats:
-            if page.results and page.results == previous:
+        if forbid_repeats and page.results:
+            content = hash(repr(page.results))
+            repeated = repeated + 1 if content in met else 0
+            met.add(content)
+            if repeated == MAX_REPEATED_PAGES:
                 problem = (
-                    "the page is the same as the one before it: the API does not heed the "
-                    "number it is asked for, or gives its last page for ever"
+                    f"{repeated} pages in a row hold what came before: the API does not heed the "
+                    "place it is asked for, or gives its last page for ever; check `pagination`"
                 )
                 raise HotjarPaginationError(problem).locate(page=number)
-            previous = page.results
         yield page
         cursor = page.next_cursor
         if cursor is None:

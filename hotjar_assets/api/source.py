@@ -9,14 +9,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from hotjar_assets.api.auth import Auth
 from hotjar_assets.api.dialects import HOTJAR
-from hotjar_assets.api.pacing import Pacer, Wait
+from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.refusals import Advice
-from hotjar_assets.api.transport import RequestCount, Transport
+from hotjar_assets.api.transport import RequestCount
+from hotjar_assets.config import Platform
 from hotjar_assets.errors import HotjarNotFoundError, HotjarUnknownSurveyError
 
 SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
@@ -99,7 +100,23 @@ class SurveySource(ResponseSource, Protocol):
         """Stop waiting readers and close the connections."""
 
 
-class HttpSource(ABC):
+class HttpOptions(TypedDict, total=False):
+    """What every account reached over HTTP may be given.
+
+    Attributes:
+        requests_per_minute: What the account allows; default 3000.
+        use_environment: Whether proxies and certificates come from the environment; default true.
+        sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
+        clock: Seconds on a clock that never goes backwards.
+    """
+
+    requests_per_minute: float
+    use_environment: bool
+    sleep: Callable[[float], bool | None]
+    clock: Callable[[], float]
+
+
+class HttpSource(PacedClient, ABC):
     """An account reached over HTTP; nothing is requested before a call.
 
     Args:
@@ -108,10 +125,7 @@ class HttpSource(ABC):
         advice: What refusals mean.
         site_ids: The sites of the account that are read.
         domain: Under which a login may name another host; see `Transport`.
-        requests_per_minute: What the account allows.
-        use_environment: Whether proxies and certificates come from the environment.
-        sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
-        clock: Seconds on a clock that never goes backwards.
+        options: See `HttpOptions`.
     """
 
     is_filtered = False
@@ -126,30 +140,21 @@ class HttpSource(ABC):
         advice: Advice,
         site_ids: tuple[str, ...],
         domain: str | None = None,
-        requests_per_minute: float = 3000,
-        use_environment: bool = True,
-        sleep: Callable[[float], bool | None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        **options: Unpack[HttpOptions],
     ) -> None:
         self.site_ids = site_ids
-        self._wait = Wait(sleep)
         self._seen_sandbox = False
-        self._transport = Transport(
+        super().__init__(
             api_url,
+            requests_per_minute=options.get("requests_per_minute", 3000),
+            sleep=options.get("sleep"),
+            clock=options.get("clock", time.monotonic),
             auth=auth,
             advice=advice,
             domain=domain,
-            pacer=Pacer(requests_per_minute, sleep=self._wait, clock=clock),
-            sleep=self._wait,
-            clock=clock,
-            use_environment=use_environment,
+            use_environment=options.get("use_environment", True),
             on_answer=self._note_account,
         )
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and logins."""
-        return self._transport.total.sent
 
     @property
     def account(self) -> str:
@@ -197,20 +202,12 @@ class HttpSource(ABC):
             except HotjarNotFoundError:
                 continue
             return site_id
-        raise HotjarUnknownSurveyError(survey_id, self.site_ids)
-
-    def resume(self) -> None:
-        """Let readers wait again after a `cancel`."""
-        self._wait.resume()
-
-    def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
-        self._wait.cancel()
-
-    def close(self) -> None:
-        """Stop waiting readers and close the connections."""
-        self.cancel()
-        self._transport.close()
+        where = (
+            f"not in the project {self.site_ids[0]}"
+            if self.platform == Platform.CONTENTSQUARE
+            else f"on none of the sites {', '.join(self.site_ids)}"
+        )
+        raise HotjarUnknownSurveyError(survey_id, where)
 
     def _placed(self, record: RecordT, site_id: str) -> RecordT:
         record.site_id = site_id

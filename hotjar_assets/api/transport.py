@@ -296,12 +296,13 @@ class Transport:
 
     def _send_login(self, login: Login) -> LoginAnswer:
         url = join(self._base_url, login.path)
+        place = redacted(url.partition("?")[0], self._secrets())
         try:
             return self._retry(
                 lambda: self._send(
                     "POST",
                     url,
-                    lambda response: _read_login(self._answer(response), login),
+                    lambda response: _read_login(self._answer(response), login, place),
                     None,
                     data=login.form,
                     json=login.json,
@@ -439,7 +440,7 @@ def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _read_login(answer: Answer, login: Login) -> LoginAnswer:
+def _read_login(answer: Answer, login: Login, place: str) -> LoginAnswer:
     try:
         fields = json.loads(answer.body.decode("utf-8-sig"))
         if not isinstance(fields, dict):
@@ -448,4 +449,4 @@ def _read_login(answer: Answer, login: Login) -> LoginAnswer:
         if login.needs_json:
             raise
         fields = {}
-    return LoginAnswer(fields, answer.cookies)
+    return LoginAnswer(fields, answer.cookies, place)

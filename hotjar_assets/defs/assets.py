@@ -1,6 +1,7 @@
 """The two assets."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
 import dagster as dg
@@ -13,6 +14,15 @@ from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.schema import SCHEMA, SURVEY_RESPONSES, SURVEYS
 from hotjar_assets.sync import Depth, ResponseSync, SurveySync
+
+IO_MANAGER_KEY = "hotjar_io_manager"
+"""The resource that stores both. A name of its own leaves `io_manager` to the project that these
+are merged into."""
+
+LATE_AFTER = timedelta(hours=26)
+STALE_AFTER = timedelta(days=7)
+"""Not read for so long: a daily sync would be late, and a weekly one gone."""
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER, warn_window=LATE_AFTER)
 
 RECONCILE_JOB = "reconcile_job"
 """The job that reads everything. Its own configuration does not reach a run over a range."""
@@ -45,7 +55,9 @@ class ResponsesConfig(dg.Config):
     group_name=SCHEMA,
     kinds={"python", "duckdb"},
     tags=RAW,
+    io_manager_key=IO_MANAGER_KEY,
     metadata=table_metadata(SURVEYS),
+    freshness_policy=FRESHNESS,
 )
 def surveys(hotjar: HotjarResource) -> SurveySync:
     """One row is a survey of a configured site, with its questions.
@@ -63,9 +75,11 @@ def surveys(hotjar: HotjarResource) -> SurveySync:
     group_name=SCHEMA,
     kinds={"python", "duckdb"},
     tags={**RAW, **PERSONAL_DATA},
+    io_manager_key=IO_MANAGER_KEY,
     partitions_def=survey_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
     metadata={**table_metadata(SURVEY_RESPONSES), "partition_expr": "survey_id"},
+    freshness_policy=FRESHNESS,
 )
 def survey_responses(
     context: dg.AssetExecutionContext, config: ResponsesConfig, hotjar: HotjarResource

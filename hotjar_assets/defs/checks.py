@@ -1,16 +1,33 @@
-"""Checks on the assets' own health, cheap enough to run with every sync."""
+"""Checks on the two tables, cheap enough to run with every sync: a step and a query for each table.
 
-from datetime import UTC, date, datetime
+What is found is told in numbers, ids of surveys and names of fields, never in anybody's answers.
+How the tables are looked at is in `warehouse/health.py`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 
 import dagster as dg
 
-from hotjar_assets.config import Platform
-from hotjar_assets.defs.assets import surveys
-from hotjar_assets.resources import HotjarResource, as_failure
+from hotjar_assets.api.exports import USER
+from hotjar_assets.config import Platform, Settings, Source
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, LATE_AFTER, survey_responses, surveys
+from hotjar_assets.defs.partitions import known_surveys
+from hotjar_assets.defs.progress import Progress, not_read_by, progress_of
+from hotjar_assets.materializations import RESPONSES_COUNTED
+from hotjar_assets.resources import as_failure
+from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, Table
+from hotjar_assets.warehouse import Health
 
 KEY_LIFETIME_DAYS = 365
 """Source: help.hotjar.com "How to set up the Hotjar API", read 2026-11-20."""
 WARN_DAYS = 30
+NAMES_SHOWN = 20
+ROW_COUNTS = dg.AssetCheckKey(survey_responses.key, "row_counts")
+"""The check that only a full sync can tell something."""
+_WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+_RESOURCES = {"hotjar", IO_MANAGER_KEY}
 
 
 def key_age(created_on: date | None, *, today: date) -> dg.AssetCheckResult:
@@ -24,7 +41,7 @@ def key_age(created_on: date | None, *, today: date) -> dg.AssetCheckResult:
     advice = "make a new key in Hotjar and put it into the settings"
     return dg.AssetCheckResult(
         passed=days_left > WARN_DAYS,
-        severity=dg.AssetCheckSeverity.ERROR if is_dead else dg.AssetCheckSeverity.WARN,
+        severity=_ERROR if is_dead else _WARN,
         description=f"the API key has expired; {advice}"
         if is_dead
         else f"the API key expires in {days_left} days"
@@ -33,17 +50,243 @@ def key_age(created_on: date | None, *, today: date) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(
-    asset=surveys,
-    description="The API key is not about to expire (at Hotjar, one year after it was made).",
-)
-def api_key_age(hotjar: HotjarResource) -> dg.AssetCheckResult:
-    """Judge the age of the API key by HOTJAR_KEY_CREATED_ON; no request is made."""
-    with as_failure():
-        settings = hotjar.settings
+def account_key_age(settings: Settings, *, today: date) -> dg.AssetCheckResult:
+    """Judge the age of an account's API key by its settings; no request is made."""
+    if settings.source is Source.INSIGHTS:
+        return dg.AssetCheckResult(
+            passed=True, description="the export is read by e-mail and password, without an API key"
+        )
     if settings.platform is Platform.CONTENTSQUARE:
         # Nothing public says that its credentials expire, and a made-up end would be a false alarm.
         return dg.AssetCheckResult(
             passed=True, description="Contentsquare does not document that API credentials expire"
         )
-    return key_age(settings.key_created_on, today=datetime.now(UTC).date())
+    return key_age(settings.key_created_on, today=today)
+
+
+def unique_key(health: Health, table: Table) -> dg.AssetCheckResult:
+    """Judge whether a key stands in a table once."""
+    repeated, key = health.repeated, ", ".join(table.key)
+    return dg.AssetCheckResult(
+        passed=not repeated,
+        severity=_ERROR,
+        description=f"{key} stands more than once for {_named(repeated, 'survey')}; no sync writes "
+        f"a row twice, so delete the rows of these surveys from {table.schema}.{table.name} and "
+        "sync again"
+        if repeated
+        else f"each {key} stands once",
+        metadata={"rows": health.rows, "rows_too_many": sum(repeated.values())},
+    )
+
+
+def unknown_fields(health: Health) -> dg.AssetCheckResult:
+    """Judge whether Hotjar sent fields that no column holds."""
+    # That column of an export is known, and kept in `extra` on purpose.
+    known = {USER} if health.source == Source.INSIGHTS.value else set()
+    rows = {
+        place: count for place, count in health.unknown_fields.items() if place.lower() not in known
+    }
+    shown = [f"{place} ({count} rows)" for place, count in _most_first(rows)]
+    return dg.AssetCheckResult(
+        passed=not rows,
+        severity=_WARN,
+        description=f"no column holds {_listed(shown)}; what they said is kept in the column extra"
+        if rows
+        else "a column holds every field",
+        metadata={"rows": health.rows, "unknown_fields": len(rows)},
+    )
+
+
+def known_questions(health: Health) -> dg.AssetCheckResult:
+    """Judge whether the question of every answer is in the survey."""
+    unknown = health.unknown_questions
+    return dg.AssetCheckResult(
+        passed=not unknown,
+        severity=_WARN,
+        description=f"hotjar.surveys does not have the question of {sum(unknown.values())} answers "
+        f"of {_named(unknown, 'survey')}; was it taken out of the survey?"
+        if unknown
+        else "hotjar.surveys has the question of every answer",
+        metadata={"answers": sum(unknown.values()), "surveys": len(unknown)},
+    )
+
+
+def row_counts(health: Health, counted: Mapping[str, int]) -> dg.AssetCheckResult:
+    """Compare what full walks counted with the rows that are not marked as deleted.
+
+    Args:
+        health: The table.
+        counted: Responses that the API has, by survey, of those that were read whole last.
+    """
+    off = {
+        survey_id: abs(there - count)
+        for survey_id, count in counted.items()
+        # What was erased here may have been erased at Hotjar too.
+        if not count - health.forgotten.get(survey_id, 0)
+        <= (there := health.live.get(survey_id, 0))
+        <= count
+    }
+    there = sum(health.live.get(survey_id, 0) for survey_id in counted)
+    return dg.AssetCheckResult(
+        passed=not off,
+        severity=_ERROR,
+        description=f"the rows that are not deleted are not as many as Hotjar has for "
+        f"{_named(off, 'survey')}; was the table changed by hand? Read them again with "
+        "reconcile_job (hotjar-assets sync --full)"
+        if off
+        else f"the rows are as many as Hotjar has, of {len(counted)} surveys that were read whole"
+        if counted
+        else "nothing to compare: no survey was read whole last",
+        metadata={
+            "surveys_compared": len(counted),
+            "surveys_off": len(off),
+            "responses_counted": sum(counted.values()),
+            "rows": there,
+        },
+    )
+
+
+def partitions_behind(
+    progress: Mapping[str, Progress], health: Health, *, partitions: int, now: datetime
+) -> dg.AssetCheckResult:
+    """Judge whether every survey that Hotjar has was read lately, and its last run was good.
+
+    Args:
+        progress: Of the partitions that were not read just now.
+        health: The table.
+        partitions: How many partitions there are.
+        now: The time.
+    """
+    behind: dict[str, str] = {}
+    for survey_id, partition in progress.items():
+        if survey_id not in health.removed and (why := partition.why_behind(now, LATE_AFTER)):
+            behind[survey_id] = why
+    shown = [f"{survey_id} ({why})" for survey_id, why in behind.items()]
+    return dg.AssetCheckResult(
+        passed=not behind,
+        severity=_WARN,
+        description=f"{len(behind)} surveys are behind: {_listed(shown)}; run sync_job over them"
+        if behind
+        else f"every survey was read in the last {LATE_AFTER / timedelta(hours=1):.0f} hours",
+        metadata={"partitions": partitions, "behind": len(behind)},
+    )
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _named(counts: Mapping[str, int], noun: str) -> str:
+    """Name what was found, the most first: `2 surveys: 101, 102`."""
+    plural = "" if len(counts) == 1 else "s"
+    return f"{len(counts)} {noun}{plural}: {_listed([name for name, _ in _most_first(counts)])}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(islice(names, NAMES_SHOWN)) + (f" and {more} more" if more > 0 else "")
+
+
+def _of(asset: dg.AssetsDefinition, name: str, result: dg.AssetCheckResult) -> dg.AssetCheckResult:
+    return result._replace(asset_key=asset.key, check_name=name)
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(
+            "unique_key",
+            asset=surveys,
+            # The responses are read, and marked as deleted, by what these rows say.
+            blocking=True,
+            description="No survey stands in the table twice.",
+        ),
+        dg.AssetCheckSpec(
+            "unknown_fields",
+            asset=surveys,
+            description="Hotjar sends no field of a survey that no column holds.",
+        ),
+        dg.AssetCheckSpec(
+            "api_key_age",
+            asset=surveys,
+            description="The API key is not about to expire (at Hotjar, one year after it was "
+            "made).",
+        ),
+    ],
+    required_resource_keys=_RESOURCES,
+)
+def surveys_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Look at `hotjar.surveys`."""
+    with as_failure():
+        health = getattr(context.resources, IO_MANAGER_KEY).health(SURVEYS)
+        settings = context.resources.hotjar.settings
+    yield _of(surveys, "unique_key", unique_key(health, SURVEYS))
+    yield _of(surveys, "unknown_fields", unknown_fields(health))
+    today = datetime.now(UTC).date()
+    yield _of(surveys, "api_key_age", account_key_age(settings, today=today))
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(
+            "unique_key",
+            asset=survey_responses,
+            blocking=True,
+            description="No response stands in the table twice.",
+        ),
+        dg.AssetCheckSpec(
+            "unknown_fields",
+            asset=survey_responses,
+            description="Hotjar sends no field of a response that no column holds.",
+        ),
+        dg.AssetCheckSpec(
+            "known_questions",
+            asset=survey_responses,
+            description="The question of every answer is in `hotjar.surveys`.",
+        ),
+        dg.AssetCheckSpec(
+            "partitions_behind",
+            asset=survey_responses,
+            description=f"Every survey that Hotjar has was read in the last "
+            f"{LATE_AFTER / timedelta(hours=1):.0f} hours, and its last run was good.",
+        ),
+        dg.AssetCheckSpec(
+            ROW_COUNTS.name,
+            asset=survey_responses,
+            description="A survey that was read whole has as many rows as Hotjar has responses.",
+        ),
+    ],
+    # Only a full sync has counted what there is, so the others leave that check out.
+    can_subset=True,
+    required_resource_keys=_RESOURCES,
+)
+def responses_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Look at `hotjar.survey_responses` and its partitions."""
+    selected = {key.name for key in context.selected_asset_check_keys}
+    with as_failure():
+        settings = context.resources.hotjar.settings
+        health = getattr(context.resources, IO_MANAGER_KEY).health(
+            SURVEY_RESPONSES, since=settings.start_at
+        )
+    instance, partitions = context.instance, known_surveys(context.instance)
+    counts_rows = ROW_COUNTS.name in selected
+    progress = progress_of(
+        instance,
+        partitions if counts_rows else not_read_by(context.run, instance, partitions),
+    )
+    counted = {
+        survey_id: int(each.figures[RESPONSES_COUNTED])
+        for survey_id, each in progress.items()
+        if RESPONSES_COUNTED in each.figures and not each.is_in_progress
+    }
+    results = {
+        "unique_key": unique_key(health, SURVEY_RESPONSES),
+        "unknown_fields": unknown_fields(health),
+        "known_questions": known_questions(health),
+        "partitions_behind": partitions_behind(
+            progress, health, partitions=len(partitions), now=datetime.now(UTC)
+        ),
+        ROW_COUNTS.name: row_counts(health, counted),
+    }
+    for name, result in results.items():
+        if name in selected:
+            yield _of(survey_responses, name, result)

@@ -7,6 +7,7 @@ from then on: parsing takes seconds, and every process of a code location would 
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,15 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from filelock import FileLock
 
 from hotjar_assets.config import environment_variable
+from hotjar_assets.defs.assets import IO_MANAGER_KEY
 from hotjar_assets.defs.described import described, with_facts
 from hotjar_assets.defs.models import MODELS_JOB, ModelsDatabase
 from hotjar_assets.errors import HotjarConfigError
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 _DBT = Path(sys.executable).with_name("dbt")
+# What dbt has parsed, by which it passes over what did not change; it is for one database file.
+_PARSED = "partial_parse.msgpack"
 _DATABASE = environment_variable("database")
 # Unit tests try the formulas on made-up rows: they belong to the development of the package.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
@@ -47,18 +51,23 @@ def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
         HotjarConfigError: The project cannot be parsed.
     """
     manifest = _manifest(database)
+    parsed = manifest.with_name(_PARSED)
 
-    @dbt_assets(manifest=manifest, name="hotjar_models")
+    # What a model made can be loaded as a frame, as our own tables can.
+    @dbt_assets(manifest=manifest, name="hotjar_models", io_manager_key=IO_MANAGER_KEY)
     def hotjar_models(
         context: dg.AssetExecutionContext, hotjar_dbt: ModelsDatabase
     ) -> Iterator[Any]:
         dbt = DbtCliResource(project_dir=PROJECT, profiles_dir=PROJECT, dbt_executable=_DBT)
         with tempfile.TemporaryDirectory(prefix="hotjar_dbt_") as folder:
             target = Path(folder) / "target"
-            with _environment({**_given(Path(hotjar_dbt.database)), **_NO_NETWORK}):
+            given = _given(Path(hotjar_dbt.database))
+            # From this folder dagster-dbt takes what was parsed before.
+            with _environment({**given, **_NO_NETWORK, "DBT_TARGET_PATH": str(parsed.parent)}):
                 invocation = dbt.cli(_BUILD, context=context, target_path=target)
             database = Path(hotjar_dbt.database)
             yield from with_facts(invocation.stream(), manifest, database, log=context.log)
+            _keep(target / _PARSED, parsed)
 
     job = dg.define_asset_job(
         MODELS_JOB,
@@ -96,7 +105,15 @@ def _parse(database: Path, manifest: Path) -> None:
                 "dbt_project",
                 f"dbt cannot parse the models of this package: {parsed.stdout[-500:]}",
             )
+        _keep(Path(target) / _PARSED, manifest.with_name(_PARSED))
         (Path(target) / manifest.name).replace(manifest)
+
+
+def _keep(made: Path, kept: Path) -> None:
+    """Put a file into its place at once: others may be reading the one before it."""
+    copy = kept.with_suffix(f".{os.getpid()}")
+    shutil.copy(made, copy)
+    copy.replace(kept)
 
 
 def _fingerprint() -> str:

@@ -9,6 +9,7 @@ from hotjar_assets.api.records import Survey
 from hotjar_assets.api.source import SurveySource
 from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import RECONCILE_JOB, survey_responses, surveys
+from hotjar_assets.defs.checks import ROW_COUNTS
 from hotjar_assets.defs.models import MODELS_JOB
 from hotjar_assets.defs.partitions import add_surveys, known_surveys, range_tags
 from hotjar_assets.defs.retention import delete_old_runs, delete_superseded_runs
@@ -17,6 +18,9 @@ from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.sync import Depth
 
 _ASSETS = dg.AssetSelection.assets(surveys, survey_responses)
+_CHECKS = dg.AssetSelection.checks_for_assets(surveys, survey_responses)
+_OF_FULL_SYNCS = dg.AssetSelection.checks(ROW_COUNTS)
+"""What only a full sync can tell."""
 
 
 def run_config(
@@ -29,7 +33,7 @@ def run_config(
 
 sync_job = dg.define_asset_job(
     "sync_job",
-    selection=_ASSETS,
+    selection=_ASSETS - _OF_FULL_SYNCS,
     executor_def=dg.in_process_executor,
     description="The surveys, then what is new in every survey. Deeper by run configuration.",
 )
@@ -39,6 +43,12 @@ reconcile_job = dg.define_asset_job(
     config=run_config(Depth.ALL),
     executor_def=dg.in_process_executor,
     description="The surveys, then every response, marking those that Hotjar no longer has.",
+)
+checks_job = dg.define_asset_job(
+    "checks_job",
+    selection=_CHECKS - _OF_FULL_SYNCS,
+    executor_def=dg.in_process_executor,
+    description="The checks alone: they run with every sync that succeeds, and here without one.",
 )
 
 
@@ -106,4 +116,10 @@ reconcile_schedule = _schedule(
     job_name=reconcile_job.name,
     depth=Depth.ALL,
     description="Weekly: everything, marking the responses that Hotjar no longer has.",
+)
+checks_schedule = dg.ScheduleDefinition(
+    name="checks_schedule",
+    cron_schedule="30 6 * * *",
+    job=checks_job,
+    description="Daily: the checks, for the days on which no sync succeeds.",
 )

@@ -1,4 +1,4 @@
-"""The assets, job and sensors of a source of streams: one asset for each, its key the table."""
+"""What Dagster is given of a source of streams: an asset for each, its key the table, and jobs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def stream_defs(
         owners: Who answers for the assets: e-mail addresses, or `team:NAME`.
 
     Raises:
-        HotjarConfigError: A stream cannot be stored as it is described; names it.
+        HotjarConfigError: What a stream computes is no expression; names it.
     """
     assets, jobs, sensors = [], [], []
     together: list[dg.AssetsDefinition] = []
@@ -50,8 +50,18 @@ def stream_defs(
         jobs.append(job)
         sensors.append(_sensor(source, table, partitions, job.name, io_manager_key))
     description = f"The streams of {source.name}, parents first."
-    jobs.append(_job(f"{source.name}_job", together, description))
-    return dg.Definitions(assets=with_owners(assets, owners), jobs=jobs, sensors=sensors)
+    job = _job(f"{source.name}_job", together, description)
+    jobs.append(job)
+    schedules = [
+        dg.ScheduleDefinition(
+            name=f"{source.name}_schedule", job=job, cron_schedule=cron, description=description
+        )
+        for cron in (source.schedule,)
+        if cron
+    ]
+    return dg.Definitions(
+        assets=with_owners(assets, owners), jobs=jobs, sensors=sensors, schedules=schedules
+    )
 
 
 def _job(name: str, assets: Sequence[dg.AssetsDefinition], description: str) -> Any:

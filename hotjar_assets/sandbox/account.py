@@ -1,21 +1,13 @@
 """The account behind the sandbox: sites, surveys and responses, and what happens to them.
 
 Everything a Hotjar user or visitor could do while a client reads is a method here: answer, tag,
-delete, rename. The methods may be called from any thread while the server runs. The server reads
-pages through `survey_page` and `response_page`; tests read the truth through `surveys` and
-`responses`. HTTP is not known here.
+delete, rename. The methods may be called from any thread while the server runs. What can be read of
+it is in `holdings`. HTTP is not known here.
 """
 
-import json
-import threading
-from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
-from zlib import crc32
-
-import msgspec
+from typing import Any
 
 from hotjar_assets.sandbox.catalog import (
     Blueprint,
@@ -24,88 +16,19 @@ from hotjar_assets.sandbox.catalog import (
     simple_blueprint,
     sized_blueprints,
 )
-from hotjar_assets.sandbox.constants import (
-    SANDBOX_ORGANIZATION_ID,
-    SANDBOX_SECOND_SITE_ID,
-    SANDBOX_SITE_ID,
-)
+from hotjar_assets.sandbox.codec import decode, encode
+from hotjar_assets.sandbox.constants import SANDBOX_ORGANIZATION_ID, SANDBOX_SITE_ID
 from hotjar_assets.sandbox.generation import ResponseMaker, to_microseconds, to_timestamp
+from hotjar_assets.sandbox.holdings import HeldSurvey, Holdings
+from hotjar_assets.sandbox.pages import Row
 
 DEFAULT_CLOCK = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DEFAULT_SEED = 1
 
-Paging = Literal["keyset", "offset"]
-Order = Literal["newest_first", "oldest_first", "unsorted"]
-Position = int | tuple[int, int]
-"""Where the next page begins: a number of rows to skip, or the key of the last row served."""
-
 _SECOND = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class PageSlice:
-    """Rows of one page, already encoded, and where the next page begins (None: it is the last)."""
-
-    rows: list[bytes]
-    next_position: Position | None
-
-
-@dataclass(slots=True)
-class _Row:
-    key: tuple[int, int]
-    """Created (microseconds since 1970), then the order of arrival, which breaks ties."""
-    body: bytes
-
-
-def _row_key(row: _Row) -> tuple[int, int]:
-    return row.key
-
-
-@dataclass(slots=True)
-class _Survey:
-    """A survey and its responses, oldest first, made when first asked for."""
-
-    blueprint: Blueprint
-    maker: ResponseMaker
-    key: tuple[int, int]
-    fields: JsonObject
-    questions: list[JsonObject]
-    is_made: bool = False
-    sequence: int = 0
-    rows: list[_Row] = field(default_factory=list)
-    by_id: dict[str, _Row] = field(default_factory=dict)
-    removed: dict[str, _Row] = field(default_factory=dict)
-    bodies: dict[bool, bytes] = field(default_factory=dict)
-
-    def make(self) -> "_Survey":
-        if not self.is_made:
-            self.is_made = True
-            for created, response in self.maker.initial():
-                row = _Row((created, self.sequence), encode(response))
-                self.sequence += 1
-                self.rows.append(row)
-                self.by_id[response["id"]] = row
-        return self
-
-    def insert(self, row: _Row, response_id: str) -> None:
-        insort(self.rows, row, key=_row_key)
-        self.by_id[response_id] = row
-
-    def take(self, response_id: str) -> _Row:
-        row = self.by_id.pop(response_id)
-        del self.rows[bisect_left(self.rows, row.key, key=_row_key)]
-        return row
-
-    def to_json(self, *, with_questions: bool) -> JsonObject:
-        return self.fields | {"questions": self.questions} if with_questions else dict(self.fields)
-
-    def body(self, *, with_questions: bool) -> bytes:
-        if with_questions not in self.bodies:
-            self.bodies[with_questions] = encode(self.to_json(with_questions=with_questions))
-        return self.bodies[with_questions]
-
-
-class SandboxAccount:
+class SandboxAccount(Holdings):
     """A Hotjar account with made-up data: the same seed and clock give the same account.
 
     Attributes:
@@ -131,19 +54,14 @@ class SandboxAccount:
         if clock.tzinfo is None:
             message = "clock must be an aware datetime"
             raise ValueError(message)
+        super().__init__()
         self.seed = seed
         self.clock = clock
         self.organization_id = SANDBOX_ORGANIZATION_ID
         self.plan_allows_export = True
         self.plan_allows_user_lookup = True
         self.user_lookups: list[JsonObject] = []
-        self._lock = threading.RLock()
         self._now = to_microseconds(clock)
-        self._sites: dict[str, dict[str, _Survey]] = {
-            SANDBOX_SITE_ID: {},
-            SANDBOX_SECOND_SITE_ID: {},
-        }
-        self._surveys: dict[str, _Survey] = {}
         self._arrivals = 0
         for blueprint in default_blueprints() if blueprints is None else blueprints:
             self._add(blueprint)
@@ -172,128 +90,6 @@ class SandboxAccount:
             for survey in self._surveys.values():
                 survey.make()
         return self
-
-    # The truth, for whoever compares with it.
-
-    @property
-    def site_ids(self) -> list[str]:
-        """The sites, in order of creation."""
-        with self._lock:
-            return list(self._sites)
-
-    def has_site(self, site_id: str) -> bool:
-        """Say whether the account has the site."""
-        return site_id in self._sites
-
-    def has_survey(self, site_id: str, survey_id: str) -> bool:
-        """Say whether the site has the survey."""
-        return survey_id in self._sites.get(site_id, {})
-
-    def survey_ids(self, site_id: str = SANDBOX_SITE_ID) -> list[str]:
-        """Return the ids of the site's surveys in the order the API lists them."""
-        with self._lock:
-            return [str(survey.fields["id"]) for survey in self._newest_surveys(site_id)]
-
-    def surveys(
-        self, site_id: str = SANDBOX_SITE_ID, *, with_questions: bool = True
-    ) -> list[JsonObject]:
-        """Return the site's surveys as the API lists them."""
-        with self._lock:
-            return [
-                decode(survey.body(with_questions=with_questions))
-                for survey in self._newest_surveys(site_id)
-            ]
-
-    def survey(self, survey_id: str) -> JsonObject:
-        """Return one survey with its questions.
-
-        Raises:
-            KeyError: There is no such survey.
-        """
-        with self._lock:
-            return decode(self._live(survey_id).body(with_questions=True))
-
-    def response_count(self, survey_id: str) -> int:
-        """Return how many responses the survey has."""
-        with self._lock:
-            return len(self._live(survey_id).make().rows)
-
-    def responses(self, survey_id: str) -> list[JsonObject]:
-        """Return the survey's responses, newest first, as the API gives them."""
-        with self._lock:
-            bodies = [row.body for row in reversed(self._live(survey_id).make().rows)]
-        return [decode(body) for body in bodies]
-
-    def response(self, survey_id: str, response_id: str) -> JsonObject:
-        """Return one response.
-
-        Raises:
-            KeyError: There is no such survey or response.
-        """
-        with self._lock:
-            return decode(self._live(survey_id).make().by_id[response_id].body)
-
-    def language(self, survey_id: str) -> str:
-        """Return the language that the survey is written in."""
-        with self._lock:
-            return self._live(survey_id).blueprint.languages[0][0]
-
-    def numbered_responses(self, survey_id: str) -> list[tuple[int, JsonObject]]:
-        """Return the responses with the numbers they came in by, the highest first."""
-        with self._lock:
-            rows = list(self._live(survey_id).make().rows)
-        rows.sort(key=lambda row: row.key[1], reverse=True)
-        return [(row.key[1] + 1, decode(row.body)) for row in rows]
-
-    # Pages, for the server.
-
-    def survey_body(self, survey_id: str) -> bytes:
-        """Return the encoded survey with its questions."""
-        with self._lock:
-            return self._live(survey_id).body(with_questions=True)
-
-    def survey_page(
-        self,
-        site_id: str,
-        position: Position | None,
-        limit: int,
-        *,
-        with_questions: bool,
-        paging: Paging,
-        step_back: int = 0,
-    ) -> PageSlice:
-        """Return a page of the site's surveys; the arguments are those of `response_page`."""
-        with self._lock:
-            rows = [
-                _Row(survey.key, survey.body(with_questions=with_questions))
-                for survey in reversed(self._newest_surveys(site_id))
-            ]
-            return _slice(rows, position, limit, paging=paging, step_back=step_back)
-
-    def response_page(
-        self,
-        survey_id: str,
-        position: Position | None,
-        limit: int,
-        *,
-        paging: Paging,
-        order: Order = "newest_first",
-        step_back: int = 0,
-    ) -> PageSlice:
-        """Return a page of the survey's responses.
-
-        Args:
-            survey_id: A survey the account has.
-            position: Where the page begins; None for the first page.
-            limit: How many rows at most.
-            paging: Whether the next position is the key of the last row, which stays right while
-                rows come and go, or a number of rows, which does not.
-            order: In which order they come.
-            step_back: Begin this many rows earlier, so that rows repeat.
-        """
-        with self._lock:
-            rows = _ordered(self._live(survey_id).make().rows, order)
-            return _slice(rows, position, limit, paging=paging, step_back=step_back)
 
     # What users and visitors do meanwhile.
 
@@ -332,7 +128,7 @@ class SandboxAccount:
                     answer["tags"], answer["sentiment"] = [], None
                 response = made | fields
                 response_id = str(response["id"])
-                survey.insert(_Row((created, survey.sequence), encode(response)), response_id)
+                survey.insert(Row((created, survey.sequence), encode(response)), response_id)
                 survey.sequence += 1
                 ids.append(response_id)
             return ids
@@ -387,7 +183,7 @@ class SandboxAccount:
                 response.pop(name, None)
             created = _parse_microseconds(fields.get("created_time"))
             key = row.key if created is None else (created, row.key[1])
-            changed = _Row(key, encode(response))
+            changed = Row(key, encode(response))
             survey.take(response_id)
             survey.insert(changed, str(response.get("id", response_id)))
 
@@ -489,7 +285,7 @@ class SandboxAccount:
                     self.delete_response(survey_id, response_id)
             return hits
 
-    def _add(self, blueprint: Blueprint, *, created: int | None = None) -> _Survey:
+    def _add(self, blueprint: Blueprint, *, created: int | None = None) -> HeldSurvey:
         opened = to_microseconds(self.clock) - blueprint.opened_days_ago * 86_400 * _SECOND
         key = (opened if created is None else created, self._arrivals)
         self._arrivals += 1
@@ -511,7 +307,7 @@ class SandboxAccount:
         if created is None and self._arrivals % 3:
             closed = to_microseconds(self.clock) - blueprint.closed_days_ago * 86_400 * _SECOND
             fields["updated_time"] = to_timestamp(closed) if self._arrivals % 3 == 1 else None
-        survey = _Survey(
+        survey = HeldSurvey(
             blueprint=blueprint,
             maker=ResponseMaker(blueprint, seed=self.seed, clock=self.clock),
             key=key,
@@ -522,74 +318,13 @@ class SandboxAccount:
         self._sites.setdefault(blueprint.site_id, {})[survey_id] = survey
         return survey
 
-    def _live(self, survey_id: str) -> _Survey:
-        survey = self._surveys[survey_id]
-        if survey_id not in self._sites[survey.blueprint.site_id]:
-            raise KeyError(survey_id)
-        return survey
-
-    def _newest_surveys(self, site_id: str) -> list[_Survey]:
-        return sorted(self._sites[site_id].values(), key=lambda survey: survey.key, reverse=True)
-
     def _tick(self) -> int:
         """Move the account's time on by a second: every change is later than the one before."""
         self._now += _SECOND
         return self._now
 
 
-def encode(value: object) -> bytes:
-    """Encode JSON; text that is not valid Unicode is sent as escapes, as some servers do."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return json.dumps(value).encode()
-
-
-def decode(body: bytes) -> JsonObject:
-    """Decode JSON, lone surrogates included."""
-    decoded: JsonObject = json.loads(body)
-    return decoded
-
-
-def _slice(
-    rows: Sequence[_Row],
-    position: Position | None,
-    limit: int,
-    *,
-    paging: Paging,
-    step_back: int,
-) -> PageSlice:
-    """Cut a page out of rows that are sorted oldest first, newest first."""
-    if position is None:
-        start = 0
-    elif isinstance(position, int):
-        start = position
-    else:
-        start = len(rows) - bisect_left(rows, position, key=_row_key)
-    start = max(0, start - step_back)
-    page = list(_newest(rows, start, start + limit))
-    if start + limit >= len(rows):
-        return PageSlice([row.body for row in page], None)
-    following = page[-1].key if paging == "keyset" else start + limit
-    return PageSlice([row.body for row in page], following)
-
-
-def _ordered(rows: Sequence[_Row], order: Order) -> Sequence[_Row]:
-    """Give rows such keys that the newest of them come in this order, whatever comes or goes."""
-    if order == "newest_first":
-        return rows
-    if order == "oldest_first":
-        return [_Row((-row.key[0], -row.key[1]), row.body) for row in reversed(rows)]
-    mixed = (_Row((crc32(repr(row.key).encode()), row.key[1]), row.body) for row in rows)
-    return sorted(mixed, key=_row_key)
-
-
-def _newest(rows: Sequence[_Row], start: int, stop: int) -> Iterator[_Row]:
-    end = len(rows) - start
-    return reversed(rows[max(0, len(rows) - stop) : max(0, end)])
-
-
-def _set_fields(survey: _Survey, fields: JsonObject) -> None:
+def _set_fields(survey: HeldSurvey, fields: JsonObject) -> None:
     survey.questions = fields.get("questions", survey.questions)
     survey.fields |= {name: value for name, value in fields.items() if name != "questions"}
     survey.bodies.clear()

@@ -1,22 +1,17 @@
 """The sandbox's HTTP interface: Hotjar's API and export and Contentsquare's API, with faults.
 
-Here is decided what a request is answered with. The data is in `account`, what faults do in
-`spoiling`, the socket and the thread in `server`, and the endpoints that change the sandbox in
-`control`.
+Here is decided what a request is answered with. Who may ask is in `access`, the data in `account`,
+what faults do in `spoiling`, the socket and the thread in `server`, and the endpoints that change
+the sandbox in `control`.
 
 Source: https://help.hotjar.com/hc/en-us/articles/36820005914001-Hotjar-API-Reference (read on
 2026-11-20) and docs.contentsquare.com /en/api/responses/ (read on the same day). Where they are
-silent, the sandbox chooses: the default `limit` is 20, a 429 carries Retry-After, a user lookup is
-answered with an empty object, and Contentsquare's token answer names the server as `endpoint`.
+silent, the sandbox chooses: the default `limit` is 20, and a user lookup is answered with an empty
+object.
 """
 
 import asyncio
-import math
-import secrets
-import threading
-from collections import deque
 from dataclasses import replace
-from typing import Any, Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -25,12 +20,15 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from hotjar_assets.sandbox.account import PageSlice, SandboxAccount, decode, encode
+from hotjar_assets.sandbox.access import INSIGHTS_PATHS, Access
+from hotjar_assets.sandbox.account import SandboxAccount
+from hotjar_assets.sandbox.codec import decode
 from hotjar_assets.sandbox.constants import SANDBOX_HEADER
 from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.control import control_routes
 from hotjar_assets.sandbox.faults import Fault, Faults, PathKind, Platform, Target
-from hotjar_assets.sandbox.insights import Downloads, export_file, wide_csv
+from hotjar_assets.sandbox.insights import Downloads
+from hotjar_assets.sandbox.pages import Cut, PageSlice
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.spoiling import answer_instead, spoil_answer, spoil_page
 from hotjar_assets.sandbox.wire import (
@@ -42,17 +40,14 @@ from hotjar_assets.sandbox.wire import (
     envelope,
     error_answer,
     json_answer,
-    oauth_error,
     parse_page_request,
     parse_request,
     parse_target,
 )
 
 _MARK = (SANDBOX_HEADER.lower().encode(), b"1")
-_WINDOW_SECONDS = 60.0
 _POSTED = frozenset({"token", "login", "user_lookup"})
 _OPEN: frozenset[PathKind] = frozenset({"token", "login", "download"})
-_INSIGHTS: frozenset[PathKind] = frozenset({"polls", "poll", "questions", "export"})
 _LISTED = frozenset({"surveys", "responses"})
 
 
@@ -80,10 +75,8 @@ class SandboxApp:
         self.faults = faults
         self.requests = requests
         self._settings = settings
-        self._tokens = _Tokens(settings)
-        self._sessions = _Tokens(settings)
+        self._access = Access(settings, has_project=self._shown["contentsquare"].has_site)
         self._downloads = Downloads(downloads_url)
-        self._rate_limit = _RateLimit(settings)
         self._second_cursors: dict[str, str] = {}
         control = control_routes(
             account, faults=faults, requests=requests, expire_tokens=self.expire_tokens
@@ -104,8 +97,7 @@ class SandboxApp:
 
     def expire_tokens(self) -> None:
         """Make every token and session issued so far invalid."""
-        self._tokens.expire()
-        self._sessions.expire()
+        self._access.expire()
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = parse_request(scope, await _read_body(receive))
@@ -162,7 +154,7 @@ class SandboxApp:
         self, request: ReceivedRequest, target: Target
     ) -> Answer | None:
         """Return the error that the API answers with, or None when it does what is asked."""
-        retry_after_seconds = self._rate_limit.retry_after_seconds()
+        retry_after_seconds = self._access.retry_after_seconds()
         if retry_after_seconds is not None:
             return error_answer(429, retry_after=retry_after_seconds)
         if target.path == "any":
@@ -173,19 +165,13 @@ class SandboxApp:
             return error_answer(404)
         if target.path in _OPEN:
             return None
-        if not self._is_authorized(request, target):
+        if not self._access.is_authorized(request, target):
             return error_answer(401)
         if target.path == "user_lookup":
             return None if self.account.plan_allows_user_lookup else error_answer(403)
-        if target.path not in _INSIGHTS and not self.account.plan_allows_export:
+        if target.path not in INSIGHTS_PATHS and not self.account.plan_allows_export:
             return error_answer(403)
         return None if self._is_known(target) else error_answer(404)
-
-    def _is_authorized(self, request: ReceivedRequest, target: Target) -> bool:
-        if target.path in _INSIGHTS:
-            return self._sessions.is_good("hotjar", request.headers.get("x-acc", ""))
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and self._tokens.is_good(target.platform, token)
 
     def _is_known(self, wanted: Target | PageRequest) -> bool:
         shown, site_id = self._shown[wanted.platform], wanted.site_id or ""
@@ -195,70 +181,16 @@ class SandboxApp:
 
     def _api_answer(self, request: ReceivedRequest, target: Target) -> Answer:
         if target.path == "token":
-            return self._token(request)
+            return self._access.token(request)
         if target.path == "user_lookup":
             return self._user_lookup(request)
         if target.path == "login":
-            return self._login(request)
+            return self._access.login(request)
         if target.path == "download":
             return self._downloads.answer(request)
-        if target.path in _INSIGHTS:
+        if target.path in INSIGHTS_PATHS:
             return self._insights_answer(request, target)
         return Answer(200, self._shown[target.platform].survey_body(target.survey_id or ""))
-
-    def _token(self, request: ReceivedRequest) -> Answer:
-        if request.media_type == "application/json":
-            return self._project_token(request)
-        if request.media_type != "application/x-www-form-urlencoded":
-            return oauth_error(400, "invalid_request", "The body must be form-encoded.")
-        if request.form.get("grant_type") != "client_credentials":
-            return oauth_error(400, "unsupported_grant_type", "Use client_credentials.")
-        credentials = (request.form.get("client_id"), request.form.get("client_secret"))
-        if credentials != (self._settings.client_id, self._settings.client_secret):
-            return oauth_error(401, "invalid_client", "Unknown client, or wrong secret.")
-        return json_answer(
-            {
-                "access_token": self._tokens.issue("hotjar"),
-                "token_type": "Bearer",
-                "expires_in": int(self._settings.token_lifetime_seconds),
-            }
-        )
-
-    def _project_token(self, request: ReceivedRequest) -> Answer:
-        """Answer Contentsquare's token call."""
-        try:
-            login = msgspec.json.decode(request.body, type=_ProjectLogin)
-        except (ValueError, msgspec.MsgspecError) as error:
-            return oauth_error(400, "invalid_request", str(error))
-        if login.grant_type != "client_credentials":
-            return oauth_error(400, "unsupported_grant_type", "Use client_credentials.")
-        if login.scope != "surveys":
-            return oauth_error(400, "invalid_scope", "The scope is surveys.")
-        credentials = (login.client_id, login.client_secret)
-        if credentials != (self._settings.client_id, self._settings.client_secret):
-            return oauth_error(401, "invalid_client", "Unknown client, or wrong secret.")
-        if login.project_id and not self._shown["contentsquare"].has_site(login.project_id):
-            return oauth_error(403, "access_denied", "Not a project of this client.")
-        return json_answer(
-            {
-                "access_token": self._tokens.issue("contentsquare"),
-                "token_type": "Bearer",
-                "expires_in": int(self._settings.token_lifetime_seconds),
-                "scope": login.scope,
-                "endpoint": self._settings.endpoint or f"http://{request.headers['host']}",
-            }
-        )
-
-    def _login(self, request: ReceivedRequest) -> Answer:
-        try:
-            login = msgspec.json.decode(request.body, type=_Login)
-        except (ValueError, msgspec.MsgspecError) as error:
-            return error_answer(400, message=str(error))
-        credentials = (login.action, login.email, login.password)
-        if credentials != ("login", self._settings.email, self._settings.password):
-            return error_answer(401)
-        cookie = f"ACC={self._sessions.issue('hotjar')}; Path=/; HttpOnly"
-        return Answer(200, encode({"success": True}), headers={"Set-Cookie": cookie})
 
     def _insights_answer(self, request: ReceivedRequest, target: Target) -> Answer:
         site_id, survey_id = target.site_id or "", target.survey_id or ""
@@ -269,16 +201,8 @@ class SandboxApp:
             return json_answer({"questions": survey["questions"]})
         if target.path == "poll":
             return json_answer({"poll": survey})
-        try:
-            query = msgspec.json.decode(request.query.get("survey_query", ""), type=_SurveyQuery)
-        except msgspec.MsgspecError as error:
-            return error_answer(400, message=str(error))
-        if (request.query.get("format"), request.query.get("async_export")) != ("csv", "false"):
-            return error_answer(400, message="Only format=csv and async_export=false are known.")
         numbered = self.account.numbered_responses(survey_id)
-        text = wide_csv(survey, numbered if query.sort_by == "-index" else numbered[::-1])
-        url = self._downloads.add(export_file(text, self._settings.export_format))
-        return json_answer({"download_url": url})
+        return self._downloads.export(request, survey, numbered, self._settings.export_format)
 
     def _user_lookup(self, request: ReceivedRequest) -> Answer:
         if unquote(request.path.split("/")[3]) != self.account.organization_id:
@@ -302,24 +226,17 @@ class SandboxApp:
         if not self._is_known(request):
             return None
         shown = self._shown[request.platform]
+        cut = Cut(
+            request.cursor.position,
+            request.limit,
+            paging=self._settings.paging,
+            step_back=step_back,
+        )
         try:
             if request.survey_id is not None:
-                return shown.response_page(
-                    request.survey_id,
-                    request.cursor.position,
-                    request.limit,
-                    paging=self._settings.paging,
-                    order=self._settings.order,
-                    step_back=step_back,
-                )
-            return shown.survey_page(
-                request.site_id,
-                request.cursor.position,
-                request.limit,
-                with_questions=request.with_questions,
-                paging=self._settings.paging,
-                step_back=step_back,
-            )
+                ordered = replace(cut, order=self._settings.order)
+                return shown.response_page(request.survey_id, ordered)
+            return shown.survey_page(request.site_id, cut, with_questions=request.with_questions)
         except KeyError:
             # The survey was removed by another thread since the question was asked.
             return None
@@ -338,78 +255,10 @@ class SandboxApp:
         return spoil_page(fault, request, page.rows, next_cursor, second_cursor=second_cursor)
 
 
-class _ProjectLogin(msgspec.Struct):
-    client_id: str
-    client_secret: str
-    grant_type: str
-    scope: str
-    project_id: str | None = None
-
-
 class _UserLookup(msgspec.Struct):
     data_subject_email: str | None = None
     data_subject_site_id_to_user_id_map: dict[str, str] | None = None
     delete_all_hits: bool = False
-
-
-class _Login(msgspec.Struct):
-    action: str
-    email: str
-    password: str
-    remember: bool
-
-
-class _SurveyQuery(msgspec.Struct):
-    """What its clauses look like is not public, so they are taken and leave nothing out."""
-
-    sort_by: Literal["-index", "index"]
-    clauses: list[Any]
-
-
-class _Tokens:
-    """The tokens issued, and until when each is good."""
-
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._good_until: dict[tuple[Platform, str], float] = {}
-
-    def issue(self, platform: Platform) -> str:
-        token = f"sandbox-token-{secrets.token_hex(16)}"
-        good_until = self._settings.monotonic() + self._settings.token_lifetime_seconds
-        with self._lock:
-            self._good_until[platform, token] = good_until
-        return token
-
-    def is_good(self, platform: Platform, token: str) -> bool:
-        with self._lock:
-            good_until = self._good_until.get((platform, token), -math.inf)
-        return self._settings.monotonic() < good_until
-
-    def expire(self) -> None:
-        with self._lock:
-            self._good_until.clear()
-
-
-class _RateLimit:
-    """A sliding window of one minute; a request that is refused does not count."""
-
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
-        self._accepted: deque[float] = deque()
-
-    def retry_after_seconds(self) -> int | None:
-        """Count a request; return how long to wait if it is one too many."""
-        if self._settings.requests_per_minute is None:
-            return None
-        now = self._settings.monotonic()
-        while self._accepted and self._accepted[0] <= now - _WINDOW_SECONDS:
-            self._accepted.popleft()
-        if len(self._accepted) < self._settings.requests_per_minute:
-            self._accepted.append(now)
-            return None
-        oldest = self._accepted[0] if self._accepted else now
-        return max(1, math.ceil(oldest + _WINDOW_SECONDS - now))
 
 
 async def _read_body(receive: Receive) -> bytes:

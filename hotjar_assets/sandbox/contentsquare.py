@@ -9,22 +9,16 @@ further types. How response ids look is not public; here they are UUIDs.
 
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from hotjar_assets.sandbox.account import (
-    Order,
-    PageSlice,
-    Paging,
-    Position,
-    SandboxAccount,
-    decode,
-    encode,
-)
+from hotjar_assets.sandbox.account import SandboxAccount
 from hotjar_assets.sandbox.catalog import JsonObject
+from hotjar_assets.sandbox.codec import decode, encode
 from hotjar_assets.sandbox.constants import (
     SANDBOX_PROJECT_ID,
     SANDBOX_SECOND_PROJECT_ID,
     SANDBOX_SECOND_SITE_ID,
     SANDBOX_SITE_ID,
 )
+from hotjar_assets.sandbox.pages import Cut, PageSlice
 
 _SITES = {
     SANDBOX_PROJECT_ID: SANDBOX_SITE_ID,
@@ -74,47 +68,15 @@ class ContentsquareAccount:
         """Return the encoded survey with its questions."""
         return encode(self._survey(self._account.survey(self._original(survey_id))))
 
-    def survey_page(
-        self,
-        site_id: str,
-        position: Position | None,
-        limit: int,
-        *,
-        with_questions: bool,
-        paging: Paging,
-        step_back: int = 0,
-    ) -> PageSlice:
+    def survey_page(self, site_id: str, cut: Cut, *, with_questions: bool) -> PageSlice:
         """Return a page of the project's surveys."""
-        page = self._account.survey_page(
-            _SITES[site_id],
-            position,
-            limit,
-            with_questions=with_questions,
-            paging=paging,
-            step_back=step_back,
-        )
+        page = self._account.survey_page(_SITES[site_id], cut, with_questions=with_questions)
         surveys = [encode(self._survey(decode(row))) for row in page.rows]
         return PageSlice(surveys, page.next_position)
 
-    def response_page(
-        self,
-        survey_id: str,
-        position: Position | None,
-        limit: int,
-        *,
-        paging: Paging,
-        order: Order = "newest_first",
-        step_back: int = 0,
-    ) -> PageSlice:
+    def response_page(self, survey_id: str, cut: Cut) -> PageSlice:
         """Return a page of the survey's responses."""
-        page = self._account.response_page(
-            self._original(survey_id),
-            position,
-            limit,
-            paging=paging,
-            order=order,
-            step_back=step_back,
-        )
+        page = self._account.response_page(self._original(survey_id), cut)
         responses = [encode(_response(decode(row), survey_id)) for row in page.rows]
         return PageSlice(responses, page.next_position)
 

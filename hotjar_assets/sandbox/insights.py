@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import msgspec
+
 from hotjar_assets.sandbox.catalog import JsonObject
-from hotjar_assets.sandbox.wire import Answer, ReceivedRequest, error_answer
+from hotjar_assets.sandbox.wire import Answer, ReceivedRequest, error_answer, json_answer
 
 ExportFormat = Literal["zip", "csv"]
 
@@ -79,6 +81,13 @@ def export_file(text: str, export_format: ExportFormat) -> bytes:
     return packed.getvalue()
 
 
+class _SurveyQuery(msgspec.Struct):
+    """What its clauses look like is not public, so they are taken and leave nothing out."""
+
+    sort_by: Literal["-index", "index"]
+    clauses: list[Any]
+
+
 class Downloads:
     """The files that were exported, each behind a link that is its own permission."""
 
@@ -93,7 +102,24 @@ class Downloads:
         """Host and port, as a request's Host header names them."""
         return urlsplit(self._url).netloc
 
-    def add(self, body: bytes) -> str:
+    def export(
+        self,
+        request: ReceivedRequest,
+        survey: JsonObject,
+        numbered: list[tuple[int, JsonObject]],
+        export_format: ExportFormat,
+    ) -> Answer:
+        """Export responses, the highest number first, and answer with the link of the file."""
+        try:
+            query = msgspec.json.decode(request.query.get("survey_query", ""), type=_SurveyQuery)
+        except msgspec.MsgspecError as error:
+            return error_answer(400, message=str(error))
+        if (request.query.get("format"), request.query.get("async_export")) != ("csv", "false"):
+            return error_answer(400, message="Only format=csv and async_export=false are known.")
+        text = wide_csv(survey, numbered if query.sort_by == "-index" else numbered[::-1])
+        return json_answer({"download_url": self._add(export_file(text, export_format))})
+
+    def _add(self, body: bytes) -> str:
         """Keep a file and return its link."""
         name = secrets.token_hex(8)
         with self._lock:

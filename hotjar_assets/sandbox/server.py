@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Self
 from hotjar_assets.sandbox.account import (
     DEFAULT_CLOCK,
     DEFAULT_SEED,
-    Order,
-    Paging,
     SandboxAccount,
 )
 from hotjar_assets.sandbox.constants import (
@@ -32,6 +30,7 @@ from hotjar_assets.sandbox.constants import (
 from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.faults import Faults
 from hotjar_assets.sandbox.insights import ExportFormat
+from hotjar_assets.sandbox.pages import Order, Paging
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import ReceivedRequest, RequestLog
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hotjar_assets.sandbox.account import Order, Paging
 from hotjar_assets.sandbox.constants import (
     SANDBOX_CLIENT_ID,
     SANDBOX_CLIENT_SECRET,
@@ -12,6 +11,7 @@ from hotjar_assets.sandbox.constants import (
     SANDBOX_PASSWORD,
 )
 from hotjar_assets.sandbox.insights import ExportFormat
+from hotjar_assets.sandbox.pages import Order, Paging
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 from urllib.parse import urlencode
 
-from hotjar_assets.sandbox.account import decode, encode
+from hotjar_assets.sandbox.codec import decode, encode
 from hotjar_assets.sandbox.faults import Fault
 from hotjar_assets.sandbox.wire import (
     REDIRECTED,

@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from hotjar_assets.sandbox.account import Position, encode
+from hotjar_assets.sandbox.codec import encode
 from hotjar_assets.sandbox.faults import Platform, Target
+from hotjar_assets.sandbox.pages import Position
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100

@@ -10,11 +10,15 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from hotjar_assets.schema import SCHEMA
+
 if TYPE_CHECKING:
     from hotjar_assets.streams.spec import Parameter, Source, Stream
 
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
+_SHORTEST = 3
+"""Letters of the shortest abbreviation."""
 TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 _SECRET_NAMES = frozenset(
     {
@@ -33,6 +37,9 @@ _SECRET_NAMES = frozenset(
     }
 )
 _JSON_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_OURS = {"surveys", "survey_responses", "forgotten", "unsettled", "meta"}
+_DUCKDB_TYPE = re.compile(r"[A-Za-z][\w ]*(\(\d+(, ?\d+)?\))?(\[\])*", re.ASCII)
+"""A type by name: what is nested is JSON or comes of the expression."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -64,7 +71,10 @@ def names_in(text: str) -> list[str]:
 def meant(word: str, known: Iterable[str]) -> str:
     """Return `did you mean …?` if a known word is close; else an empty text."""
     candidates = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), candidates, n=1)
+    given = word.lower()
+    close = difflib.get_close_matches(given, candidates, n=1)
+    if len(given) >= _SHORTEST:
+        close += [each for each in candidates if each.startswith(given) or given.startswith(each)]
     return f"did you mean `{candidates[close[0]]}`?" if close else ""
 
 
@@ -76,6 +86,10 @@ def mistakes(source: "Source") -> Iterator[Mistake]:
     """Yield every mistake that takes more than one field to see."""
     yield from _repeated("parameters", source.parameters, "parameter")
     yield from _repeated("streams", source.streams, "stream")
+    for number, stream in enumerate(source.streams):
+        if source.name == SCHEMA and stream.name in _OURS:
+            problem = f"is a table of the built-in assets; name the source other than {SCHEMA}"
+            yield ("streams", number, "name"), problem
     for number, parameter in enumerate(source.parameters):
         for place, problem in _of_parameter(parameter):
             yield ("parameters", number, *place), problem
@@ -84,7 +98,13 @@ def mistakes(source: "Source") -> Iterator[Mistake]:
     earlier: dict[str, Stream] = {}
     for number, stream in enumerate(source.streams):
         later = {other.name for other in source.streams[number:]}
-        for check in (_parent(stream, earlier, later), _request(stream), _columns(stream)):
+        checks = (
+            _parent(stream, earlier, later),
+            _request(stream),
+            _answer(stream),
+            _columns(stream),
+        )
+        for check in checks:
             for place, problem in check:
                 yield ("streams", number, *place), problem
         earlier[stream.name] = stream
@@ -197,28 +217,44 @@ def _parent(
         yield ("parent", "stream"), f"{name} stands further down; move it before its child"
     elif parent is None:
         yield ("parent", "stream"), f"no stream is named {name}; {_or_known(name, earlier.keys())}"
-    elif parent.record_schema is not None:
-        fields = parent.record_schema.properties
-        for column, field in stream.parent.fields.items():
-            if field.partition(".")[0] not in fields:
-                problem = f"the schema of {name} has no {field}; {_or_known(field, fields)}"
-                yield ("parent", "fields", column), problem
-        yield from _parent_templates(stream, name, fields)
+    else:
+        for place, field in needed_of_parent(stream):
+            if problem := _unusable(parent, field.partition(".")[0]):
+                yield place, problem
 
 
-def _parent_templates(stream: "Stream", parent: str, fields: Collection[str]) -> Iterator[Mistake]:
+def needed_of_parent(stream: "Stream") -> Iterator[tuple[Place, str]]:
+    """Yield where a stream needs a field of the parent's record, and the field."""
+    for column, field in stream.parent.fields.items() if stream.parent else ():
+        yield ("parent", "fields", column), field
     request = {
         "path": stream.path,
         "query": stream.query,
         "headers": stream.headers,
         "body": stream.body,
+        "incremental": {"start": stream.incremental and stream.incremental.start},
     }
     for place, text in _texts(request, ()):
         for name in names_in(text):
-            first, _, rest = name.partition(".")
-            field = rest.partition(".")[0]
-            if first == "parent" and field not in fields:
-                yield place, f"the schema of {parent} has no {field}; {_or_known(field, fields)}"
+            first, _, field = name.partition(".")
+            if first == "parent":
+                yield place, field
+
+
+def _unusable(parent: "Stream", field: str) -> str:
+    around = {*parent.metadata, *(parent.parent.fields if parent.parent else ())}
+    if parent.record_schema is not None:
+        known = parent.record_schema.properties.keys() | around
+        if field not in known:
+            return f"the schema of {parent.name} has no {field}; {_or_known(field, known)}"
+    if field not in around and _is_dropped(parent, field):
+        return f"needs {field} of {parent.name}, which its `transform` drops; keep it"
+    return ""
+
+
+def _is_dropped(stream: "Stream", name: str) -> bool:
+    transform = stream.transform
+    return name in transform.drop or (transform.keep is not None and name not in transform.keep)
 
 
 def _request(stream: "Stream") -> Iterator[Mistake]:
@@ -237,26 +273,43 @@ def _request(stream: "Stream") -> Iterator[Mistake]:
         yield ("incremental",), "needs a `primary_key`: what is read again is merged by it"
 
 
+def _answer(stream: "Stream") -> Iterator[Mistake]:
+    if stream.format != "csv":
+        for field in {"delimiter", "encoding"} & stream.model_fields_set:
+            yield (field,), f"is of a CSV only, and the format is {stream.format}"
+    if stream.delimiter in '"\r\n':
+        yield ("delimiter",), "cannot stand between cells; it is , or ; or | or a tab"
+    pagination = stream.pagination
+    if pagination.type == "cursor" and (pagination.selector is None) == (pagination.header is None):
+        yield ("pagination",), "needs `selector` or `header`: where the next cursor is; one of them"
+
+
 def _columns(stream: "Stream") -> Iterator[Mistake]:
     transform, parent = stream.transform, stream.parent
     yield from _schema(stream)
     added = {*stream.metadata, *(parent.fields if parent else ())}
     record = None if stream.record_schema is None else set(stream.record_schema.properties) | added
     yield from _transform(stream, record)
+    yield from _computed(stream)
     targets = {*transform.rename.values(), *transform.constant, *transform.computed}
     for number, name in enumerate(stream.primary_key):
         if record is not None and name not in record | targets:
             problem = f"the schema has no {name}; {_or_known(name, record | targets)}"
             yield ("primary_key", number), problem
-        if name in transform.drop or (
-            transform.keep is not None and name not in {*transform.keep, *targets}
-        ):
+        if name in transform.drop or (name not in targets and _is_dropped(stream, name)):
             yield ("primary_key", number), f"`transform` drops {name}; a key must stay"
-    if stream.incremental and record is not None:
-        cursor = stream.incremental.cursor
-        if cursor.partition(".")[0] not in record:
-            problem = f"the schema has no {cursor}; {_or_known(cursor, record)}"
-            yield ("incremental", "cursor"), problem
+    cursor = stream.incremental.cursor if stream.incremental else ""
+    outer, is_inner, inner = cursor.partition(".")
+    if is_inner and cursor not in (record or ()):
+        problem = f"is inside of {outer}: add `flatten: [{outer}]`, and write {outer}_{inner}"
+        yield ("incremental", "cursor"), problem
+    elif cursor and record is not None and cursor not in record:
+        problem = f"the schema has no {cursor}; {_or_known(cursor, record)}"
+        yield ("incremental", "cursor"), problem
+    elif cursor and _is_dropped(stream, cursor):
+        yield ("incremental", "cursor"), f"`transform` drops {cursor}, which tells what is new"
+    if stream.record_schema is None and stream.unknown_fields != "evolve":
+        yield ("unknown_fields",), "needs a `schema`, to know the others"
 
 
 def _transform(stream: "Stream", record: set[str] | None) -> Iterator[Mistake]:
@@ -272,7 +325,7 @@ def _transform(stream: "Stream", record: set[str] | None) -> Iterator[Mistake]:
                 problem = f"there is no column {name}; {_or_known(name, record)}"
                 yield ("transform", *place), problem
     for name in transform.rename:
-        if name in transform.drop or (transform.keep is not None and name not in transform.keep):
+        if _is_dropped(stream, name):
             yield ("transform", "rename", name), f"{name} is dropped before it could be renamed"
     seen: set[str] = set()
     for field, targets in (
@@ -284,6 +337,13 @@ def _transform(stream: "Stream", record: set[str] | None) -> Iterator[Mistake]:
             if target in seen:
                 yield ("transform", field, name), f"a second column would be named {target}"
             seen.add(target)
+
+
+def _computed(stream: "Stream") -> Iterator[Mistake]:
+    for name, computed in stream.transform.computed.items():
+        if not _DUCKDB_TYPE.fullmatch(computed.type):
+            problem = "is no DuckDB type by name; one is VARCHAR, another DECIMAL(18, 2)"
+            yield ("transform", "computed", name, "type"), problem
 
 
 def _schema(stream: "Stream") -> Iterator[Mistake]:

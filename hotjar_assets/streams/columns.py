@@ -149,6 +149,10 @@ def _boolean(value: Any) -> bool:
 
 
 def _instant(value: Any) -> str:
+    if isinstance(value, int | float):
+        raise UnfitError(
+            "is a number and no date-time; declare it as that, and compute to_timestamp of it"
+        )
     try:
         instant = datetime.fromisoformat(value.strip().upper())
     except (AttributeError, ValueError):

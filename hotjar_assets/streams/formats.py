@@ -6,7 +6,8 @@ CSV is null, any other is text.
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -18,25 +19,34 @@ from hotjar_assets.errors import HotjarBodyError, HotjarSchemaError
 
 Format = Literal["json", "jsonl", "csv"]
 Record = dict[str, Any]
+DELIMITERS = ",;\t|"
+"""What is usual between the cells of a CSV."""
 
 # The default is shorter than a long answer; what an API sends is bounded by the transport.
 csv.field_size_limit(2**31 - 1)
 
 
-def decode(body: bytes, kind: Format) -> Any:
+def decode(body: bytes, kind: Format, *, delimiter: str = ",", encoding: str = "utf-8") -> Any:
     """Return the document that a body holds; of JSON lines and CSV, the list of their records.
+
+    Args:
+        body: The body.
+        kind: Its format.
+        delimiter: Between the cells of a CSV.
+        encoding: Of a CSV.
 
     Raises:
         ValueError: It is not JSON; the text holds none of its values.
         HotjarBodyError: It is not CSV.
-        HotjarSchemaError: A CSV whose rows do not fit its header.
+        HotjarSchemaError: A CSV of another encoding or delimiter, or rows that do not fit its
+            header.
     """
     if kind == "json":
         return clean(parse_json(body))
     if kind == "jsonl":
         return [clean(value) for value in _lines(body)]
     try:
-        return _rows(body)
+        return _rows(_text(body, encoding), delimiter)
     except csv.Error as error:
         raise HotjarBodyError(f"not the CSV it should be: {error}") from None
 
@@ -59,9 +69,32 @@ def records_in(document: Any, path: str) -> list[Record]:
     for number, record in enumerate(found):
         if not isinstance(record, dict):
             what = "a list" if isinstance(record, list) else "a single value"
-            problem = f"is {what} and not an object; mend `records` ({path}), as in $.data[*]"
-            raise HotjarSchemaError(f"records[{number}]", problem)
+            problem = f"is {what} and not an object; mend `records` ({path})"
+            raise HotjarSchemaError(f"records[{number}]", problem + _instead(document))
     return found
+
+
+def flattened(record: Record, names: Sequence[str]) -> Record:
+    """Return a record with the fields of some of its objects in their place, one after the other.
+
+    {"id": 1, "of": {"name": "a"}} becomes {"id": 1, "of_name": "a"}; an object that is null or not
+    there adds nothing, and what is none stays as it is.
+
+    Raises:
+        HotjarSchemaError: A field would have the name of another.
+    """
+    for name in names:
+        flat: Record = {}
+        for field, value in record.items():
+            added = {field: value}
+            if field == name and (value is None or isinstance(value, dict)):
+                added = {f"{name}_{inner}": each for inner, each in (value or {}).items()}
+            if not added.keys().isdisjoint(flat):
+                problem = f"flatten: a field of {name} would have the name of another; leave it out"
+                raise HotjarSchemaError("records", problem)
+            flat |= added
+        record = flat
+    return record
 
 
 @cache
@@ -77,9 +110,33 @@ def _require_list(document: Any, path: str) -> None:
     found = query.findall(document)
     if not found:
         problem = "is not in the answer; mend `records` (if the API leaves an empty list out: $..)"
-        raise HotjarSchemaError(place, problem)
+        raise HotjarSchemaError(place, problem + _instead(document))
     if not isinstance(found[0], list | dict | None):
-        raise HotjarSchemaError(place, "is a single value and not a list; mend `records`")
+        problem = "is a single value and not a list; mend `records`"
+        raise HotjarSchemaError(place, problem + _instead(document))
+
+
+def _instead(document: Any) -> str:
+    """Say where in an answer there are lists of objects."""
+    below = list(_inner(document, "$"))
+    places = [
+        ("$", document),
+        *below,
+        *(item for path, value in below for item in _inner(value, path)),
+    ]
+    found = [f"{path}[*]" for path, value in places if _is_list_of_objects(value)]
+    return f"; the answer has {', '.join(found[:3])}" if found else ""
+
+
+def _inner(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        # Whatever else a name may be, it is not one that a path shows well, nor a value.
+        plain = (name for name in value if re.fullmatch(r"[A-Za-z_]{1,40}", name))
+        yield from ((f"{path}.{name}", value[name]) for name in plain)
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _lines(body: bytes) -> Iterator[Any]:
@@ -92,10 +149,24 @@ def _lines(body: bytes) -> Iterator[Any]:
                 raise ValueError(f"line {number}: {error}") from None
 
 
-def _rows(body: bytes) -> list[Record]:
-    text = clean(body.decode("utf-8-sig", "replace"))
-    rows = (row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row)
-    header = next(rows, [])
+def _text(body: bytes, encoding: str) -> str:
+    try:
+        text = body.decode(encoding).removeprefix("\ufeff")
+    except UnicodeError:
+        problem = f"is not {encoding} text; name its `encoding`, for example cp1252"
+        raise HotjarSchemaError("body", problem) from None
+    if text.lstrip()[:1] in {"<", "{"}:
+        raise HotjarBodyError("not the CSV it should be: it looks like HTML or JSON")
+    return str(clean(text))
+
+
+def _rows(text: str, delimiter: str) -> list[Record]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = (row for row in reader if row)
+    header = [name or f"column_{number}" for number, name in enumerate(next(rows, []), start=1)]
+    if len(header) == 1 and (others := [each for each in DELIMITERS if each in header[0]]):
+        problem = f"is one cell with {others[0]!r} in it; set `delimiter` to that"
+        raise HotjarSchemaError("header", problem)
     if len(set(header)) < len(header):
         raise HotjarSchemaError("header", "two columns have the same name")
     records = []

@@ -5,7 +5,7 @@ has it. Whether a field may be missing is not concluded from a sample.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,14 +13,18 @@ from urllib.parse import urlsplit
 import yaml
 from genson import SchemaBuilder
 
-from hotjar_assets.streams.formats import Format, Record, decode, records_in
-from hotjar_assets.streams.spec import check_path
+from hotjar_assets.streams.formats import DELIMITERS, Format, Record, decode, flattened, records_in
+from hotjar_assets.streams.values import check_path
 
 Schema = dict[str, Any]
 
 
 def sample_records(
-    body: bytes, *, kind: Format | None = None, path: str | None = None
+    body: bytes,
+    *,
+    kind: Format | None = None,
+    path: str | None = None,
+    flatten: Sequence[str] = (),
 ) -> list[Record]:
     """Return the records of a sample.
 
@@ -28,15 +32,16 @@ def sample_records(
         body: JSON, JSON lines or CSV.
         kind: Which of them; None: found out.
         path: JSONPath of the records; None: the sample is a list of records, or one record.
+        flatten: As in the stream.
 
     Raises:
         ValueError: It is none of them, or the path is none.
         HotjarSchemaError: The path selects no objects.
     """
     kind, document = _document(body, kind)
-    if path is None and isinstance(document, dict):
-        return [document]
-    records = records_in(document, check_path(path or "$[*]"))
+    default = "$" if isinstance(document, dict) else "$[*]"
+    found = records_in(document, check_path(path or default))
+    records = [flattened(record, flatten) for record in found]
     return _typed(records) if kind == "csv" else records
 
 
@@ -79,11 +84,12 @@ def _flow(value: Any) -> str:
 
 
 def _document(body: bytes, kind: Format | None) -> tuple[Format, Any]:
+    looks_like_json = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"[", b"{"}
+    if kind == "csv" or (kind is None and not looks_like_json):
+        header = body.lstrip().partition(b"\n")[0].decode("utf-8", "replace")
+        return "csv", decode(body, "csv", delimiter=max(DELIMITERS, key=header.count))
     if kind is not None:
         return kind, decode(body, kind)
-    looks_like_json = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"[", b"{"}
-    if not looks_like_json:
-        return "csv", decode(body, "csv")
     try:
         return "json", decode(body, "json")
     except ValueError as error:

@@ -51,6 +51,25 @@ def load_source(path: Path, text: str | None = None) -> Source:
         raise _mistake(path, node, error) from None
 
 
+def mistake_at(path: Path, name: str, place: Place, problem: str) -> HotjarSourceError:
+    """Return the error for a mistake in a source that is not all of its file.
+
+    Args:
+        path: The file: one YAML document or several, each with a source under `attributes`.
+        name: The source.
+        place: Where in the source.
+        problem: What is wrong and how to mend it.
+    """
+    for root in yaml.compose_all(_read(path), _Loader):
+        below = _child(root, "attributes")
+        named = below and _child(below[1], "name")
+        if named and str(named[1].value) == name:
+            place = ("attributes", *place)
+            line, found, _ = _find(root, place)
+            return HotjarSourceError(path, line, _text(root, found), problem)
+    return HotjarSourceError(path, 1, _text(yaml.MappingNode("", []), place), problem)
+
+
 def load_folder(folder: Path) -> list[Source]:
     """Read every YAML file of a folder, sorted by name; none if there is no such folder.
 

@@ -51,11 +51,6 @@ class Request:
         return replace(self, query={**self.query, name: str(value)})
 
 
-def counts_pages(paging: Pagination) -> bool:
-    """Tell whether we count the pages ourselves, so that an API may not heed the count."""
-    return isinstance(paging, PagePagination | OffsetPagination)
-
-
 def ask(request: Request, paging: Pagination, cursor: str | None) -> Request:
     """Return the request for the page at a cursor; None is the first page."""
     match paging:
@@ -91,7 +86,7 @@ def next_cursor(
     """
     match paging:
         case CursorPagination():
-            return _cursor(document, paging.selector)
+            return _named(paging, document, answer)
         case PagePagination():
             return _next_page(paging, int(cursor or paging.start), document, rows)
         case OffsetPagination(next_offset=str() as selector):
@@ -107,6 +102,12 @@ def _next_page(paging: PagePagination, page: int, document: Any, rows: int) -> s
     pages = paging.total_pages and _whole(document, paging.total_pages)
     more = page - paging.start + 1 < int(pages) if pages else rows > 0
     return str(page + 1) if more else None
+
+
+def _named(paging: CursorPagination, document: Any, answer: Answer) -> str | None:
+    if paging.selector is None:
+        return answer.headers.get(str(paging.header), "").strip() or None
+    return _cursor(document, paging.selector)
 
 
 def _cursor(document: Any, selector: str) -> str | None:

@@ -16,15 +16,15 @@ from typing import Any
 
 import requests
 
-from hotjar_assets.api.pacing import Pacer, Wait
+from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.secrecy import SentRequest
-from hotjar_assets.api.transport import Answer, RequestCount, Transport
+from hotjar_assets.api.transport import Answer, RequestCount
 from hotjar_assets.config import check_url
 from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
-from hotjar_assets.streams.formats import Record, decode, first, records_in
+from hotjar_assets.streams.formats import Record, decode, first, flattened, records_in
 from hotjar_assets.streams.paging import Request
 from hotjar_assets.streams.spec import OAuth2, PagePagination, Source, Stream
 from hotjar_assets.streams.templates import Templates, as_text
@@ -41,19 +41,23 @@ class RecordPage:
         records: Decoded JSON values, in the API's order.
         metadata: The stream's `metadata`, by column; None where the answer has none.
         next_cursor: Where the next page is; None: this is the last one.
+        key: Fields that identify a record; none: all of it does.
     """
 
     records: list[Record]
     metadata: Record
     next_cursor: str | None = None
+    key: tuple[str, ...] = ()
 
     @property
-    def results(self) -> Sequence[Record]:
-        """The records."""
-        return self.records
+    def results(self) -> Sequence[object]:
+        """What tells the records apart."""
+        if not self.key:
+            return self.records
+        return [[record.get(name) for name in self.key] for record in self.records]
 
 
-class SourceClient:
+class SourceClient(PacedClient):
     """Read the streams of one source; safe under threads, lazy, nothing is requested before a call.
 
     Args:
@@ -80,23 +84,17 @@ class SourceClient:
     ) -> None:
         self.source = source
         self._templates = Templates.of(source, environ)
-        self._wait = Wait(sleep)
-        self._transport = Transport(
+        super().__init__(
             _base_url(source, self._templates),
+            requests_per_minute=source.requests_per_minute,
+            sleep=sleep,
+            clock=clock,
             auth=auth_of(source, self._templates, environ, clock),
             advice=advice_of(source),
-            pacer=Pacer(source.requests_per_minute, sleep=self._wait, clock=clock),
-            sleep=self._wait,
-            clock=clock,
             use_environment=use_environment,
             on_request=on_request,
             secrets=self._templates.secrets,
         )
-
-    @property
-    def requests_sent(self) -> int:
-        """Requests sent so far, with retries and token requests."""
-        return self._transport.total.sent
 
     def iter_pages(
         self,
@@ -125,25 +123,12 @@ class SourceClient:
         def get_page(cursor: str | None) -> RecordPage:
             return self._get_page(stream, request, cursor, count)
 
-        return iter_pages(get_page, forbid_repeats=paging.counts_pages(stream.pagination))
+        return iter_pages(get_page, forbid_repeats=True)
 
     def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> str | int | None:
         """Return the value from which a stream is read first, its variables replaced."""
         start = stream.incremental and stream.incremental.start
         return self._templates.mapping({"start": start}, parent).get("start")
-
-    def resume(self) -> None:
-        """Let readers wait again after a `cancel`."""
-        self._wait.resume()
-
-    def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
-        self._wait.cancel()
-
-    def close(self) -> None:
-        """Stop waiting readers and close the connections."""
-        self.cancel()
-        self._transport.close()
 
     def _request(
         self, stream: Stream, parent: Mapping[str, Any] | None, since: Since | None
@@ -175,13 +160,14 @@ class SourceClient:
         def read(answer: Answer) -> RecordPage:
             if answer.status == requests.codes.no_content:
                 return RecordPage([], {})
-            document = decode(answer.body, stream.format)
-            records = records_in(document, stream.records)
+            document = _document(answer, stream)
+            found = records_in(document, stream.records)
+            records = [flattened(record, stream.flatten) for record in found]
             metadata = {name: first(document, path) for name, path in stream.metadata.items()}
             following = paging.next_cursor(
                 kind, cursor, document=document, rows=len(records), answer=answer
             )
-            return RecordPage(records, metadata, following)
+            return RecordPage(records, metadata, following, _key_fields(stream))
 
         asked = paging.ask(request, kind, cursor)
         try:
@@ -225,6 +211,28 @@ def sent_value(since: Since, form: str) -> str | int:
     if isinstance(since, float) and since.is_integer():
         return int(since)
     return since if isinstance(since, int) else str(since)
+
+
+def _document(answer: Answer, stream: Stream) -> Any:
+    try:
+        return decode(
+            answer.body, stream.format, delimiter=stream.delimiter, encoding=stream.encoding
+        )
+    except ValueError as error:
+        # A login page instead of an answer is best known by this.
+        kind = answer.headers.get("Content-Type", "").partition(";")[0]
+        is_kind = re.fullmatch(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}", kind)
+        raise ValueError(f"{error}, of {kind}" if is_kind else str(error)) from None
+
+
+def _key_fields(stream: Stream) -> tuple[str, ...]:
+    """List the fields of the record that the primary key is made of; none if not of these alone."""
+    transform = stream.transform
+    if not {*transform.computed, *stream.metadata}.isdisjoint(stream.primary_key):
+        return ()
+    around = {*transform.constant, *(stream.parent.fields if stream.parent else ())}
+    field_of = {column: name for name, column in transform.rename.items()}
+    return tuple(field_of.get(name, name) for name in stream.primary_key if name not in around)
 
 
 def _base_url(source: Source, templates: Templates) -> str:

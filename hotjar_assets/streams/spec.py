@@ -24,12 +24,8 @@ headers and body of a child `{{ parent.field }}`, a field of the parent's record
 No value of a secret may stand in it, only the name of an environment variable (`…_env`).
 """
 
-import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from jsonpath import JSONPathError
-from jsonpath import compile as compile_path
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -41,80 +37,22 @@ from pydantic import (
 )
 
 from hotjar_assets.streams import checks
+from hotjar_assets.streams.values import (
+    check_base_url,
+    check_cron,
+    check_encoding,
+    check_env_name,
+    check_instant_format,
+    check_path,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """snake_case: the name of a stream is the name of its table."""
 Place = Literal["query", "header"]
 AnyPlace = Literal["query", "header", "body"]
-DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
-"""What may follow a percent sign in a strftime format."""
-
-
-def _check_env_name(value: str) -> str:
-    is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value)
-    # Keys mix letters and digits where names have words.
-    if not is_name or any(
-        len(part) >= 10 and re.search(r"\d", part) and re.search(r"[A-Za-z]", part)  # noqa: PLR2004
-        for part in value.split("_")
-    ):
-        raise ValueError(
-            "looks like a secret itself; put that into the environment, and here the name of its "
-            "variable, for example ACME_KEY"
-        )
-    return value
-
-
-def check_path(value: str) -> str:
-    """Return a JSONPath.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if not value.startswith("$"):
-        raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
-    try:
-        compile_path(value)
-    except JSONPathError as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"is no JSONPath ({reason}); it looks like $.data[*]") from None
-    return value
-
-
-def _check_base_url(value: str) -> str:
-    # A template at the beginning is a URL itself, any other may be a part of a host or a port.
-    stand_in = re.sub(r"\{\{.*?\}\}", "1", re.sub(r"^\{\{.*?\}\}", "https://x", value))
-    try:
-        url = urlsplit(stand_in)
-        fits = url.scheme in {"http", "https"} and url.hostname and url.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError("is no URL; it looks like https://api.example.com/v1")
-    if url.query or url.fragment:
-        raise ValueError("holds a query; put it under `query` of the streams")
-    if url.username or url.password:
-        raise ValueError("must not hold credentials; use `authentication`")
-    return value
-
-
-def _check_instant_format(value: str) -> str:
-    if value in {"timestamp", "milliseconds"}:
-        return value
-    directives = re.findall(r"%(.?)", value)
-    unknown = [letter for letter in directives if not letter or letter not in DIRECTIVES]
-    if unknown:
-        raise ValueError(f"%{unknown[0]} is no directive of strftime; one is %Y-%m-%dT%H:%M:%SZ")
-    if not directives:
-        raise ValueError(
-            checks.meant(value, ["timestamp", "milliseconds"])
-            or "must be timestamp, milliseconds or a strftime format such as %Y-%m-%d"
-        )
-    return value
-
-
 EnvName = Annotated[
     str,
-    AfterValidator(_check_env_name),
+    AfterValidator(check_env_name),
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
 ]
 """The name of an environment variable."""
@@ -197,8 +135,12 @@ class CursorPagination(_Model):
     """The answer names the next cursor; null, empty or absent ends it."""
 
     type: Literal["cursor"]
-    selector: JsonPath = Field(
-        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id."
+    selector: JsonPath | None = Field(
+        default=None,
+        description="JSONPath of the next cursor, for example $.next_cursor or $.data[-1].id.",
+    )
+    header: str | None = Field(
+        default=None, min_length=1, description="Header of the answer with it, in place of that."
     )
     parameter: str = Field(min_length=1)
     place: AnyPlace = "query"
@@ -257,7 +199,7 @@ class Incremental(_Model):
     cursor: str = Field(min_length=1, description="Field of the record that only grows.")
     parameter: str | None = Field(default=None, min_length=1)
     place: AnyPlace = "query"
-    format: Annotated[str, AfterValidator(_check_instant_format)] = Field(
+    format: Annotated[str, AfterValidator(check_instant_format)] = Field(
         default="%Y-%m-%dT%H:%M:%SZ",
         description="How an instant is sent: timestamp, milliseconds, or a strftime format.",
     )
@@ -319,7 +261,18 @@ class Stream(_Model):
     headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = Field(default=None, description="JSON body of a POST.")
     format: Literal["json", "jsonl", "csv"] = "json"
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="Between the cells of a CSV."
+    )
+    encoding: Annotated[str, AfterValidator(check_encoding)] = Field(
+        default="utf-8", description="Of a CSV."
+    )
     records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
+    flatten: tuple[str, ...] = Field(
+        default=(),
+        description="Objects of the record whose fields become its own: `of` with `name` gives "
+        "`of_name`.",
+    )
     metadata: dict[Name, JsonPath] = Field(
         default_factory=dict, description="Columns from the root of the answer, by JSONPath."
     )
@@ -342,13 +295,16 @@ class Source(_Model):
     """One API and its streams."""
 
     name: Name = Field(description="Schema of the tables, and first part of the asset keys.")
-    base_url: Annotated[str, AfterValidator(_check_base_url)]
+    base_url: Annotated[str, AfterValidator(check_base_url)]
     description: str | None = None
     parameters: tuple[Parameter, ...] = ()
     authentication: Authentication = NoAuthentication()
     headers: dict[str, str] = Field(default_factory=dict)
     requests_per_minute: int = Field(default=600, ge=1)
     concurrency: int = Field(default=8, ge=1, le=64, description="Parents read at once.")
+    schedule: Annotated[str, AfterValidator(check_cron)] | None = Field(
+        default=None, description="When all streams are read: a cron, in UTC."
+    )
     streams: tuple[Stream, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -190,13 +190,12 @@ class StreamSync:
             HotjarApiError: The parents could not be read.
             HotjarConfigError: `parent.fields` does not tell two parents apart.
         """
-        if self.stream.parent is None:
-            return [Unit()]
-        above = parents if parents is not None else self._records_above(self.stream)
-        units = units_of(self.table, above)
-        if self.keys is None:
-            return units
-        return [unit for unit in units if unit.key in set(self.keys)]
+        if parents is None or self.stream.parent is None:
+            units = units_read(self.client, self.stream)
+        else:
+            units = units_of(self.table, parents)
+        wanted = None if self.keys is None else set(self.keys)
+        return [unit for unit in units if wanted is None or unit.key in wanted]
 
     def run(self, store: StreamStore) -> StoredUnits:
         """Read the units and store them as they arrive.
@@ -257,22 +256,6 @@ class StreamSync:
         )
         return readers.read(units)
 
-    def _records_above(self, stream: Stream) -> Iterator[Mapping[str, Any]]:
-        """Read the records of a stream's parent from the API, through all generations."""
-        given = stream.parent
-        if given is None:
-            return
-        (parent,) = (each for each in self.client.source.streams if each.name == given.stream)
-        if parent.parent is None:
-            for page in self.client.iter_pages(parent):
-                yield from ({**page.metadata, **record} for record in page.records)
-            return
-        table = StreamTable.of(self.client.source, parent.name)
-        for unit in units_of(table, self._records_above(parent)):
-            for page in self.client.iter_pages(parent, parent=unit.parent):
-                for record in page.records:
-                    yield {**unit.columns, **page.metadata, **record}
-
     def _walk(
         self, unit: Unit, state: UnitState, spool_folder: Path, cancellation: Cancellation
     ) -> StreamRead:
@@ -321,11 +304,15 @@ class StreamSync:
         pages: Iterable[Page],
     ) -> None:
         given = self.stream.incremental
-        order = NewestFirst(f"{self.table.schema}.{self.table.name} {read.key}", since)
+        name = f"{self.table.schema}.{self.table.name} {read.key}".rstrip()
+        order = NewestFirst(name, since)
         is_comparable = True
+        has_field = False
         for page in pages:
             read.pages += 1
             records, is_past = page.records, False
+            if given is not None:
+                has_field = has_field or any(given.cursor in record for record in records)
             if given is not None and given.parameter is None:
                 values = [comparable(record.get(given.cursor)) for record in records]
                 # A value that cannot be compared proves nothing: then all is read.
@@ -343,13 +330,36 @@ class StreamSync:
             if is_past:
                 read.stopped_early = True
                 break
+        if given is not None and spool.ordinal and not has_field:
+            logger.warning(
+                "%s: no record has %s, the incremental.cursor; until one has, all is read every "
+                "time",
+                name,
+                given.cursor,
+            )
 
 
 _GONE = "the parent is gone from the API"
 
 
-def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> list[Unit]:
-    """Make the units of a child from its parents' records, in their order.
+def units_read(client: StreamClient, stream: Stream) -> Iterator[Unit]:
+    """Yield the units of a stream, its parents read from the API, through all generations."""
+    if stream.parent is None:
+        yield Unit()
+        return
+    table = StreamTable.of(client.source, stream.name)
+    parent = StreamTable.of(client.source, stream.parent.stream).stream
+    records = (
+        {**unit.columns, **page.metadata, **record}
+        for unit in units_read(client, parent)
+        for page in client.iter_pages(parent, parent=unit.parent)
+        for record in page.records
+    )
+    yield from units_of(table, records)
+
+
+def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> Iterator[Unit]:
+    """Yield the units of a child from its parents' records, in their order.
 
     Raises:
         HotjarConfigError: Two parents that are requested differently share the columns that should
@@ -368,7 +378,10 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> list[U
         columns = {column: _identifier(value) for column, value in values.items()}
         key = unit_key(columns[column] for column in table.unit)
         unit = Unit(key, columns, {name: record.get(name) for name in needed})
-        if units.setdefault(key, unit) != unit:
+        if key not in units:
+            units[key] = unit
+            yield unit
+        elif units[key] != unit:
             raise HotjarConfigError(
                 f"{table.schema}.{table.name}",
                 "parent.fields does not tell the parents apart: two of them share its values and "
@@ -381,7 +394,6 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> list[U
             table.name,
             without,
         )
-    return list(units.values())
 
 
 def unit_key(values: Iterable[int | str]) -> str:

@@ -6,14 +6,13 @@ fields of the record (declared, then found), the metadata, the constants, the co
 """
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hotjar_assets.errors import HotjarConfigError, HotjarSchemaError
-from hotjar_assets.schema import SCHEMA, Column, Table
-from hotjar_assets.streams.checks import names_in
+from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.schema import Column, Table
+from hotjar_assets.streams.checks import needed_of_parent
 from hotjar_assets.streams.columns import (
     LONG,
     UNKNOWN,
@@ -27,9 +26,6 @@ from hotjar_assets.streams.spec import Source, Stream
 
 _SYNCED_AT = "synced_at"
 ORDINAL = "hotjar_assets:ordinal"
-_TYPE = re.compile(r"[A-Za-z][\w ]*(\(\d+(, ?\d+)?\))?(\[\])*", re.ASCII)
-"""A type by name: what is nested is JSON or comes of the expression."""
-_OURS = {"surveys", "survey_responses", "forgotten", "unsettled", "meta"}
 
 
 @dataclass(frozen=True)
@@ -46,15 +42,9 @@ class StreamTable:
 
     @classmethod
     def of(cls, source: Source, name: str) -> "StreamTable":
-        """Return the table of a stream.
-
-        Raises:
-            HotjarConfigError: The stream cannot be stored as it is described; names it.
-        """
+        """Return the table of a stream."""
         (stream,) = (each for each in source.streams if each.name == name)
-        table = cls(source.name, stream)
-        table._check(source)
-        return table
+        return cls(source.name, stream)
 
     @property
     def name(self) -> str:
@@ -74,7 +64,11 @@ class StreamTable:
         parent that is kept beside its id may change.
         """
         fields = self.stream.parent.fields if self.stream.parent else {}
-        requested = names_in_request(self.stream)
+        requested = {
+            field
+            for place, field in needed_of_parent(self.stream)
+            if place[0] not in {"parent", "incremental"}
+        }
         in_key = tuple(column for column in fields if column in self.stream.primary_key)
         in_request = tuple(column for column, name in fields.items() if name in requested)
         return in_key or in_request or tuple(fields)
@@ -113,13 +107,18 @@ class StreamTable:
         return transform.rename.get(name, name)
 
     def table(
-        self, found: Mapping[str, str] | None = None, there: Mapping[str, str] | None = None
+        self,
+        found: Mapping[str, str] | None = None,
+        there: Mapping[str, str] | None = None,
+        *,
+        foreign: Collection[str] = (),
     ) -> Table:
         """Declare the table.
 
         Args:
             found: Types of the values that were met in columns without a declared type.
             there: Types of the columns that the table has already.
+            foreign: Those of them that are not ours: they keep their values.
         """
         stored = dict(there or {})
         found = dict(found or {})
@@ -135,7 +134,7 @@ class StreamTable:
         own = {*self.known_columns, _SYNCED_AT}
         if self.stream.unknown_fields == "evolve":
             # A column that no record of this time has is null in what they replace.
-            absent = {name: kind for name, kind in stored.items() if name not in own}
+            absent = {name: kind for name, kind in stored.items() if name not in {*own, *foreign}}
             record = {**absent, **record}
         names = [*declared, *(name for name in record if name not in declared)]
         order = [
@@ -180,39 +179,6 @@ class StreamTable:
                 return str(given.get("description", ""))
         return ""
 
-    def _check(self, source: Source) -> None:
-        """Refuse what could not be stored.
-
-        Raises:
-            HotjarConfigError: Names the stream and the field.
-        """
-        stream, parent = self.stream, self.stream.parent
-        place = f"{source.name}.{stream.name}"
-        if source.name == SCHEMA and stream.name in _OURS:
-            raise HotjarConfigError(
-                place, f"is a table of the built-in assets; name the source other than {SCHEMA}"
-            )
-        if stream.record_schema is None and stream.unknown_fields != "evolve":
-            raise HotjarConfigError(
-                place, f"unknown_fields: {stream.unknown_fields} needs a schema to know the fields"
-            )
-        if stream.incremental and self.column_of(stream.incremental.cursor) is None:
-            raise HotjarConfigError(
-                place, f"incremental.cursor {stream.incremental.cursor} is dropped by transform"
-            )
-        if parent:
-            above = StreamTable.of(source, parent.stream)
-            for name in parent_fields(stream):
-                if above.stored_column(name) is None:
-                    raise HotjarConfigError(
-                        place, f"needs {name} of {above.name}, which its transform drops; keep it"
-                    )
-        for name, computed in stream.transform.computed.items():
-            if not _TYPE.fullmatch(computed.type):
-                raise HotjarConfigError(
-                    place, f"transform.computed.{name}: {computed.type!r} is no DuckDB type"
-                )
-
     def stored_column(self, name: str) -> str | None:
         """Return the column that holds what the parent of another stream is asked for."""
         return name if name in self.known_columns else self.column_of(name.partition(".")[0])
@@ -224,18 +190,9 @@ class StreamTable:
         return {*self.inherited, *self.metadata, *transform.constant, *transform.computed}
 
 
-def names_in_request(stream: Stream) -> set[str]:
-    """List the fields of the parent's record that a request is made of."""
-    texts = [stream.path, *stream.headers.values(), json.dumps([stream.query, stream.body])]
-    names = {name for text in texts for name in names_in(text)}
-    return {name.removeprefix("parent.") for name in names if name.startswith("parent.")}
-
-
 def parent_fields(stream: Stream) -> tuple[str, ...]:
     """List the fields of the parent's records that a stream's requests and rows need."""
-    if stream.parent is None:
-        return ()
-    return tuple(sorted({*stream.parent.fields.values(), *names_in_request(stream)}))
+    return tuple(sorted({field for _, field in needed_of_parent(stream)}))
 
 
 @dataclass
@@ -290,7 +247,12 @@ class RecordLines:
             row[ORDINAL] = number
             for name in self._key:
                 if row.get(name) is None:
-                    problem = "has no value and is of the primary key; take another key"
+                    problem = (
+                        "has no value and is of the primary key; take another key"
+                        if name in row
+                        else "is of the primary key and no field of the record; check `primary_key`"
+                        " and `records`"
+                    )
                     raise self._error(number, problem, name)
             try:
                 lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False))
@@ -327,6 +289,10 @@ class RecordLines:
         stream = self.table.stream
         column = self.table.column_of(name)
         same_as = None
+        if column == "":
+            raise self._error(
+                number, "a field without a name cannot be a column; drop or rename it"
+            )
         if column is not None:
             spelled = self._spelled.setdefault(column.lower(), column)
             if spelled != column or column == _SYNCED_AT or column in self.table.metadata:

@@ -1,15 +1,17 @@
 """Trying a stream before anything is stored: which one is meant, and its first records."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from itertools import islice
 
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.checks import meant
 from hotjar_assets.streams.formats import Record
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
-from hotjar_assets.streams.sync import Unit, units_of
-from hotjar_assets.streams.tables import StreamTable
+from hotjar_assets.streams.sync import units_read
+
+MAX_PARENTS = 10
+"""Parents that are asked for children before a trial finds none."""
 
 
 def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
@@ -35,27 +37,19 @@ def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
 
 
 def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
-    """Yield the rows of a stream as they come, before `transform`; of a child, the first parent's.
+    """Yield the rows of a stream as they come, before `transform`.
 
-    A row is the record's fields, the columns of the metadata and those from the parent.
+    Of a child, those of the first parent that has some, of the first `MAX_PARENTS`. A row is the
+    record's fields, the columns of the metadata and those from the parent.
 
     Raises:
         HotjarApiError: As its subclasses say.
     """
-    parent: Mapping[str, Any] | None = None
-    inherited: Mapping[str, Any] = {}
-    if stream.parent is not None:
-        unit = _first_unit(client, stream, stream.parent.stream)
-        if unit is None:
+    for unit in islice(units_read(client, stream), MAX_PARENTS):
+        is_empty = True
+        for page in client.iter_pages(stream, parent=unit.parent):
+            for record in page.records:
+                is_empty = False
+                yield {**record, **page.metadata, **unit.columns}
+        if not is_empty:
             return
-        parent, inherited = unit.parent, unit.columns
-    for page in client.iter_pages(stream, parent=parent):
-        for record in page.records:
-            yield {**record, **page.metadata, **inherited}
-
-
-def _first_unit(client: SourceClient, stream: Stream, parent: str) -> Unit | None:
-    above = next(each for each in client.source.streams if each.name == parent)
-    table = StreamTable.of(client.source, stream.name)
-    units = (unit for record in iter_rows(client, above) for unit in units_of(table, [record]))
-    return next(units, None)

@@ -2,8 +2,9 @@
 
 `database` connects, `merge` merges rows, `walks` and `units` commit them, `frames` stores
 DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases,
-`trends` reads what pictures show, with the SQL of the dbt models (`models`); `Warehouse` is their
-door.
+`health` looks for what is wrong, `trends` reads what pictures show, with the SQL of the dbt models
+(`models`); `Warehouse` is their door. `counting` and `scores` read for people, and have doors of
+their own.
 """
 
 import time
@@ -18,7 +19,7 @@ from uuid import uuid4
 import duckdb
 
 from hotjar_assets.api.decoding import encode_lines
-from hotjar_assets.api.records import Question
+from hotjar_assets.api.records import Choice, Question
 from hotjar_assets.commits import Figures
 from hotjar_assets.config import PiiMode, Source, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
@@ -32,6 +33,7 @@ from hotjar_assets.schema import (
     SURVEY_RESPONSES,
     SURVEYS,
     UNSETTLED,
+    Table,
 )
 from hotjar_assets.spool import Segment, spool_folder
 from hotjar_assets.streams.sync import StreamRead, UnitState
@@ -49,6 +51,7 @@ from hotjar_assets.warehouse.database import (
     tables_of,
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
+from hotjar_assets.warehouse.health import Health, health_of
 from hotjar_assets.warehouse.merge import Merge, chunks
 from hotjar_assets.warehouse.personal import (
     Person,
@@ -69,7 +72,7 @@ from hotjar_assets.warehouse.walks import ResponseMerge
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Figures", "Person", "TableSlice", "Warehouse"]
+__all__ = ["Figures", "Health", "Person", "TableSlice", "Warehouse"]
 
 LOCK_TIMEOUT_SECONDS = 60.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -180,10 +183,11 @@ class Warehouse:
             watermarks = rows_if_any(
                 connection,
                 SURVEY_RESPONSES,
-                "SELECT survey_id, platform, epoch_us(max(created_at)) FROM {table} "
+                "SELECT survey_id, platform, epoch_us(min(created_at)), "
+                "epoch_us(max(created_at)) FROM {table} "
                 "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
                 "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND $now "
-                "GROUP BY survey_id, platform ORDER BY 3",
+                "GROUP BY survey_id, platform ORDER BY 4",
                 ids=list(survey_ids),
                 now=datetime.now(UTC),
             )
@@ -199,26 +203,45 @@ class Warehouse:
                 email_questions=frozenset(email_questions or ()),
                 url=url,
             )
-        for survey_id, platform, microseconds in watermarks:
-            watermark = _EPOCH + timedelta(microseconds=microseconds)
+        for survey_id, platform, *microseconds in watermarks:
+            oldest_at, watermark = (_EPOCH + timedelta(microseconds=each) for each in microseconds)
             if states[survey_id].platform in {None, platform}:
-                states[survey_id] = replace(states[survey_id], watermark=watermark)
+                states[survey_id] = replace(
+                    states[survey_id], oldest_at=oldest_at, watermark=watermark
+                )
         for (survey_id,) in unsettled:
             if survey_id in states:
                 states[survey_id] = replace(states[survey_id], unsettled=True)
         return states
 
     def questions(self, survey_id: str) -> list[Question] | None:
-        """List a survey's questions, id, text and type, in order; None if none are known."""
+        """List a survey's questions, as an export needs them, in order; None if none are known."""
         with self._database.reading() as connection:
             rows = rows_if_any(
                 connection,
                 SURVEYS,
-                "SELECT q.question_id, q.text, q.type FROM (SELECT unnest(questions) AS q "
+                "SELECT q.question_id, q.text, q.type, list_transform(q.choices, lambda c: c.text) "
+                "FROM (SELECT unnest(questions) AS q "
                 "FROM {table} WHERE survey_id = $survey_id) ORDER BY q.position",
                 survey_id=survey_id,
             )
-        return [Question(id=key, text=text, type=kind) for key, text, kind in rows] or None
+        return [
+            Question(
+                id=key, text=text, type=kind, choices=[Choice(text=each) for each in choices or ()]
+            )
+            for key, text, kind, choices in rows
+        ] or None
+
+    def site_of_rows(self, survey_id: str) -> str | None:
+        """Tell on which site the stored responses of a survey are; None if there are none."""
+        with self._database.reading() as connection:
+            rows = rows_if_any(
+                connection,
+                SURVEY_RESPONSES,
+                "SELECT site_id FROM {table} WHERE survey_id = $survey_id LIMIT 1",
+                survey_id=survey_id,
+            )
+        return next((str(site_id) for (site_id,) in rows), None)
 
     def known_surveys(self, platform: str) -> dict[str, set[str]]:
         """Map each site of a platform to the ids of its surveys that are not marked as deleted."""
@@ -306,6 +329,11 @@ class Warehouse:
         """Read what the pictures of some surveys show; see `trends.trends_of`."""
         with self._database.reading() as connection:
             return trends_of(connection, survey_ids) if connection else {}
+
+    def health(self, table: Table, *, since: datetime | None = None) -> Health:
+        """Look for what is wrong in a table; see `health.health_of`."""
+        with self._database.reading() as connection:
+            return health_of(connection, table, since=since)
 
     def find_person(self, person: Person, privacy: Privacy) -> list[tuple[str, str, str | None]]:
         """List (survey_id, response_id, hotjar_user_id) of a person's rows; see `personal`."""

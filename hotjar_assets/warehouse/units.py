@@ -1,7 +1,7 @@
 """Tables of streams: what they hold of each unit, and committing walks through units."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from hotjar_assets.warehouse.database import (
     add_columns,
     columns_of,
     create_schema,
+    literal,
     qualified,
     quote,
 )
@@ -32,6 +33,8 @@ from hotjar_assets.warehouse.merge import (
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCHS = {"timestamp": "epoch", "milliseconds": "epoch_ms"}
+"""How DuckDB counts an instant in the units of a format."""
 _NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
 
@@ -50,10 +53,10 @@ def unit_states(
         return {}
     name = qualified(connection, stream.name, stream.schema)
     kind = there.get(stream.cursor or "")
+    newest = _newest(stream, kind)
     rows = connection.execute(
-        f"SELECT {unit_of(stream.table({}, there))}, count(*), {_newest(stream.cursor, kind)} "
-        f"FROM {name} t GROUP BY ALL",
-        {"now": datetime.now(UTC)} if kind in {"TIMESTAMPTZ", "DATE"} else None,
+        f"SELECT {unit_of(stream.table({}, there))}, count(*), {newest} FROM {name} t GROUP BY ALL",
+        {"now": datetime.now(UTC)} if "$now" in newest else None,
     ).fetchall()
     is_instant = kind in {"TIMESTAMPTZ", "DATE"}
     return {
@@ -62,14 +65,17 @@ def unit_states(
     }
 
 
-def _newest(cursor: str | None, kind: str | None) -> str:
-    if cursor is None or kind is None or kind == "JSON":
+def _newest(stream: StreamTable, kind: str | None) -> str:
+    """Return SQL for the newest value; one of the future would hide what comes before it."""
+    given, cursor = stream.stream.incremental, stream.cursor
+    if given is None or cursor is None or kind is None or kind == "JSON":
         return "NULL"
     column = f"t.{quote(cursor)}"
     if kind in {"TIMESTAMPTZ", "DATE"}:
-        # An instant of the future would hide what comes before it.
         instant = f"CAST({column} AS TIMESTAMPTZ)"
         return f"epoch_us(max({instant}) FILTER ({instant} BETWEEN '1900-01-01' AND $now))"
+    if kind in {"BIGINT", "DOUBLE"} and given.format in _EPOCHS:
+        return f"max({column}) FILTER ({column} <= {_EPOCHS[given.format]}($now))"
     return f"max({column})"
 
 
@@ -116,7 +122,8 @@ def commit_units(
     """
     there = types_of(connection, stream)
     found = _found(reads)
-    table = stream.table(found, there)
+    foreign = _foreign(connection, stream)
+    table = stream.table(found, there, foreign=foreign)
     units = [read.key for read in reads]
     is_typed = all(
         found.get(name, UNKNOWN) != UNKNOWN
@@ -129,6 +136,7 @@ def commit_units(
     types = {column.name: column.type for column in table.columns}
     _change_types(connection, table, types, there)
     add_columns(connection, stream.schema, stream.name, types, there)
+    _sign_columns(connection, table, foreign | types.keys() - there.keys())
     merge = Merge(connection, table)
     before = merge.counts(units)
     for read in reads:
@@ -164,6 +172,27 @@ def _found(reads: Sequence[StreamRead]) -> dict[str, str]:
         for column, kind in read.found.items():
             found[column] = wider_type(found.get(column, UNKNOWN), kind)
     return found
+
+
+def _sign_columns(
+    connection: duckdb.DuckDBPyConnection, table: Table, names: Collection[str]
+) -> None:
+    """Give columns a comment, by which they are known from those that somebody adds by hand."""
+    name = qualified(connection, table.name, table.schema)
+    for column in table.columns:
+        if column.name in names:
+            comment = literal(column.description or "A field of the record.")
+            connection.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {comment}")
+
+
+def _foreign(connection: duckdb.DuckDBPyConnection, stream: StreamTable) -> set[str]:
+    """List the columns that somebody else added to a stream's table."""
+    rows = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name = ? AND table_name = ? AND comment IS NULL",
+        [stream.schema, stream.name],
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 def _change_types(
@@ -229,10 +258,16 @@ def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
                     {"record": record_type(table)},
                 )
             except duckdb.Error as error:
-                kind = type(error).__name__
                 return (
                     f"{table.schema}.{table.name}: the computed column {column.name} cannot be "
-                    f"had ({kind}); check its sql and type against the columns "
+                    f"had ({_reason(error)}); check its sql and type against the columns "
                     f"{', '.join(sorted(table.record.keys() - {ORDINAL}))} (nothing was changed)"
                 )
     return None
+
+
+def _reason(error: duckdb.Error) -> str:
+    # These speak of the expression alone, the others may quote a value.
+    if isinstance(error, duckdb.BinderException | duckdb.CatalogException):
+        return str(error).partition("\n")[0].strip()
+    return type(error).__name__

@@ -318,8 +318,9 @@ def test_missing_token_endpoint_is_no_missing_survey(client, api):
 )
 def test_answer_without_a_token_is_refused(answer, client, api):
     api.grants([json_reply(answer)])
-    with pytest.raises(HotjarSchemaError, match="access_token: missing"):
+    with pytest.raises(HotjarSchemaError, match="access_token: missing") as caught:
         read_survey(client)
+    assert f"[POST {api.url}{TOKEN_PATH}]" in str(caught.value)
     assert len(api.sent) == 1
 
 

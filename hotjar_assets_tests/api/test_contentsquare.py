@@ -14,6 +14,7 @@ from hotjar_assets.errors import (
     HotjarAuthError,
     HotjarNotFoundError,
     HotjarSchemaError,
+    HotjarUnknownSurveyError,
 )
 from hotjar_assets_tests.api.model import CLIENT_ID, CLIENT_SECRET, response_row, survey_row
 from hotjar_assets_tests.api.scripted_server import TOKEN_PATH, error, json_reply, page
@@ -61,8 +62,23 @@ def test_login_is_json_with_scope_and_project(client, api):
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "scope": "surveys",
-        "project_id": PROJECT_ID,
+        "project_id": int(PROJECT_ID),
     }
+
+
+def test_a_project_whose_id_is_no_number_is_named_as_it_is(connect, api):
+    client = connect(site_ids=("a-project",))
+    client.authenticate()
+    assert json.loads(api.sent[0].body)["project_id"] == "a-project"
+
+
+def test_a_survey_of_another_account_is_told_with_what_to_do(client, api):
+    api.answers(error(404))
+    with pytest.raises(HotjarUnknownSurveyError) as raised:
+        client.find_site("101")
+    assert "'101' is not in the project 2001, nor in the database" in str(raised.value)
+    assert "set HOTJAR_DATABASE to the file with its rows" in str(raised.value)
+    assert "delete its partition" in str(raised.value)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])

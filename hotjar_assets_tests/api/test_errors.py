@@ -60,5 +60,5 @@ def test_schema_error_shows_the_path():
 
 
 def test_unknown_survey_is_named_with_the_sites_asked():
-    error = errors.HotjarUnknownSurveyError("typed", ("1", "2"))
+    error = errors.HotjarUnknownSurveyError("typed", "on none of the sites 1, 2")
     assert "'typed' is on none of the sites 1, 2" in str(error)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotjar_assets.api.exports import PAGE_ROWS, iter_export_pages
-from hotjar_assets.api.records import Question, Response
+from hotjar_assets.api.records import Choice, Question, Response
 from hotjar_assets.errors import HotjarSchemaError
 
 STANDARD = [
@@ -143,6 +143,28 @@ def test_a_question_named_like_a_standard_column_is_the_later_one():
     assert named == [("Country", "one"), ("plan", "pro")]
 
 
+def test_a_cell_of_several_choices_is_an_answer_for_each():
+    choices = [Choice(text="Price"), Choice(text="Speed, and more")]
+    questions = [
+        Question(id="q1", text="Why?", type="multiple-option", choices=choices),
+        Question(id="q2", text="And?", type="long-text"),
+    ]
+
+    (response,) = read(
+        wide(
+            row(1, "2026-01-31", "Speed, and more, Price", "Price, Speed, and more"),
+            header=[*STANDARD, "Why?", "And?"],
+        ),
+        questions,
+    )
+
+    assert answers(response) == [
+        ("q1", "Speed, and more"),
+        ("q1", "Price"),
+        ("q2", "Price, Speed, and more"),
+    ]
+
+
 def test_a_question_that_nobody_answers_takes_no_column():
     questions = [
         Question(id="s", text="Same", type="statement"),
@@ -239,6 +261,23 @@ def test_the_first_page_says_that_a_newer_row_stands_further_down():
     first = next(iter_export_pages(io.BytesIO(days(*numbers)), None))
 
     assert first.is_unsorted
+
+
+@pytest.mark.parametrize("numbers", [(3, 2, 1, 2), (1, 2, 3, 2), (2, 2), (10, 9, 11, 9)])
+def test_two_rows_of_one_number_that_differ_are_refused_before_one_hides_the_other(numbers):
+    rows = [row(number, f"2026-01-{31 - place}") for place, number in enumerate(numbers)]
+
+    line = len(numbers) + 1
+    assert f"line {line}, column Number: is that of an earlier row" in refusal(wide(*rows))
+    assert "file 2 of the ZIP, line 2" in refusal(
+        zipped(("a.csv", wide(*rows[:-1])), ("b.csv", wide(rows[-1])))
+    )
+
+
+def test_a_row_that_stands_twice_is_one_response():
+    rows = read(wide(row(2), row(1), row(2)))
+
+    assert [response.id for response in rows] == ["2", "1", "2"]
 
 
 def test_a_damaged_end_is_found_before_the_first_page():

@@ -153,6 +153,7 @@ def test_a_login_that_is_not_enough_is_one_typed_error_and_never_sent_again(repl
             client.list_surveys()
 
     assert "only with e-mail and password" in str(caught.value)
+    assert f"[POST {api.url}{LOGIN_PATH}]" in str(caught.value)
     assert [sent.path for sent in api.sent] == [LOGIN_PATH]
 
 
@@ -201,6 +202,12 @@ def test_a_list_that_cannot_be_trusted_to_be_whole_is_an_error(body, client, api
 
     with pytest.raises(HotjarSchemaError):
         client.list_surveys()
+
+
+def test_a_survey_that_goes_while_the_surveys_are_listed_stops_no_other(client, api):
+    api.answers(logged_in(), json_reply([{"id": 5}, {"id": 6}]), error(404), QUESTIONS)
+
+    assert [survey.id for survey in client.iter_surveys(SITE_ID)] == ["6"]
 
 
 def test_the_site_of_a_survey_is_found_by_asking(connect, api):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hotjar_assets.api.pagination import MAX_EMPTY_PAGES, iter_pages
+from hotjar_assets.api.pagination import MAX_EMPTY_PAGES, MAX_REPEATED_PAGES, iter_pages
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError, HotjarServerError
 from hotjar_assets_tests.api.model import RESPONSES_PATH, SITE_ID, SURVEY_ID, response_row
 from hotjar_assets_tests.api.scripted_server import error, json_reply, page
@@ -153,17 +153,26 @@ def test_rows_between_empty_pages_start_the_count_anew():
 
 
 @pytest.mark.parametrize("forbid", [True, False])
-def test_page_that_is_the_same_as_the_one_before_raises_only_where_it_must_not_be(forbid):
-    listing = iter([Listed([7], "a"), Listed([], "b"), Listed([], "c"), Listed([7], "d")])
+def test_pages_that_came_before_raise_only_where_they_must_not_be(forbid):
+    """Two that alternate, with empty ones between; one that repeats alone is no fault."""
+    contents = [[1], [2], [], *([[1], [2]] * MAX_REPEATED_PAGES)]
+    listing = iter([Listed(rows, f"c{number}") for number, rows in enumerate(contents)])
     pages = iter_pages(lambda _: next(listing), forbid_repeats=forbid)
-    assert [next(pages).results for _ in range(4)] == [[7], [], [], [7]]
-    listing = iter([Listed([7], None)])
+    before = 3 + MAX_REPEATED_PAGES - 1
+    assert [next(pages).results for _ in range(before)] == contents[:before]
     if forbid:
-        with pytest.raises(HotjarPaginationError, match="the same as the one before") as caught:
+        with pytest.raises(HotjarPaginationError, match="hold what came before") as caught:
             next(pages)
-        assert caught.value.page == 5
+        assert caught.value.page == before + 1
     else:
-        assert next(pages).results == [7]
+        assert next(pages).results == contents[before]
+
+
+def test_pages_that_repeat_between_new_ones_are_no_fault():
+    rows = [[1], [2], [1], [3], [1], [4], [1], [5], [1], [6], [1], [7], [1]]
+    listing = [Listed(each, f"c{number}") for number, each in enumerate(rows)]
+    waiting = iter([*listing, Listed([], None)])
+    assert len(list(iter_pages(lambda _: next(waiting), forbid_repeats=True))) == len(rows) + 1
 
 
 def test_metadata_of_the_root_is_given(client, api):

@@ -113,7 +113,7 @@ def expected(account: SandboxAccount, survey_id: str) -> list[tuple[Any, ...]]:
                     for name, value in attributes.items()
                     if value is not None
                 },
-                {question_id: ", ".join(texts) for question_id, texts in given.items()},
+                given,
                 {"User": attributes["user_id"]} if "user_id" in attributes else None,
             )
         )
@@ -137,11 +137,18 @@ def stored(database: Path, survey_id: str) -> list[tuple[Any, ...]]:
             epoch + timedelta(microseconds=int(row[3])),
             *row[4:11],
             {item["name"]: item["value"] for item in json.loads(row[11])},
-            {item["question_id"]: item["answer"] for item in json.loads(row[12])},
+            _by_question(json.loads(row[12])),
             json.loads(row[13] or "null"),
         )
         for row in rows
     ]
+
+
+def _by_question(answers: list[dict[str, Any]]) -> dict[str, list[str]]:
+    given: dict[str, list[str]] = {}
+    for answer in answers:
+        given.setdefault(answer["question_id"], []).append(answer["answer"])
+    return given
 
 
 def count(database: Path, condition: str = "true") -> int:
@@ -276,7 +283,7 @@ def test_personal_values_are_dropped_before_they_are_stored(quick):
         assert row[10] == true[10].partition("?")[0].partition("#")[0]
         assert row[11] == dict.fromkeys(true[11])
         assert row[12] == {
-            name: None if name in emails else text for name, text in true[12].items()
+            name: [None] if name in emails else texts for name, texts in true[12].items()
         }
         assert row[13] == (true[13] and {"User": None})
 
@@ -474,7 +481,9 @@ def test_an_import_is_a_run_of_its_partition_and_may_be_repeated(
     )
     assert statuses[EVERY_TYPE].value == "MATERIALIZED"
     texts = {
-        row[12].get("How easy was it to set up?") for row in stored(offline.database, EVERY_TYPE)
+        text
+        for row in stored(offline.database, EVERY_TYPE)
+        for text in row[12].get("How easy was it to set up?", ())
     }
     assert {"1", "2", "3", "4", "5"} & texts
 
@@ -573,6 +582,18 @@ def test_a_wrong_usage_of_import_is_told_before_anything_is_done(offline, accoun
     assert result.exit_code == 2
     assert problem in result.stderr
     assert not offline.database.exists()
+
+
+def test_an_import_keeps_the_rows_of_a_survey_on_their_site(offline, account, tmp_path):
+    command = ["import", str(write_export(account, ODD, tmp_path / "a.csv")), "--survey", ODD]
+    figures(offline, *command, "--site", SANDBOX_SITE_ID)
+
+    result = offline(*command, "--site", "5")
+
+    assert result.exit_code == 2
+    assert f"--site: the survey is on site {SANDBOX_SITE_ID}" in result.stderr
+    assert count(offline.database, "site_id = '5'") == 0
+    assert figures(offline, *command)[ODD]["rows"] == 3
 
 
 def test_an_import_into_a_file_of_the_api_is_refused(quick, tmp_path):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
+import duckdb
 import pytest
 
 from hotjar_assets.defs.partitions import known_surveys
@@ -316,6 +317,21 @@ def test_each_failing_survey_is_one_line_and_the_others_are_stored(quick):
         "103": materialized(rows=0, new=0),
         "104": materialized(rows=7, new=7),
     }
+
+
+def test_a_key_that_stands_twice_is_one_line_that_says_what_to_do(synced):
+    with duckdb.connect(str(synced.database)) as connection:
+        connection.execute("INSERT INTO hotjar.survey_responses FROM hotjar.survey_responses")
+
+    result = synced("sync", "--json")
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(
+        "hotjar/survey_responses: survey_id, response_id stands more than once for 3 surveys: 102, "
+    )
+    assert "delete the rows of these surveys from hotjar.survey_responses" in line
+    assert {each["status"] for each in summary(result)["partitions"].values()} == {"materialized"}
 
 
 def test_a_failing_survey_stands_in_the_table_as_failed(quick):

@@ -14,7 +14,7 @@ import duckdb
 
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
-from hotjar_assets.defs.assets import survey_responses
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses
 from hotjar_assets.defs.models import ModelsDatabase
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, survey_partitions
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
@@ -121,7 +121,9 @@ class Deployment:
     instance: dg.DagsterInstance
     hotjar: HotjarResource
     more: Sequence[dg.AssetsDefinition] = ()
+    more_jobs: Sequence[Any] = ()
     models: bool = False
+    automation: bool = False
 
     @property
     def account(self) -> SandboxAccount:
@@ -133,9 +135,14 @@ class Deployment:
 
     @cached_property
     def repository(self) -> dg.RepositoryDefinition:
+        return self.definitions.get_repository_def()
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        tables = HotjarDuckDBIOManager(database=str(self.database))
         overrides = {
             "hotjar": self.hotjar,
-            "io_manager": HotjarDuckDBIOManager(database=str(self.database)),
+            IO_MANAGER_KEY: tables,
             "hotjar_dbt": ModelsDatabase(database=str(self.database)),
         }
         mine = dg.Definitions(
@@ -143,10 +150,12 @@ class Deployment:
             jobs=[
                 dg.define_asset_job(f"{asset.key.path[-1]}_job", selection=[asset])
                 for asset in self.more
-            ],
+            ]
+            + list(self.more_jobs),
+            resources={"io_manager": tables},
         )
-        merged = dg.Definitions.merge(build_defs(overrides=overrides, models=self.models), mine)
-        return merged.get_repository_def()
+        ours = build_defs(overrides=overrides, models=self.models, automation=self.automation)
+        return dg.Definitions.merge(ours, mine)
 
     def add_partitions(self, keys: Sequence[str] = SURVEY_IDS) -> None:
         self.instance.add_dynamic_partitions(str(survey_partitions.name), list(keys))

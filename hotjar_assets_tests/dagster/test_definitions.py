@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from hotjar_assets.definitions import build_defs
+from hotjar_assets.defs.assets import IO_MANAGER_KEY
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.resources import HotjarResource
@@ -42,7 +43,7 @@ def stored_resources(home: Path) -> str:
 
 def io_manager() -> HotjarDuckDBIOManager:
     """Return the I/O manager that the environment gives."""
-    manager = (build_defs().resources or {})["io_manager"]
+    manager = (build_defs().resources or {})[IO_MANAGER_KEY]
     assert isinstance(manager, HotjarDuckDBIOManager)
     return manager
 
@@ -75,11 +76,13 @@ def test_names_are_those_that_users_and_tools_rely_on():
     assert {job for job in repository.job_names if not job.startswith("__")} == {
         "sync_job",
         "reconcile_job",
+        "checks_job",
     }
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "sync_schedule",
         "lookback_schedule",
         "reconcile_schedule",
+        "checks_schedule",
     }
     assert [sensor.name for sensor in repository.sensor_defs] == ["new_surveys_sensor"]
 
@@ -113,6 +116,7 @@ def test_schedules_run_hourly_daily_and_weekly():
         "sync_schedule": "0 * * * *",
         "lookback_schedule": "30 3 * * *",
         "reconcile_schedule": "30 4 * * 0",
+        "checks_schedule": "30 6 * * *",
     }
 
 

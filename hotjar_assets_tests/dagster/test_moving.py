@@ -4,18 +4,20 @@ The sandbox speaks both, with the same answers under ids of their own.
 """
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from hotjar_assets.definitions import build_defs
-from hotjar_assets.defs.checks import api_key_age
+from hotjar_assets.defs.checks import account_key_age
 from hotjar_assets.defs.partitions import known_surveys
 from hotjar_assets.defs.sensors import new_surveys_sensor
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.runs import Outcome, run_sync
 from hotjar_assets.sandbox import SANDBOX_PROJECT_ID, SANDBOX_SITE_ID
+from hotjar_assets.sandbox.constants import SANDBOX_SECOND_PROJECT_ID
 from hotjar_assets_tests.dagster.model import (
     QUIET,
     RESPONSES,
@@ -228,22 +230,64 @@ def test_a_run_takes_the_platform_from_the_environment(after, monkeypatch):
     assert len(rows_of(after, "contentsquare")["surveys"]) == len(SURVEY_IDS)
 
 
-# --- The key's age -----------------------------------------------------------------------------
+def test_a_new_file_beside_the_old_instance_says_what_to_do_with_the_old_surveys(after, tmp_path):
+    settings = after.settings.model_copy(update={"database": str(tmp_path / "new.duckdb")})
+
+    outcome = run_sync(after.instance, settings)
+
+    assert {key: outcome.partitions[key]["status"] for key in SURVEY_IDS} == dict.fromkeys(
+        SURVEY_IDS, "failed"
+    )
+    assert len(outcome.problems) == len(SURVEY_IDS)
+    told = (
+        f"survey 101: no such survey: '101' is not in the project {SANDBOX_PROJECT_ID}, nor in the"
+    )
+    assert outcome.problems[0].startswith(told)
+    assert "set HOTJAR_DATABASE to the file with its rows, else delete its" in outcome.problems[0]
+    assert_all_there(Deployment(after.server, settings, after.instance, after.hotjar))
 
 
-def test_a_key_of_contentsquare_is_never_said_to_expire(after):
-    aged = settings_for(
+def test_a_survey_of_another_project_is_skipped_and_says_so(after):
+    sync(after)
+    moved = settings_for(
         after.server,
         after.database,
         HOTJAR_PLATFORM="contentsquare",
-        HOTJAR_PROJECT_ID=SANDBOX_PROJECT_ID,
-        HOTJAR_KEY_CREATED_ON="2020-01-01",
+        HOTJAR_PROJECT_ID=SANDBOX_SECOND_PROJECT_ID,
+    )
+    other = Deployment(after.server, moved, after.instance, HotjarResource.from_settings(moved))
+
+    result = other.run(keys=list(known_surveys(after.instance)))
+
+    assert result.success
+    assert f"project {SANDBOX_PROJECT_ID} is not in HOTJAR_PROJECT_ID" in {
+        figures["skipped"] for _, figures in other.materialized(result)
+    }
+
+
+# --- The key's age -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("account", "why"),
+    [
+        (
+            {"HOTJAR_PLATFORM": "contentsquare", "HOTJAR_PROJECT_ID": SANDBOX_PROJECT_ID},
+            "does not document that API credentials expire",
+        ),
+        (
+            {"HOTJAR_SOURCE": "insights", "HOTJAR_EMAIL": "a@b.example", "HOTJAR_PASSWORD": "c"},
+            "by e-mail and password, without an API key",
+        ),
+    ],
+    ids=["contentsquare", "insights"],
+)
+def test_where_no_key_expires_none_is_said_to(account, why, deployment):
+    aged = settings_for(
+        deployment.server, deployment.database, **account, HOTJAR_KEY_CREATED_ON="2020-01-01"
     )
 
-    after.server.clear_requests()
-    result = api_key_age(HotjarResource.from_settings(aged))
+    result = account_key_age(aged, today=date(2026, 1, 1))
 
-    assert isinstance(result, dg.AssetCheckResult)
     assert result.passed
-    assert "does not document that API credentials expire" in str(result.description)
-    assert after.server.requests == []
+    assert why in str(result.description)

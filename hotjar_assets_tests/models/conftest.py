@@ -1,4 +1,4 @@
-"""One database with all models, made once: a sync of an odd account, then models_job."""
+"""One database with all models, made once: an odd account and small surveys, then models_job."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from hotjar_assets_tests.dagster.model import Deployment, deployed
-from hotjar_assets_tests.models.model import EVERY_TYPE, odd_account
+from hotjar_assets_tests.models.model import EVERY_TYPE, add_small_surveys, odd_account
 
 
 @dataclass
@@ -32,12 +32,17 @@ def built(tmp_path_factory: pytest.TempPathFactory, _cache_of_its_own: None) -> 
     account = odd_account()
     with deployed(tmp_path_factory.mktemp("built"), account) as deployment:
         deployment.models = True
+        with pytest.MonkeyPatch.context() as patch:
+            # Parsed for this very database, so that the run has nothing to parse.
+            patch.setenv("HOTJAR_DATABASE", str(deployment.database))
+            deployment.repository.load_all_definitions()
         keys = [survey["id"] for survey in account.surveys()]
         deployment.add_partitions(keys)
         assert deployment.run(keys=keys).success
         for response in account.responses(EVERY_TYPE)[:2]:
             account.delete_response(EVERY_TYPE, str(response["id"]))
         assert deployment.run("reconcile_job", keys=keys).success
+        add_small_surveys(deployment.database)
         before = dict(os.environ)
         result = deployment.run("models_job", raise_on_error=True)
         assert result.success

@@ -1,11 +1,15 @@
 """An account whose answers are as odd as answers get, its tables, and dbt on them."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -14,6 +18,7 @@ import yaml
 from hotjar_assets.defs.dbt import PROJECT
 from hotjar_assets.sandbox import SandboxAccount
 from hotjar_assets.sandbox.catalog import default_blueprints
+from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets_tests.dagster.model import CLOCK
 from hotjar_assets_tests.models.recomputed import Raw, Rules
 
@@ -96,8 +101,9 @@ def rows(database: Path, sql: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
+@cache
 def raw(database: Path, rules: Rules) -> Raw:
-    """Read the raw rows that Hotjar still has."""
+    """Read the raw rows that Hotjar still has; once, for they do not change."""
     surveys, responses = (
         [row for row in rows(database, f"FROM hotjar.{table}") if row["deleted_at"] is None]
         for table in ("surveys", "survey_responses")
@@ -105,13 +111,120 @@ def raw(database: Path, rules: Rules) -> Raw:
     return Raw(surveys, responses, rules)
 
 
-def stored(
-    database: Path, model: str, key: Sequence[str], columns: Sequence[str]
-) -> Mapping[tuple[Any, ...], tuple[Any, ...]]:
-    """Read a mart by its key; a key that stands twice fails."""
-    found = rows(database, f"FROM hotjar_marts.{model}")
-    by_key = {
-        tuple(row[name] for name in key): tuple(row[name] for name in columns) for row in found
-    }
-    assert len(by_key) == len(found)
-    return by_key
+def by_key(
+    found: Iterable[Mapping[str, Any]], key: Sequence[str]
+) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    """Map rows by their key; a key that stands twice fails."""
+    found = list(found)
+    keyed = {tuple(row[name] for name in key): row for row in found}
+    assert len(keyed) == len(found)
+    return keyed
+
+
+# --- Small surveys of every kind ---------------------------------------------------------------
+
+SMALL_SURVEYS = 120
+# The last moments of a day, a week, a month and a year, and the first ones after them.
+_BEGUN = datetime(2025, 12, 31, 22, tzinfo=UTC), datetime(2026, 3, 1, 20, tzinfo=UTC)
+_PAGES = ["https://a.example/x", "https://a.example/x/?q=1#top", "https://a.example/", None]
+_SAID: dict[str, list[str | None]] = {
+    "nps": ["0", "6", "7", "8", "9", "10", "10"],
+    "rating-1-5": ["1", "3", "4", "5"],
+    "rating-1-7": ["1", "4", "5", "6", "7"],
+    "reaction": ["hate", "Love", "neutral", "2"],
+    "reaction-binary": ["like", "Dislike", "1"],
+    "single-option": ["Pear", "Apple", " Pear"],
+    "long-text": ["Slow", " Good \n", "\t"],
+    "statement": [None],
+}
+
+
+def add_small_surveys(database: Path, seed: int = 7) -> None:
+    """Add surveys of none to five responses, so that every score meets its edges somewhere."""
+    random = Random(seed)
+    surveys, responses = [], []
+    for number in range(SMALL_SURVEYS):
+        survey_id, questions = f"small-{number}", _questions(random)
+        survey_deleted_at = "2026-04-01" if random.random() < 0.05 else None
+        surveys.append(
+            {
+                "survey_id": survey_id,
+                "name": random.choice([f"Small {number}", None]),
+                "platform": "hotjar",
+                "questions": questions,
+                "deleted_at": survey_deleted_at,
+            }
+        )
+        # Whole surveys of promoters, of one answer each, and so on, come of a few words.
+        words = {
+            kind: random.choices([*said * 5, *ODD], k=random.randint(1, 3))
+            for kind, said in _SAID.items()
+        }
+        for response in range(random.choice([0, 1, 1, 2, 3, 5])):
+            deleted_at = survey_deleted_at or random.choice([None] * 6 + ["2026-04-01"])
+            responses.append(
+                {
+                    "survey_id": survey_id,
+                    "response_id": str(response),
+                    "platform": "hotjar",
+                    "created_at": _begun(random),
+                    "is_complete": random.choice([True, True, False, None]),
+                    "device": random.choice(["desktop", "mobile", "tablet", None]),
+                    "response_origin_url": random.choice(_PAGES),
+                    "answers": _answers(random, questions, words),
+                    "deleted_at": deleted_at,
+                }
+            )
+    _insert(database, SURVEYS, surveys)
+    _insert(database, SURVEY_RESPONSES, responses)
+
+
+def _questions(random: Random) -> list[dict[str, Any]] | None:
+    kinds = random.sample(list(_SAID), random.randint(0, 4))
+    questions = [
+        {
+            "question_id": f"q{position}",
+            "position": position,
+            "type": kind,
+            "text": random.choice(["Was it easy?", "Happy?", None]),
+            "is_required": random.choice([True, False]),
+        }
+        for position, kind in enumerate(kinds, start=1)
+    ]
+    if questions and random.random() < 0.1:
+        questions.append({**questions[0], "position": 9, "type": "nps"})
+    return questions or (None if random.random() < 0.5 else [])
+
+
+def _answers(
+    random: Random, questions: list[dict[str, Any]] | None, words: Mapping[str, Sequence[Any]]
+) -> list[dict[str, Any]] | None:
+    answers = [
+        {
+            "question_id": question["question_id"] if random.random() < 0.97 else "gone",
+            "answer": random.choice(words[question["type"]]),
+            "comment": random.choice([None, None, "why", " \n"]),
+            "tags": random.choice([None, [], ["price"], ["price", "price", "speed"], [None]]),
+            "sentiment": random.choice([None, None, "positive", "neutral", "negative"]),
+        }
+        for question in questions or ()
+        for _ in range(random.choice([0, 1, 1, 1, 2]))
+    ]
+    return answers or (None if random.random() < 0.5 else [])
+
+
+def _begun(random: Random) -> str:
+    return (random.choice(_BEGUN) + timedelta(minutes=random.randint(0, 600))).isoformat()
+
+
+def _insert(database: Path, table: Table, inserted: Sequence[Mapping[str, Any]]) -> None:
+    file = database.with_name("inserted.json")
+    file.write_text("\n".join(map(json.dumps, inserted)), encoding="utf-8")
+    types = {column.name: column.type for column in table.columns}
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(
+            f"INSERT INTO hotjar.{table.name} BY NAME "
+            "SELECT * REPLACE (now() AS synced_at) FROM read_json(?, columns := ?)",
+            [str(file), types],
+        )

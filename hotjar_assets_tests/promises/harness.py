@@ -6,7 +6,7 @@ Nothing here knows what the tables must hold; that is in `model`.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from hotjar_assets.sandbox import (
     SANDBOX_SITE_ID,
     SandboxAccount,
 )
-from hotjar_assets.sandbox.account import PageSlice
+from hotjar_assets.sandbox.pages import Cut, PageSlice
 from hotjar_assets.sync import Depth, ResponseSync, SurveySync
 
 PAGE_ROWS = 5
@@ -33,9 +33,8 @@ AfterPage = Callable[[str, int], None]
 class ShortPages(SandboxAccount):
     """An account whose pages hold few rows, so that few rows fill many pages."""
 
-    def response_page(self, *args: Any, **options: Any) -> PageSlice:
-        survey_id, position, limit = args
-        return super().response_page(survey_id, position, min(limit, PAGE_ROWS), **options)
+    def response_page(self, survey_id: str, cut: Cut) -> PageSlice:
+        return super().response_page(survey_id, replace(cut, limit=min(cut.limit, PAGE_ROWS)))
 
 
 class PausingClient(HotjarClient):
@@ -122,7 +121,7 @@ class Snapshot:
                 file.write_bytes(content)
 
 
-class _Connection:
+class Connection:
     """A DuckDB connection whose every statement goes by a `KillAt`."""
 
     def __init__(self, connection: Any, kill: KillAt) -> None:
@@ -222,7 +221,7 @@ class Tables:
         if kill:
             database = manager._warehouse._database
             connect = database._connect
-            database._connect = lambda: _Connection(connect(), kill)
+            database._connect = lambda: Connection(connect(), kill)
         context = dg.build_output_context(asset_key=key)
         try:
             manager.handle_output(context, output)

@@ -19,7 +19,7 @@ import pytest
 from hotjar_assets.defs.assets import survey_responses
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, survey_partitions
 from hotjar_assets.sandbox import SandboxAccount, SandboxServer
-from hotjar_assets.sandbox.account import PageSlice
+from hotjar_assets.sandbox.pages import PageSlice
 from hotjar_assets_tests.browser.dagster_dev import DagsterDev, free_port
 from hotjar_assets_tests.promises import model
 from hotjar_assets_tests.promises.processes import PROJECT, CommandLine, file_limit, kill

@@ -14,7 +14,7 @@ LOGIN = {
     "client_secret": "sandbox-secret",
     "grant_type": "client_credentials",
     "scope": "surveys",
-    "project_id": SANDBOX_PROJECT_ID,
+    "project_id": int(SANDBOX_PROJECT_ID),
 }
 
 
@@ -70,7 +70,8 @@ def test_project_need_not_be_told(client):
         ({"scope": None}, 400, "invalid_request"),
         ({"scope": "metrics"}, 400, "invalid_scope"),
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
-        ({"project_id": "9999"}, 403, "access_denied"),
+        ({"project_id": 9999}, 403, "access_denied"),
+        ({"project_id": SANDBOX_PROJECT_ID}, 400, "invalid_request"),
     ],
     ids=str,
 )

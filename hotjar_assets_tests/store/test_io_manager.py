@@ -7,7 +7,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from hotjar_assets.defs.assets import survey_responses
+from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses
 from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, add_surveys
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.materializations import FAILED_SURVEYS
@@ -37,7 +37,7 @@ class Runs:
                 site_id=SANDBOX_SITE_ID,
                 requests_per_minute=1_000_000,
             ),
-            "io_manager": HotjarDuckDBIOManager(database=str(path), lock_timeout_seconds=0),
+            IO_MANAGER_KEY: HotjarDuckDBIOManager(database=str(path), lock_timeout_seconds=0),
         }
 
     def run(self) -> dg.ExecuteInProcessResult:

@@ -167,6 +167,40 @@ def test_pages_of_one_row_in_another_order_lose_nothing(order, seed, serve, acco
         assert project.pages_sent == account.response_count(small)
 
 
+def test_pages_that_are_in_order_within_alone_hide_nothing(serve, account):
+    """The first page is older than the watermark at once, and what is new is on the last."""
+    small = account.add_survey()
+    account.add_responses(small, 100)
+    project = serve("oldest_page_first", small)
+    assert project.sync().figures.new == 100
+    for added in (1, 99, 150):
+        account.add_responses(small, added)
+        synced = project.sync()
+        assert (synced.figures.new, synced.read.out_of_order) == (added, True)
+
+
+def test_a_start_date_does_not_end_a_walk_that_proved_nothing_either(serve, account):
+    small = account.add_survey()
+    account.add_responses(small, 100, created_at=CLOCK - timedelta(days=9))
+    account.add_responses(small, 1, created_at=CLOCK - timedelta(days=8))
+    account.add_responses(small, 99, created_at=CLOCK - timedelta(days=1))
+    project = serve("oldest_page_first", small)
+    start_at = CLOCK - timedelta(days=2)
+    assert project.store.sync_one(project.survey_id, start_at=start_at).figures.new == 99
+    account.add_responses(small, 1, created_at=CLOCK)
+    assert project.store.sync_one(project.survey_id, start_at=start_at).figures.new == 1
+
+
+def test_a_page_without_the_newest_known_row_does_not_end_the_walk(serve, account):
+    """It is gone, or it is on a later page with others that are new."""
+    project = serve("newest_first")
+    project.sync()
+    for row in account.responses(project.account_survey)[:2]:
+        account.delete_response(project.account_survey, str(row["id"]))
+    synced = project.sync()
+    assert (synced.read.stopped_early, synced.figures.vanished) == (False, 2)
+
+
 def test_an_order_that_was_broken_once_is_not_trusted_when_it_looks_right_by_chance(serve):
     project = serve("newest_first")
     project.server.faults.add(Fault("unsorted", path="responses", times=1))

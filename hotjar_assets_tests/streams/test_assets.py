@@ -13,7 +13,7 @@ import pytest
 
 from hotjar_assets.definitions import build_defs, defs
 from hotjar_assets.defs.streams import stream_defs
-from hotjar_assets.errors import HotjarConfigError, HotjarSourceError
+from hotjar_assets.errors import HotjarSourceError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.sandbox import (
     SANDBOX_CLIENT_ID,
@@ -112,6 +112,16 @@ def test_assets_depend_on_their_parents_and_name_their_tables(tmp_path, instance
     assert node.group_name == "helpdesk"
     assert node.metadata["dagster/table_name"] == "helpdesk.comments"
     assert "One row is a record of" in str(node.description)
+
+
+def test_a_source_with_a_schedule_has_one(tmp_path, instance):
+    given = example("helpdesk").model_dump(by_alias=True, exclude_unset=True)
+    source = Source.model_validate({**given, "schedule": "30 5 * * *"})
+    project = Project(source, tmp_path / "warehouse.duckdb", instance)
+    schedule = project.defs.resolve_schedule_def("helpdesk_schedule")
+    assert (schedule.job_name, schedule.cron_schedule) == ("helpdesk_job", "30 5 * * *")
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert not stream_defs(example("helpdesk"), io_manager_key="io_manager").schedules
 
 
 def test_a_failing_parent_is_named_at_the_end_and_the_others_are_stored(tmp_path, instance, desk):
@@ -284,7 +294,7 @@ def test_a_stream_may_not_be_a_table_of_ours():
     Path("streams").mkdir()
     text = ORDERS.replace("name: acme", "name: hotjar").replace("orders", "surveys")
     Path("streams/hotjar.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(HotjarConfigError, match="table of the built-in assets"):
+    with pytest.raises(HotjarSourceError, match=r"hotjar\.yaml:\d+: .*of the built-in assets"):
         loaded()
 
 
@@ -344,3 +354,20 @@ def test_the_component_is_scaffolded_checked_and_listed(elsewhere_project):
     problem = dg_command(elsewhere_project, "check", "yaml", succeeds=False)
     assert "pth" in problem
     assert "defs.yaml" in problem
+
+
+def test_what_does_not_fit_together_in_a_component_has_its_line(elsewhere_project, monkeypatch):
+    folder = elsewhere_project / "src" / "theirs" / "defs" / "acme"
+    folder.mkdir()
+    attributes = "".join(f"  {line}\n" for line in ORDERS.splitlines())
+    good = f"type: hotjar_assets.RestStreams\nattributes:\n{attributes}"
+    other = good.replace("name: acme", "name: other")
+    text = f"{other}---\n{good.replace('path: /orders', 'path: orders')}"
+    (folder / "defs.yaml").write_text(text, encoding="utf-8")
+    line = 1 + text[: text.index("path: orders")].count("\n")
+    monkeypatch.syspath_prepend(elsewhere_project / "src")
+    with pytest.raises(Exception, match="Error while loading") as caught:
+        dg.load_from_defs_folder(path_within_project=folder.parent)
+    mistake = caught.value.__cause__
+    assert isinstance(mistake, HotjarSourceError)
+    assert (mistake.line, mistake.field) == (line, "attributes.streams[orders].path")

@@ -95,6 +95,16 @@ def test_sample_may_be_of_any_format(body, options):
     assert infer_schema(records) == {"properties": {"id": {"type": "integer"}}}
 
 
+def test_objects_are_flattened_as_in_the_stream():
+    assert sample_records(b'{"id": 1, "of": {"a": 2}}', flatten=["of"]) == [{"id": 1, "of_a": 2}]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiter_of_a_csv_is_found_out(delimiter):
+    body = f'id{delimiter}name\n1{delimiter}"a,b;c"\n'.encode()
+    assert sample_records(body) == sample_records(body, kind="csv") == [{"id": 1, "name": "a,b;c"}]
+
+
 def test_cells_of_a_csv_say_their_type_by_column():
     body = (
         b"n,x,code,mixed,ok,empty,long\n1,2.5,007,1,true,,12345678901234567890\n,3,8,a,False,,1\n"

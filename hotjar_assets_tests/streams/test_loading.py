@@ -1,7 +1,9 @@
 """Every kind of bad YAML is answered with one line: the file, the line, the field and the fix."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from hotjar_assets.errors import HotjarSourceError
@@ -149,6 +151,13 @@ BAD = {
         "a second time; keep one",
     ),
     "unknown field": ("base_url:", "baseurl:", 2, "baseurl", "did you mean `base_url`?"),
+    "abbreviated field": (
+        "authentication:",
+        "auth:",
+        6,
+        "auth",
+        "did you mean `authentication`?",
+    ),
     "unknown field of a stream": (
         "    pagination:\n",
         "    pagnation:\n",
@@ -175,7 +184,7 @@ BAD = {
         "    zzz: GET",
         10,
         "streams[orders].zzz",
-        "known here: body, description",
+        "known here: body, delimiter",
     ),
     "missing field": (
         "    path: /orders\n",
@@ -410,6 +419,13 @@ BAD = {
         "streams[orders].incremental.cursor",
         "did you mean `updated_at`?",
     ),
+    "cursor inside of an object": (
+        "cursor: updated_at",
+        "cursor: meta.at",
+        19,
+        "streams[orders].incremental.cursor",
+        "add `flatten: [meta]`, and write meta_at",
+    ),
     "incremental without a key": (
         "    primary_key: [id]\n",
         "",
@@ -465,6 +481,69 @@ BAD = {
         13,
         "streams[orders].primary_key[0]",
         "a key must stay",
+    ),
+    "cursor without its place": (
+        "type: page",
+        "type: cursor",
+        14,
+        "streams[orders].pagination",
+        "needs `selector` or `header`",
+    ),
+    "delimiter of what is no CSV": (
+        "    method: GET",
+        '    delimiter: ";"',
+        10,
+        "streams[orders].delimiter",
+        "is of a CSV only",
+    ),
+    "quotes between cells": (
+        "    method: GET",
+        "    format: csv\n    delimiter: '\"'",
+        11,
+        "streams[orders].delimiter",
+        "cannot stand between cells",
+    ),
+    "encoding that is none": (
+        "    method: GET",
+        "    format: csv\n    encoding: utf8000",
+        11,
+        "streams[orders].encoding",
+        "one is utf-8",
+    ),
+    "key of a parent that it drops": (
+        "rename: {total: amount}",
+        "keep: [total, updated_at]\n      computed: {id: {sql: total, type: BIGINT}}",
+        36,
+        "streams[lines].parent.fields.order_id",
+        "needs id of orders, which its `transform` drops",
+    ),
+    "schedule that is none": (
+        "streams:\n",
+        'schedule: "0 25 * * *"\nstreams:\n',
+        7,
+        "schedule",
+        "is no cron",
+    ),
+    "cursor that is dropped": (
+        "rename: {total: amount}",
+        "drop: [updated_at]",
+        19,
+        "streams[orders].incremental.cursor",
+        "`transform` drops updated_at",
+    ),
+    "type of a computed column": (
+        "rename: {total: amount}",
+        "computed: {x: {sql: total, type: NUMBER(a)}}",
+        28,
+        "streams[orders].transform.computed.x.type",
+        "is no DuckDB type by name",
+    ),
+    "others of what is unknown": (
+        "    records: $[*]\n",
+        "    records: $[*]\n    unknown_fields: freeze\n",
+        32,
+        "streams[lines].unknown_fields",
+        "needs a `schema`",
     ),
     "name of no header": (
         "    method: GET",
@@ -551,3 +630,23 @@ def test_anchors_are_followed():
 def test_list_that_holds_itself_is_refused():
     with pytest.raises(HotjarSourceError):
         load(GOOD.replace("primary_key: [id]", "primary_key: &loop [*loop]"))
+
+
+@pytest.mark.parametrize(
+    ("cron", "fits"),
+    [
+        ("0 * * * *", True),
+        ("*/15 0-6,12 1 1-12/2 0-7", True),
+        ("0 5 * *", False),
+        ("60 5 * * *", False),
+        ("0 5 0 * *", False),
+        ("daily", False),
+        ("0 5-24 * * *", False),
+        ("*/0 5 * * *", False),
+    ],
+)
+def test_schedule_is_a_cron(cron, fits):
+    text = GOOD.replace("streams:\n", f'schedule: "{cron}"\nstreams:\n', 1)
+    with nullcontext() if fits else pytest.raises(HotjarSourceError, match="is no cron"):
+        schedule = dg.ScheduleDefinition(job_name="x", cron_schedule=str(load(text).schedule))
+        assert schedule.cron_schedule == cron

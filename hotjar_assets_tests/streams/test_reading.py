@@ -7,6 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
 from hotjar_assets.api.secrecy import SentRequest
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -460,18 +461,69 @@ def test_csv_is_records(source, read, api):
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "words"),
+    ("body", "fields"),
     [
-        ("a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
-        ("a,a\n1,2\n", HotjarSchemaError, "the same name"),
-        ('a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
+        ('id;text\n1;"ü;"\n'.encode(), {"delimiter": ";"}),
+        ("id\ttext\n1\tü;\n".encode("cp1252"), {"delimiter": "\t", "encoding": "cp1252"}),
+        ("id,text\n1,ü;\n".encode("utf-16"), {"encoding": "utf-16"}),
     ],
-    ids=["short row", "name twice", "open quote"],
+    ids=["semicolons", "tabs of Windows", "UTF-16"],
 )
-def test_broken_csv_is_refused(text, kind, words, *, source, read, api):
-    api.answers_always(Reply(text.encode()))
-    with pytest.raises(kind, match=words):
+def test_csv_may_be_written_otherwise(body, fields, source, read, api):
+    api.answers(Reply(body))
+    assert records(read(source({"format": "csv", **fields}))) == [{"id": "1", "text": "ü;"}]
+
+
+def test_column_of_a_csv_without_a_name_is_called_by_its_number(source, read, api):
+    api.answers(Reply(b"id,,\n1,a,\n"))
+    assert records(read(source({"format": "csv"}))) == [
+        {"id": "1", "column_2": "a", "column_3": None}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b"a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
+        (b"a,a\n1,2\n", HotjarSchemaError, "the same name"),
+        (b'a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
+        (b"a;b\n1;2\n", HotjarSchemaError, "one cell with ';' in it; set `delimiter`"),
+        (b"a,b\n1,\xfc\n", HotjarSchemaError, "is not utf-8 text; name its `encoding`"),
+        (b'{"error": "SECRETLY"}', HotjarBodyError, "it looks like HTML or JSON"),
+        (b"\n<html>SECRETLY</html>", HotjarBodyError, "it looks like HTML or JSON"),
+    ],
+    ids=["short row", "name twice", "open quote", "delimiter", "encoding", "JSON", "HTML"],
+)
+def test_broken_csv_is_refused(body, kind, words, *, source, read, api):
+    api.answers_always(Reply(body))
+    with pytest.raises(kind, match=words) as caught:
         read(source({"format": "csv"}))
+    assert "SECRETLY" not in str(caught.value)
+
+
+def test_page_of_a_browser_is_named_as_what_it_is(source, read, api):
+    html = "text/html; charset=utf-8"
+    api.answers_always(Reply(b"<html>SECRETLY</html>", headers={"Content-Type": html}))
+    with pytest.raises(HotjarBodyError, match=r"of text/html \[") as caught:
+        read(source())
+    assert "SECRETLY" not in str(caught.value)
+
+
+def test_fields_of_objects_become_those_of_the_record(source, read, api):
+    inner = {"name": "a", "by": {"id": 7, "at": None}}
+    api.answers(json_reply([{"id": 1, "of": inner, "n": 2}, {"id": 2, "of": None}, {"of": [3]}]))
+    assert records(read(source({"flatten": ["of", "of_by"]}))) == [
+        {"id": 1, "of_name": "a", "of_by_id": 7, "of_by_at": None, "n": 2},
+        {"id": 2},
+        {"of": [3]},
+    ]
+
+
+@pytest.mark.parametrize("record", [{"of_a": 1, "of": {"a": 2}}, {"of": {"a": 2}, "of_a": 1}])
+def test_fields_of_objects_replace_no_others(record, source, read, api):
+    api.answers(json_reply([record]))
+    with pytest.raises(HotjarSchemaError, match="a field of of would have the name of another"):
+        read(source({"flatten": ["of"]}))
 
 
 def test_metadata_of_the_root_is_kept(source, read, api):
@@ -493,8 +545,11 @@ def test_empty_list_is_no_records(body, source, read, api):
         ({"data": "none"}, r"\$\.data: is a single value"),
         ({"data": [[{"id": 1}]]}, r"records\[0\]: is a list"),
         ({"data": [{"id": 1}, "SECRETLY"]}, r"records\[1\]: is a single value"),
+        ({"rows": {"items": [{"id": 1}]}}, r"\$\.data.*; the answer has \$\.rows\.items\[\*\] \["),
+        ([{"id": 1}], r"\$\.data.*; the answer has \$\[\*\] \["),
+        ({"SECRETLY@example.com": [{"id": 1}]}, r"\$\.data: is not in the answer"),
     ],
-    ids=["missing", "text", "nested", "mixed"],
+    ids=["missing", "text", "nested", "mixed", "further down", "at the root", "by a value"],
 )
 def test_answer_without_the_records_is_no_empty_list(body, words, source, read, api):
     api.answers(json_reply(body))
@@ -547,6 +602,14 @@ def test_cursor_may_be_the_last_record(source, read, api):
     assert asked(api, "starting_after") == [None, "b", "c"]
 
 
+def test_cursor_may_be_in_a_header(source, read, api):
+    paging = {"type": "cursor", "header": "X-Next", "parameter": "after"}
+    data = {"data": [{"id": 1}]}
+    api.answers(json_reply(data, x_next="A B"), json_reply(data, X_Next=""))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "after") == [None, "A B"]
+
+
 def test_cursor_that_repeats_raises(source, read, api):
     paging = {"type": "cursor", "selector": "$.next", "parameter": "after"}
     api.answers(rows(1, next="A"), rows(2, next="A"))
@@ -578,12 +641,33 @@ def test_total_pages_ends_the_count(start, source, read, api):
     assert asked(api, "p") == [str(start + n) for n in range(3)]
 
 
-def test_page_that_repeats_does_not_loop(source, read, api):
-    api.answers_always(rows(1, 2))
-    with pytest.raises(HotjarPaginationError, match="the same as the one before") as caught:
-        read(source({**IN_DATA, "pagination": {"type": "page", "parameter": "p"}}))
-    assert caught.value.page == 2
-    assert asked(api, "p") == ["1", "2"]
+ENDLESS = {
+    "one page for ever": lambda _: [{"id": 1}, {"id": 2}],
+    "two pages for ever": lambda number: [{"id": number % 2}],
+    "one page with the time of the answer in it": lambda number: [{"id": 1, "asked_at": number}],
+}
+
+
+@pytest.mark.parametrize("content", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize(
+    "paging",
+    [
+        {"type": "page", "parameter": "p"},
+        {"type": "offset"},
+        {"type": "cursor", "selector": "$.next", "parameter": "p"},
+        {"type": "link", "selector": "$.url"},
+    ],
+    ids=lambda paging: paging["type"],
+)
+def test_pages_without_end_are_noticed(paging, content, source, read, api):
+    replies = [
+        json_reply({"data": content(number), "next": f"c{number}", "url": f"/v1/x?p={number}"})
+        for number in range(20)
+    ]
+    api.answers(*replies)
+    with pytest.raises(HotjarPaginationError, match="pages in a row hold what came before"):
+        read(source({**IN_DATA, "primary_key": ["id"], "pagination": paging}))
+    assert len(api.sent) <= MAX_REPEATED_PAGES + 2
 
 
 def test_status_that_ends_the_pages_ends_them(source, read, api):

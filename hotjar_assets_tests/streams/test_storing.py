@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from pydantic import ValidationError
 
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.streams.tables import StreamTable
@@ -84,6 +85,8 @@ def test_without_a_primary_key_the_table_is_replaced_whole(store, sync):
 def test_a_row_without_a_key_is_refused_by_its_number(store, sync):
     text = problem(sync({"id": 1}, {"id": None}))
     assert "acme.orders, row 2, column id: has no value" in text
+    text = problem(sync({"ident": 1}))
+    assert "acme.orders, row 1, column id: is of the primary key and no field of the record" in text
     with pytest.raises(duckdb.CatalogException):
         store.query("FROM acme.orders")
 
@@ -204,6 +207,7 @@ def test_a_declared_table_is_there_before_the_first_row(store, sync):
         ({"type": "boolean"}, "secret"),
         ({"type": "string"}, {"secret": 1}),
         ({"type": "string", "format": "date-time"}, "secret"),
+        ({"type": "string", "format": "date-time"}, 1767225600),
         ({"type": "string", "format": "date"}, JULY),
         ({"type": "array", "items": {"type": "integer"}}, ["secret"]),
         ({"type": "array", "items": {"type": "integer"}}, "secret"),
@@ -290,6 +294,42 @@ def test_a_field_that_is_gone_is_null_in_rows_that_come_again(store, sync):
     assert store.query("SELECT id, mood FROM acme.orders ORDER BY id") == [(1, None), (2, "even")]
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"schema": schema(mood={"type": "string"})}], ids=["found", "declared"]
+)
+def test_a_column_that_was_added_by_hand_keeps_its_values(store, sync, fields):
+    sync({"id": 1, "mood": "odd"}, {"id": 2, "mood": "even"}, **fields)
+    store.query("ALTER TABLE acme.orders ADD COLUMN note VARCHAR")
+    store.query("UPDATE acme.orders SET note = 'of ' || id")
+    assert figures(sync({"id": 1, "mood": "calm"}, {"id": 3, "mood": "new"}, **fields)) == (3, 1, 1)
+    sync({"id": 1}, **fields)
+    assert store.query("SELECT id, mood, note FROM acme.orders ORDER BY id") == [
+        (1, None, "of 1"),
+        (2, "even", "of 2"),
+        (3, "new", None),
+    ]
+
+
+def test_a_field_takes_over_the_column_that_somebody_had_added_for_it(store, sync):
+    sync({"id": 1}, {"id": 2})
+    store.query("ALTER TABLE acme.orders ADD COLUMN note VARCHAR")
+    store.query("UPDATE acme.orders SET note = 'of ' || id")
+    sync({"id": 1, "note": "theirs"})
+    kept = (2, "of 2")
+    assert store.query("SELECT id, note FROM acme.orders ORDER BY id") == [(1, "theirs"), kept]
+    sync({"id": 1})
+    assert store.query("SELECT id, note FROM acme.orders ORDER BY id") == [(1, None), kept]
+
+
+def test_columns_say_in_the_database_what_they_hold(store, sync):
+    sync({"id": 1, "mood": "odd"}, schema=schema(id={"type": "integer", "description": "Number."}))
+    comments = store.query(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'acme' "
+        "ORDER BY column_index LIMIT 2"
+    )
+    assert comments == [("id", "Number."), ("mood", "A field of the record.")]
+
+
 def test_freeze_fails_and_names_the_field(store, sync):
     sync({"id": 1}, schema=schema(), unknown_fields="freeze")
     text = problem(sync({"id": 2, "mood": "odd"}, schema=schema(), unknown_fields="freeze"))
@@ -304,6 +344,11 @@ def test_discard_leaves_the_field_out(store, sync):
 
 def test_fields_that_differ_in_case_alone_are_refused(sync):
     assert "'Id'" in problem(sync({"id": 1, "Id": 2}))
+
+
+def test_a_field_without_a_name_is_refused_unless_it_is_dropped(sync):
+    assert "a field without a name" in problem(sync({"id": 1, "": 2}))
+    assert figures(sync({"id": 1, "": 2}, transform={"drop": [""]})) == (1, 1, 0)
 
 
 def test_a_field_named_as_our_own_column_is_refused(sync):
@@ -358,14 +403,20 @@ def test_a_computed_column_must_be_one_expression(tmp_path, sql):
         check_expressions(table)
 
 
-@pytest.mark.parametrize("sql", ["sum(id)", "nothing + 1"])
-def test_a_computed_column_that_no_row_has_is_named(sync, sql):
-    text = problem(sync({"id": 1}, transform={"computed": {"total": {"sql": sql}}}))
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [("sum(id)", "total"), ("nothing + 1", '"nothing" not found'), ("name::INT", "Conversion")],
+    ids=["of all rows", "no such column", "value that does not fit"],
+)
+def test_a_computed_column_that_no_row_has_is_named(sync, sql, reason):
+    row = {"id": 1, "name": "SECRETLY"}
+    text = problem(sync(row, transform={"computed": {"total": {"sql": sql}}}))
     assert "acme.orders: the computed column total" in text
+    assert reason in text
+    assert "SECRETLY" not in text
 
 
 def test_a_type_of_a_computed_column_is_no_way_into_the_statement(api):
     computed = {"total": {"sql": "id", "type": "INTEGER) FROM secrets --"}}
-    source = source_of(api.url, orders(transform={"computed": computed}))
-    with pytest.raises(HotjarConfigError, match="no DuckDB type"):
-        StreamTable.of(source, "orders")
+    with pytest.raises(ValidationError, match="no DuckDB type"):
+        source_of(api.url, orders(transform={"computed": computed}))

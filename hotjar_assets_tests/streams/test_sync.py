@@ -73,6 +73,37 @@ def test_an_instant_of_the_future_is_no_watermark(store, api, connect):
     assert [each.query.get("after") for each in api.sent] == [None, "2026-01-03T00:00:00Z"]
 
 
+def test_the_field_may_be_inside_of_an_object(store, api, connect):
+    incremental = {"cursor": "meta_at", "parameter": "after"}
+    stream = orders(flatten=["meta"], incremental=incremental)
+    client = connect(source_of(api.url, stream), {})
+    rows = [{"id": each["id"], "meta": {"at": each["at"]}} for each in (at(3), at(2))]
+    api.answers(json_reply(rows), json_reply([]))
+    store.sync(client, "orders")
+    store.sync(client, "orders")
+    assert [each.query.get("after") for each in api.sent] == [None, "2026-01-03T00:00:00Z"]
+
+
+def test_a_field_that_no_record_has_is_told(store, api, connect, caplog):
+    stream = orders(incremental={"cursor": "updatedat", "parameter": "after"})
+    client = connect(source_of(api.url, stream), {})
+    api.answers(json_reply([at(1)]))
+    store.sync(client, "orders")
+    assert "acme.orders: no record has updatedat" in caplog.text
+
+
+@pytest.mark.parametrize(("form", "scale"), [("timestamp", 1), ("milliseconds", 1000)])
+def test_a_number_of_the_future_is_no_watermark(store, api, connect, form, scale):
+    stream = orders(incremental={"cursor": "at", "parameter": "after", "format": form})
+    client = connect(source_of(api.url, stream), {})
+    values = [1_700_000_000 * scale, 32_503_680_000 * scale]
+    rows = [{"id": number, "at": value} for number, value in enumerate(values)]
+    api.answers(json_reply(rows), json_reply([]))
+    store.sync(client, "orders")
+    store.sync(client, "orders")
+    assert [each.query.get("after") for each in api.sent] == [None, str(values[0])]
+
+
 def test_a_lookback_of_what_is_no_instant_is_refused(store, api, connect):
     stream = orders(incremental={"cursor": "version", "parameter": "after", "lookback_seconds": 60})
     client = connect(source_of(api.url, stream), {})
@@ -230,6 +261,26 @@ def test_children_have_a_watermark_for_each_parent(store, connect):
     }
     # An id may be that of a child of another parent too.
     assert store.query("SELECT shop_id, id FROM acme.events ORDER BY 1") == [(1, 3), (2, 9)]
+
+
+def test_children_may_be_read_from_a_day_of_their_parent_on(store, connect):
+    shops = {"name": "shops", "path": "/shops", "primary_key": ["id"]}
+    since = {"cursor": "at", "parameter": "after", "start": "{{ parent.opened_on }}"}
+    parent = {"stream": "shops", "fields": {"shop_id": "id"}}
+    child = orders(path="/{{ parent.id }}/orders", parent=parent, incremental=since)
+
+    def answer(sent: Sent) -> Reply:
+        days = {1: "2026-01-31", 2: "2026-02-28"}
+        rows = [{"id": number, "opened_on": day} for number, day in days.items()]
+        return json_reply(rows if sent.path == "/shops" else [])
+
+    with ScriptedServer() as server:
+        server.answers_always(answer)
+        client = connect(source_of(server.url, shops, child), {})
+        store.sync(client, "shops")
+        store.sync(client, "orders")
+        after = {sent.path: sent.query["after"] for sent in server.sent[1:]}
+    assert after == {"/1/orders": "2026-01-31T00:00:00Z", "/2/orders": "2026-02-28T00:00:00Z"}
 
 
 def test_children_without_a_key_are_replaced_parent_by_parent(store, connect):

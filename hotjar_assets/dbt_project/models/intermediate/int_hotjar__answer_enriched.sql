@@ -3,7 +3,7 @@ with
 answers as (
     select
         answer.*,
-        trim(lower(answer.answer)) as said,
+        lower({{ stripped('answer.answer') }}) as said,
         response.created_at,
         response.responded_on,
         response.is_complete,

@@ -3,7 +3,8 @@ with
 answers as (
     select
         *,
-        trim(coalesce(answer, '')) != '' as is_answered
+        {{ stripped('answer') }} as said,
+        said != '' as is_answered
     from {{ ref('int_hotjar__answer_enriched') }}
 ),
 
@@ -13,8 +14,8 @@ counted as (
         question_id,
         count(*) filter (where is_answered) as answers,
         count(distinct response_id) filter (where is_answered) as responses,
-        count(*) filter (where trim(coalesce(comment, '')) != '') as comments,
-        count(*) filter (where len(tags) > 0) as tagged_answers,
+        count(*) filter (where {{ stripped('comment') }} != '') as comments,
+        count(*) filter (where len(list_distinct(tags)) > 0) as tagged_answers,
         count(score) as scored_answers,
         avg(score) as mean,
         stddev_samp(score) as deviation,
@@ -29,7 +30,7 @@ choices as (
     select
         survey_id,
         question_id,
-        trim(answer) as choice,
+        said as choice,
         count(*) as times
     from answers
     where

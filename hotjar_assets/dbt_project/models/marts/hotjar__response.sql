@@ -3,7 +3,7 @@ with
 answers as (
     select
         *,
-        trim(coalesce(answer, '')) as said
+        {{ stripped('answer') }} as said
     from {{ ref('int_hotjar__answer_enriched') }}
 ),
 
@@ -17,7 +17,7 @@ by_response as (
         avg(score) filter (where is_csat) as csat_score,
         avg(score) filter (where is_ces) as ces_score,
         string_agg(said, chr(10) order by question_position, answer_ordinal) filter (
-            where said != '' and question_type in ('short-text', 'long-text')
+            where {{ is_text() }}
         ) as texts,
         list_sort(list_distinct(flatten(list(tags)))) as tags,
         count(*) filter (where sentiment = 'positive') as positive_answers,

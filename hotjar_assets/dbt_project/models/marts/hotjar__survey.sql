@@ -1,16 +1,5 @@
 with
 
-responses as (
-    select
-        survey_id,
-        count(*) as responses,
-        count(*) filter (where is_complete) as complete_responses,
-        min(created_at) as first_response_at,
-        max(created_at) as last_response_at
-    from {{ ref('stg_hotjar__response') }}
-    group by survey_id
-),
-
 questions as (
     select
         survey_id,
@@ -19,14 +8,8 @@ questions as (
     group by survey_id
 ),
 
-scores as (
-    select
-        survey_id,
-        {{ score_counts() }},
-        count(*) filter (where is_ces) as ces_answers,
-        avg(score) filter (where is_ces) as mean_effort
-    from {{ ref('int_hotjar__answer_enriched') }}
-    group by survey_id
+figures as (
+    {{ breakdown({}) }}
 )
 
 select
@@ -42,15 +25,19 @@ select
     survey.updated_at,
     survey.survey_url,
     coalesce(questions.questions, 0) as questions,
-    coalesce(responses.responses, 0) as responses,
-    coalesce(responses.complete_responses, 0) as complete_responses,
-    100.0 * responses.complete_responses / responses.responses as completion_rate,
-    responses.first_response_at,
-    responses.last_response_at,
-    {{ scores_of_counts() }},
-    coalesce(scores.ces_answers, 0) as ces_answers,
-    {{ unless_few('scores.mean_effort', 'scores.ces_answers') }} as ces
+    coalesce(figures.responses, 0) as responses,
+    coalesce(figures.complete_responses, 0) as complete_responses,
+    figures.completion_rate,
+    figures.first_response_at,
+    figures.last_response_at,
+    coalesce(figures.nps_answers, 0) as nps_answers,
+    figures.nps,
+    figures.nps_margin,
+    coalesce(figures.csat_answers, 0) as csat_answers,
+    figures.csat,
+    figures.csat_margin,
+    coalesce(figures.ces_answers, 0) as ces_answers,
+    figures.ces
 from {{ ref('stg_hotjar__survey') }} as survey
 left join questions using (survey_id)
-left join responses using (survey_id)
-left join scores using (survey_id)
+left join figures using (survey_id)

@@ -1,5 +1,7 @@
-{#- The model has as many rows as `counted` counts in another relation: no row lost, none twice. -#}
-{% test counts_like(model, to, counted="count(*)", among="true") %}
+{#- The model has as many rows (or as much of `found`) as `counted` counts in another relation: no
+    row lost, none twice. -#}
+{% test counts_like(model, to, counted="count(*)", among="true", found="count(*)") %}
+{{ config(meta={'description': 'As many as there were before: none is lost, and none stands twice.'}) }}
 with
 
 expected as (
@@ -9,7 +11,7 @@ expected as (
 ),
 
 found as (
-    select count(*) as found_rows
+    select coalesce({{ found }}, 0) as found_rows
     from {{ model }}
 )
 

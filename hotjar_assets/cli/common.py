@@ -1,0 +1,27 @@
+"""What every command does: take the settings, and exit with one line where they are bad."""
+
+import sys
+from typing import NoReturn
+
+import click
+
+from hotjar_assets.config import Settings, make_database_folder
+from hotjar_assets.errors import HotjarConfigError
+
+FAILED, BAD_USAGE = 1, 2
+
+
+def read_settings(*, needs_account: bool = True) -> Settings:
+    """Validate the settings, or exit with one line that names the bad one."""
+    try:
+        settings = Settings.from_environment(needs_account=needs_account)
+        make_database_folder(settings.database_path)
+    except HotjarConfigError as error:
+        exit_for(error)
+    return settings
+
+
+def exit_for(error: HotjarConfigError) -> NoReturn:
+    """Say what is wrong, and exit."""
+    click.echo(str(error), err=True)
+    sys.exit(BAD_USAGE)

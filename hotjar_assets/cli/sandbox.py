@@ -1,0 +1,53 @@
+"""`sandbox` and `demo`: the account with made-up data."""
+
+import os
+from pathlib import Path
+
+import click
+
+from hotjar_assets.cli.common import read_settings
+from hotjar_assets.cli.report import write_report
+from hotjar_assets.cli.sync import run_sync
+from hotjar_assets.cli.tables import print_scores, print_table
+from hotjar_assets.config import SANDBOX_DATABASE, environment_variable
+from hotjar_assets.errors import HotjarConfigError
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address.")
+@click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the made-up data.")
+@click.option("--latency", default=0.0, metavar="SECONDS", help="Delay of every answer.")
+def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
+    """Run the sandbox, a local Hotjar and Contentsquare with made-up data, until interrupted."""
+    from hotjar_assets.sandbox.server import run  # noqa: PLC0415 - a web server loads with it
+
+    run(host=host, port=port, seed=seed, latency_seconds=latency)
+
+
+@click.command()
+def demo() -> None:
+    """Sync the sandbox account twice, from nothing; report what it says and how to open the UI."""
+    os.environ.update({environment_variable("sandbox"): "1"})
+    for name in ("database", "source"):
+        os.environ.pop(environment_variable(name), None)
+    for leftover in (SANDBOX_DATABASE, f"{SANDBOX_DATABASE}.wal"):
+        Path(leftover).unlink(missing_ok=True)
+    settings = read_settings()
+    for title in ("A first sync reads everything", "A second one, with nothing new"):
+        summary, problems = run_sync(settings)
+        click.echo(f"\n{title}:")
+        print_table(summary, summary.pop("names"))
+        if problems:
+            raise click.ClickException("; ".join(problems))
+        if summary["models"]:
+            click.echo("\nWhat the dbt models make of them:")
+            print_scores(settings)
+    try:
+        page = f"A report of them, for any browser: {write_report(settings)}"
+    except HotjarConfigError as error:
+        page = str(error)
+    click.echo(
+        f"\nThe rows are in {settings.database_path}, tables hotjar.surveys and "
+        f"hotjar.survey_responses.\n{page}\nOpen the UI on them:  HOTJAR_SANDBOX=1 make dev"
+    )

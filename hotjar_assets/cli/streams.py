@@ -1,0 +1,95 @@
+"""`streams` and `infer-schema`: any other API, described in YAML."""
+
+import json
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hotjar_assets.cli.common import BAD_USAGE, FAILED, exit_for
+from hotjar_assets.cli.tables import print_rows
+from hotjar_assets.config import streams_folder
+from hotjar_assets.errors import HotjarConfigError, HotjarError
+
+
+@click.group()
+def streams() -> None:
+    """Any other API, described in YAML: try a stream, get the schema for editors."""
+
+
+@streams.command("test")
+@click.argument("name")
+@click.option("--file", type=click.Path(path_type=Path), help="YAML file; default: the folder.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> None:
+    """Show the requests of the stream NAME, or SOURCE.NAME, and its first rows; store nothing."""
+    # No other command needs these.
+    from hotjar_assets.streams.loading import load_folder, load_source  # noqa: PLC0415
+    from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415
+    from hotjar_assets.streams.trial import find_stream, iter_rows  # noqa: PLC0415
+    from hotjar_assets.warehouse.expressions import preview  # noqa: PLC0415 - DuckDB loads with it
+
+    requests: list[dict[str, Any]] = []
+
+    def note(request: Any) -> None:
+        requests.append(vars(request))
+        if not as_json:
+            click.echo(f"{request.method} {request.url}")
+            for header, value in request.headers.items():
+                click.echo(f"  {header}: {value}")
+            click.echo(f"\n  {request.body}\n" if request.body else "")
+
+    try:
+        sources = [load_source(file)] if file else load_folder(streams_folder())
+        source, stream = find_stream(sources, name)
+        # Of no rows, it tells whether what is computed can be, before any request.
+        preview(source, stream, [])
+        client = SourceClient(source, on_request=note)
+    except HotjarConfigError as error:
+        exit_for(error)
+    try:
+        shown = preview(source, stream, list(islice(iter_rows(client, stream), limit)))
+    except HotjarError as error:
+        click.echo(" ".join(str(error).split()), err=True)
+        sys.exit(FAILED)
+    finally:
+        client.close()
+    if as_json:
+        rows = [dict(zip(shown.types, row, strict=True)) for row in shown.rows]
+        summary = {"requests": requests, "columns": shown.types, "rows": rows}
+        click.echo(json.dumps(summary, default=str, ensure_ascii=False))
+    else:
+        print_rows(shown.types, shown.rows)
+        click.echo(f"{len(shown.rows)} rows of {source.name}.{stream.name}; nothing was stored")
+
+
+@streams.command("schema")
+def stream_schema() -> None:
+    """Print the JSON Schema by which editors complete the YAML."""
+    from hotjar_assets.streams.editor import source_schema  # noqa: PLC0415 - others do without
+
+    click.echo(source_schema(), nl=False)
+
+
+@click.command("infer-schema")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--records", "path", metavar="JSONPATH", help="Where the records are: $.data[*]")
+@click.option("--format", "kind", type=click.Choice(["json", "jsonl", "csv"]), help="Not guessed.")
+@click.option("--flatten", metavar="FIELD", multiple=True, help="As in the stream.")
+def infer(*, file: str, path: str | None, kind: Any, flatten: tuple[str, ...]) -> None:
+    """Print the `schema:` of the sample records in FILE (- is stdin), to paste into a stream."""
+    from hotjar_assets.streams.inference import sample_records, schema_yaml  # noqa: PLC0415
+
+    try:
+        with click.open_file(file, "rb") as sample:
+            records = sample_records(sample.read(), kind=kind, path=path, flatten=flatten)
+    except (ValueError, HotjarError) as error:
+        click.echo(f"{file}: {' '.join(str(error).split())}", err=True)
+        sys.exit(BAD_USAGE)
+    if not any(records):
+        click.echo(f"{file}: holds no record; give a sample with some", err=True)
+        sys.exit(BAD_USAGE)
+    click.echo(schema_yaml(records), nl=False)

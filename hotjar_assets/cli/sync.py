@@ -1,0 +1,111 @@
+"""`sync` and `import`: what fills the tables."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from hotjar_assets.cli.common import FAILED, read_settings
+from hotjar_assets.cli.runs import in_dagster
+from hotjar_assets.cli.tables import print_table
+from hotjar_assets.config import Settings, is_id
+
+
+@click.command()
+@click.option("--lookback", type=click.IntRange(1, 36500), metavar="DAYS", help="Read DAYS again.")
+@click.option("--full", is_flag=True, help="Read everything; mark what Hotjar no longer has.")
+@click.option("--purge", is_flag=True, help="With --full: delete what an earlier one marked.")
+@click.option("--survey", "survey_ids", multiple=True, metavar="ID", help="Only this; repeatable.")
+@click.option("--no-models", is_flag=True, help="Do not run the dbt models afterwards.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
+def sync(
+    *,
+    lookback: int | None,
+    full: bool,
+    purge: bool,
+    survey_ids: tuple[str, ...],
+    no_models: bool,
+    as_json: bool,
+) -> None:
+    """Read what is new into the database, as a run of sync_job (--full: of reconcile_job).
+
+    If rows were committed and the extra `dbt` is installed, models_job runs afterwards.
+    """
+    if full and lookback:
+        raise click.UsageError("--full reads everything; leave out --lookback")
+    if purge and not full:
+        raise click.UsageError("--purge needs --full")
+    settings = read_settings()
+    summary, problems = run_sync(
+        settings,
+        lookback=lookback,
+        full=full,
+        purge=purge,
+        survey_ids=survey_ids,
+        models=not no_models,
+    )
+    print_outcome(settings, summary, problems, as_json=as_json)
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--survey", "survey_id", required=True, metavar="ID", help="The survey it is of.")
+@click.option("--site", "site_id", metavar="ID", help="Its site, if the database has no such one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
+def import_file(*, file: Path, survey_id: str, site_id: str | None, as_json: bool) -> None:
+    """Store an export of a survey, a CSV or a ZIP, as a sync would; nothing is requested."""
+    for option, value in (("--survey", survey_id), ("--site", site_id or "-")):
+        if not is_id(value):
+            raise click.UsageError(f"{option} is no id")
+    settings = read_settings(needs_account=False)
+    summary, problems = in_dagster(
+        lambda runs, instance, _: runs.run_import(
+            instance, settings, file, survey_id=survey_id, site_id=site_id
+        ),
+        settings,
+        surveys=1,
+    )
+    print_outcome(settings, summary, problems, as_json=as_json)
+
+
+def run_sync(
+    settings: Settings,
+    *,
+    lookback: int | None = None,
+    full: bool = False,
+    purge: bool = False,
+    survey_ids: tuple[str, ...] = (),
+    models: bool = True,
+) -> tuple[dict[str, Any], list[str]]:
+    """Register new surveys, run the job and the models; return the summary and all problems."""
+    return in_dagster(
+        lambda runs, instance, total: runs.run_sync(
+            instance,
+            settings,
+            lookback_days=lookback,
+            full=full,
+            purge=purge,
+            survey_ids=survey_ids,
+            expect=total,
+        ),
+        settings,
+        surveys=len(survey_ids),
+        models=models,
+    )
+
+
+def print_outcome(
+    settings: Settings, summary: dict[str, Any], problems: list[str], *, as_json: bool
+) -> NoReturn:
+    """Print what was done and what failed, and exit accordingly."""
+    names = summary.pop("names")
+    for problem in problems:
+        click.echo(" ".join(problem.split()), err=True)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        print_table(summary, names)
+        click.echo(f"database: {settings.database_path}")
+    sys.exit(FAILED if problems else 0)

@@ -1,0 +1,129 @@
+"""Values of single fields of the YAML: each check returns the value, or says what is wrong."""
+
+import re
+from urllib.parse import urlsplit
+
+from jsonpath import JSONPathError
+from jsonpath import compile as compile_path
+
+from hotjar_assets.streams.checks import meant
+
+_DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
+"""What may follow a percent sign in a strftime format."""
+
+
+def check_env_name(value: str) -> str:
+    """Return the name of an environment variable.
+
+    Raises:
+        ValueError: It looks like a secret itself.
+    """
+    is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value)
+    # Keys mix letters and digits where names have words.
+    if not is_name or any(
+        len(part) >= 10 and re.search(r"\d", part) and re.search(r"[A-Za-z]", part)  # noqa: PLR2004
+        for part in value.split("_")
+    ):
+        raise ValueError(
+            "looks like a secret itself; put that into the environment, and here the name of its "
+            "variable, for example ACME_KEY"
+        )
+    return value
+
+
+def check_path(value: str) -> str:
+    """Return a JSONPath.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not value.startswith("$"):
+        raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
+    try:
+        compile_path(value)
+    except JSONPathError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"is no JSONPath ({reason}); it looks like $.data[*]") from None
+    return value
+
+
+def check_base_url(value: str) -> str:
+    """Return a base URL.
+
+    Raises:
+        ValueError: It is none, or holds what belongs elsewhere.
+    """
+    # A template at the beginning is a URL itself, any other may be a part of a host or a port.
+    stand_in = re.sub(r"\{\{.*?\}\}", "1", re.sub(r"^\{\{.*?\}\}", "https://x", value))
+    try:
+        url = urlsplit(stand_in)
+        fits = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("is no URL; it looks like https://api.example.com/v1")
+    if url.query or url.fragment:
+        raise ValueError("holds a query; put it under `query` of the streams")
+    if url.username or url.password:
+        raise ValueError("must not hold credentials; use `authentication`")
+    return value
+
+
+def check_instant_format(value: str) -> str:
+    """Return how an instant is sent.
+
+    Raises:
+        ValueError: It is none of the words and no strftime format.
+    """
+    if value in {"timestamp", "milliseconds"}:
+        return value
+    directives = re.findall(r"%(.?)", value)
+    unknown = [letter for letter in directives if not letter or letter not in _DIRECTIVES]
+    if unknown:
+        raise ValueError(f"%{unknown[0]} is no directive of strftime; one is %Y-%m-%dT%H:%M:%SZ")
+    if not directives:
+        raise ValueError(
+            meant(value, ["timestamp", "milliseconds"])
+            or "must be timestamp, milliseconds or a strftime format such as %Y-%m-%d"
+        )
+    return value
+
+
+def check_encoding(value: str) -> str:
+    """Return an encoding.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        "".encode(value)
+    except LookupError:
+        raise ValueError("is no encoding; one is utf-8, another cp1252") from None
+    return value
+
+
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+def check_cron(value: str) -> str:
+    """Return a cron of five fields.
+
+    Raises:
+        ValueError: It is none.
+    """
+    fields = value.split()
+    if len(fields) != len(_CRON_RANGES) or not all(map(_fits_cron, fields, _CRON_RANGES)):
+        raise ValueError(
+            'is no cron; it looks like "30 5 * * 1-5": minute, hour, day, month, day of the week'
+        )
+    return value
+
+
+def _fits_cron(text: str, bounds: tuple[int, int]) -> bool:
+    for part in text.split(","):
+        found = re.fullmatch(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/[1-9]\d?)?", part, re.ASCII)
+        if found is None or any(
+            not bounds[0] <= int(number) <= bounds[1] for number in found.groups() if number
+        ):
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""The report: its numbers, its page, and the command that writes it."""
