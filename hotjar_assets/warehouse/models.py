@@ -5,6 +5,7 @@ over the tables, so that a number shown before the models are made is the number
 """
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import yaml
 if TYPE_CHECKING:
     import jinja2
 
+_relations: ContextVar[Mapping[str, str]] = ContextVar("_relations")
 _PROJECT = Path(__file__).parent.parent / "dbt_project"
 
 
@@ -26,17 +28,11 @@ def render(sql: str, relations: Mapping[str, str]) -> str:
         relations: What stands for a table or model, by its name; a model that is not among them is
             put in as a query of its own.
     """
-
-    def ref(model: str) -> str:
-        if model in relations:
-            return relations[model]
-        return f"(\n{environment.get_template(model).render(given)}\n)"
-
-    def source(_name: str, table: str) -> str:
-        return relations[table]
-
-    environment, given = _environment(), {"ref": ref, "source": source}
-    return environment.from_string(sql).render(given)
+    token = _relations.set(relations)
+    try:
+        return _environment().from_string(sql).render()
+    finally:
+        _relations.reset(token)
 
 
 def model_queries(relations: Mapping[str, str]) -> dict[str, str]:
@@ -63,6 +59,13 @@ def _environment() -> "jinja2.Environment":
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.do"],
     )
+
+    def ref(model: str) -> str:
+        found = _relations.get().get(model)
+        return found or f"(\n{environment.get_template(model).render()}\n)"
+
+    # Macros use them too, so they are not of one query but of all, and look up which one it is.
+    environment.globals |= {"ref": ref, "source": lambda _name, table: _relations.get()[table]}
     environment.globals |= {"var": _variable(project["vars"]), project["name"]: package}
     macros = environment.from_string("\n".join(_texts("macros").values())).module
     for name, macro in vars(macros).items():

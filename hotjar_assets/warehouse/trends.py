@@ -77,12 +77,19 @@ WITH responses AS (
     SELECT survey_id, (last_on - responded_on) // days AS place, sum(responses) AS responses
     FROM responses JOIN spans USING (survey_id) GROUP BY ALL
 ), scores AS (
-    SELECT survey_id, (last_on - responded_on) // days AS place, {{{{ score_counts() }}}}
+    SELECT survey_id, (last_on - responded_on) // days AS place,
+        {{{{ count_where('nps_group is not null') }}}} AS nps_answers,
+        {{{{ count_where("nps_group = 'promoter'") }}}} AS promoters,
+        {{{{ count_where("nps_group = 'detractor'") }}}} AS detractors,
+        {{{{ count_where('is_csat') }}}} AS csat_answers,
+        {{{{ count_where('is_satisfied') }}}} AS satisfied
     FROM {{{{ ref('int_hotjar__answer_enriched') }}}} JOIN spans USING (survey_id)
     WHERE nps_group IS NOT NULL OR is_csat GROUP BY ALL
 )
 SELECT survey_id, first_on::VARCHAR, days, (last_on - (place * days)::INTEGER)::VARCHAR,
-    responses / least(days, last_on - first_on + 1 - place * days), {{{{ scores_of_counts() }}}}
+    responses / least(days, last_on - first_on + 1 - place * days),
+    nps_answers, {{{{ nps('promoters', 'detractors', 'nps_answers') }}}},
+    csat_answers, {{{{ percent('satisfied', 'csat_answers') }}}}
 FROM counted JOIN spans USING (survey_id) LEFT JOIN scores USING (survey_id, place)
 ORDER BY survey_id, place DESC
 """
@@ -119,8 +126,8 @@ def trends_of(connection: duckdb.DuckDBPyConnection, survey_ids: Sequence[str]) 
 
 
 def _trend(spans: Sequence[Sequence[Any]], answers: Sequence[Sequence[Any]]) -> Trend:
-    nps, csat = (any(row[place] for row in spans) for place in (4, 7))
-    score = 5 if nps else 8
+    nps, csat = (any(row[place] for row in spans) for place in (4, 6))
+    score = 5 if nps else 7
     return Trend(
         begins_on=date.fromisoformat(spans[0][0]) if spans else None,
         days=spans[0][1] if spans else 1,

@@ -9,7 +9,9 @@ import pytest
 
 from hotjar_assets.warehouse import Warehouse
 from hotjar_assets_tests.models.model import EVERY_TYPE, rows
-from hotjar_assets_tests.models.test_built import SCHEMAS, described
+from hotjar_assets_tests.models.test_built import described
+
+SCHEMAS = ("hotjar_staging", "hotjar_intermediate", "hotjar_marts")
 
 
 @pytest.fixture(scope="module")
