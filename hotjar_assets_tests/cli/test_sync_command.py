@@ -238,7 +238,7 @@ def test_bad_usage_exits_with_2_and_requests_nothing(shell, args, problem):
         ("HOTJAR_CLIENT_ID", None, "is not set"),
         ("HOTJAR_CLIENT_SECRET", "", "is not set"),
         ("HOTJAR_SITE_ID", "123,", "holds an empty or malformed item"),
-        ("HOTJAR_REQUESTS_PER_MINUTE", "0", "greater than or equal to 1"),
+        ("HOTJAR_REQUESTS_PER_MINUTE", "0", "must be 1 or more"),
         ("HOTJAR_API_URL", "http://127.0.0.1:99999", "has a port that is none"),
         ("HOTJAR_DATABASE", ".", "is a folder"),
         ("HOTJAR_DATABASE", "/dev/null/tables.duckdb", "cannot be made"),

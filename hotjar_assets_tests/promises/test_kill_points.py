@@ -1,5 +1,7 @@
 """A sync that dies before each of the statements that write, one after the other."""
 
+import pytest
+
 from hotjar_assets_tests.promises import model
 from hotjar_assets_tests.promises.harness import PAGE_ROWS, KillAt, ShortPages, Snapshot, Tables
 
@@ -13,6 +15,7 @@ def change(account: ShortPages, survey_id: str, number: int) -> None:
     account.add_responses(survey_id, 3)
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_statement_leaves_each_survey_as_it_was_or_whole(account, tables: Tables):
     """A plain sync, which reads all of a survey again because of the deleted response."""
     survey_ids = [account.add_survey(responses=2 * PAGE_ROWS) for _ in range(2)]

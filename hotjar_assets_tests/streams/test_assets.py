@@ -341,6 +341,7 @@ def elsewhere_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: 
     return root
 
 
+@pytest.mark.slow
 def test_the_component_is_scaffolded_checked_and_listed(elsewhere_project):
     assert "hotjar_assets.RestStreams" in dg_command(elsewhere_project, "list", "components")
     dg_command(elsewhere_project, "scaffold", "defs", "hotjar_assets.RestStreams", "acme")
