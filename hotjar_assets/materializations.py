@@ -166,7 +166,7 @@ def record(
     shown = "\n".join(f"- {key}: {line}" for key, line in islice(lines.items(), _FAILURES_SHOWN))
     raise dg.Failure(
         f"{len(failed)} of {len(failed) + len(committed)} {name.removeprefix('failed_')} failed; "
-        f"the others are stored and cost the next sync one request each:\n{shown}",
+        f"the others are stored, and the next sync reads of them only what is new:\n{shown}",
         metadata={name: dg.MetadataValue.json(lines)},
         allow_retries=any(
             isinstance(error, HotjarApiError) and error.retryable for error in failed.values()
