@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,25 @@ def serve() -> None:
             sys.stdout.write(json.dumps(vars(_obey(json.loads(line)))) + "\n")
             sys.stdout.flush()
             os._exit(0)
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code == KILLED:
             sys.stdout.write(json.dumps(vars(Outcome(is_killed=True))) + "\n")
             sys.stdout.flush()
+        elif code:
+            # It has said why; whoever waits for its answer is not left waiting.
+            sys.exit(code)
 
 
 def _obey(command: dict[str, Any]) -> Outcome:
     tables = Tables(Path(command["database"]), command["url"])
     kill = KillAt(command["kill_at"], lambda: os._exit(KILLED)) if command["kill_at"] else None
-    return tables.sync(command["survey_ids"], Depth(command["depth"]), kill=kill)
+    outcome = tables.sync(command["survey_ids"], Depth(command["depth"]), kill=kill)
+    # Pictures and links are Dagster's own objects.
+    stored = {
+        survey_id: {name: value for name, value in figures.items() if isinstance(value, str | int)}
+        for survey_id, figures in outcome.stored.items()
+    }
+    return replace(outcome, stored=stored)
 
 
 if __name__ == "__main__":
