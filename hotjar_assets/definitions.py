@@ -44,7 +44,8 @@ def build_defs(
     Args:
         overrides: Resources to use instead of those that the environment gives: `hotjar` (a
             `HotjarResource`), `hotjar_io_manager` (a `HotjarDuckDBIOManager`) and `hotjar_dbt` (a
-            `ModelsDatabase`; without it, the models use the database of `hotjar_io_manager`).
+            `ModelsDatabase`; without it, the models use the database of `hotjar_io_manager`). A
+            `HotjarDuckDBIOManager` given as `io_manager` is that of our tables too.
         models: Whether the dbt models are among them, if the extra `dbt` is installed.
         automation: Whether the assets have conditions of declarative automation, instead of the
             hourly schedule and the sensor of the models.
@@ -55,10 +56,13 @@ def build_defs(
         HotjarConfigError: dbt cannot parse the models, or `HOTJAR_OWNERS` names no owners.
     """
     owners = given_owners() if owners is None else owners
+    given = dict(overrides or {})
+    if isinstance(given.get("io_manager"), HotjarDuckDBIOManager):
+        given.setdefault(IO_MANAGER_KEY, given["io_manager"])
     resources: dict[str, Any] = {
         "hotjar": HotjarResource.from_environment(),
         IO_MANAGER_KEY: HotjarDuckDBIOManager.from_environment(),
-        **(overrides or {}),
+        **given,
     }
     tables = with_owners(with_code([surveys, survey_responses]), owners)
     core = dg.Definitions(

@@ -204,6 +204,19 @@ def test_resources_can_be_replaced():
     assert (build_defs(overrides={"hotjar": mine}).resources or {})["hotjar"] is mine
 
 
+@pytest.mark.parametrize("name", [IO_MANAGER_KEY, "io_manager"])
+def test_tables_go_where_a_given_io_manager_stores_them(name, tmp_path):
+    mine = HotjarDuckDBIOManager(database=str(tmp_path / "mine.duckdb"))
+    resources = build_defs(overrides={name: mine}, models=False).resources or {}
+    assert resources[IO_MANAGER_KEY] is mine
+
+
+def test_another_kind_of_io_manager_is_left_alone(tmp_path):
+    other = dg.FilesystemIOManager(base_dir=str(tmp_path))
+    resources = build_defs(overrides={"io_manager": other}, models=False).resources or {}
+    assert isinstance(resources[IO_MANAGER_KEY], HotjarDuckDBIOManager)
+
+
 def test_a_run_takes_all_settings_from_the_environment(server, tmp_path, monkeypatch):
     database = tmp_path / "made" / "mine.duckdb"
     for name, value in environment(server, database).items():
