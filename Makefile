@@ -41,7 +41,7 @@ dev: install  ## Open Dagster's UI on this project, with an instance kept in .da
 	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" exec $(BIN)/dagster dev
 
 test: install  ## Run the suite: all but the tests marked browser, slow or soak
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 browser: install  ## Run the tests that drive a real Chromium
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
