@@ -7,11 +7,11 @@ from hotjar_assets_tests.promises.harness import PAGE_ROWS, KillAt, ShortPages, 
 
 
 def change(account: ShortPages, survey_id: str, number: int) -> None:
-    """Change one response, let some come, and delete one of the newest."""
+    """Change two responses, let some come, and delete one that stood on the first page."""
     newest, second, third, *_ = (str(row["id"]) for row in account.responses(survey_id))
     account.set_response(survey_id, newest, country=f"country {number}")
-    account.set_response(survey_id, second, os=f"system {number}")
-    account.delete_response(survey_id, third)
+    account.set_response(survey_id, third, os=f"system {number}")
+    account.delete_response(survey_id, second)
     account.add_responses(survey_id, 3)
 
 
