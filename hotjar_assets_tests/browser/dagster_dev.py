@@ -119,7 +119,7 @@ class DagsterDev:
         """End it as Ctrl+C does, and by force what stays; tell whether force was not needed."""
         assert self._process is not None
         self._session.close()
-        clean = self._signal(signal.SIGINT, seconds=20)
+        clean = self._signal(signal.SIGINT, seconds=60)
         return clean or (self._signal(signal.SIGKILL, seconds=20) and False)
 
     def _signal(self, number: signal.Signals, *, seconds: float) -> bool:
