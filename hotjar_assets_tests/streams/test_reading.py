@@ -221,7 +221,7 @@ def test_missing_value_is_named_before_any_request(parts, environ, words, *, sou
 
 
 def test_url_without_tls_is_fine_where_no_credentials_go(source, connect):
-    connect(source(base_url="http://api.example.com"), {})
+    assert connect(source(base_url="http://api.example.com"), {}).requests_sent == 0
 
 
 def test_parameter_that_begins_the_url_is_the_host(source, read, api):
