@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
-from dagster_duckdb_pandas import DuckDBPandasIOManager
+from dagster_duckdb import DuckDBIOManager
 from pydantic import Field
 
 from hotjar_assets.config import (
@@ -43,13 +42,18 @@ from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import Depth, ResponseSync, SurveySync
 from hotjar_assets.warehouse import Health, TableSlice, Warehouse
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from dagster_duckdb_pandas import DuckDBPandasTypeHandler
 
-class HotjarDuckDBIOManager(DuckDBPandasIOManager):
-    """The DuckDB I/O manager with transactions, merging and streaming.
 
-    Configured like `DuckDBPandasIOManager`. What differs: every write is one transaction, columns
-    go by name, a column that is new is added, another process that holds the file is waited for
-    and named, and the outputs of this package stream through it.
+class HotjarDuckDBIOManager(DuckDBIOManager):
+    """The DuckDB I/O manager for pandas with transactions, merging and streaming.
+
+    Configured like `DuckDBPandasIOManager` of dagster-duckdb-pandas, and takes its place. What
+    differs: every write is one transaction, columns go by name, a column that is new is added,
+    another process that holds the file is waited for and named, and the outputs of this package
+    stream through it.
     """
 
     lock_timeout_seconds: int = Field(
@@ -70,6 +74,21 @@ class HotjarDuckDBIOManager(DuckDBPandasIOManager):
             variable = environment_variable("lock_timeout_seconds")
             given["lock_timeout_seconds"] = dg.EnvVar.int(variable)
         return cls(**given)
+
+    # To import pandas takes longer than what a run loads of this package, and a sync needs none.
+    @staticmethod
+    def type_handlers() -> "Sequence[DuckDBPandasTypeHandler]":
+        """Return the handler of DataFrames."""
+        from dagster_duckdb_pandas import DuckDBPandasTypeHandler  # noqa: PLC0415
+
+        return [DuckDBPandasTypeHandler()]
+
+    @staticmethod
+    def default_load_type() -> "type[pd.DataFrame]":
+        """Return what an input without a type is loaded as."""
+        import pandas as pd  # noqa: PLC0415
+
+        return pd.DataFrame
 
     def create_io_manager(self, context: dg.InitResourceContext) -> dg.IOManager:  # type: ignore[override]  # noqa: ARG002
         """Return the I/O manager proper."""
@@ -96,21 +115,13 @@ class _HotjarIOManager(dg.IOManager):
             elif isinstance(obj, StreamSync):
                 with closing(obj.client):
                     self._store_stream(context, obj)
-            elif isinstance(obj, pd.DataFrame):
-                rows = self._warehouse.replace(
-                    self._slice(context, context.definition_metadata or {}), obj
-                )
-                name = PARTITION_ROW_COUNT if context.has_asset_partitions else ROW_COUNT
-                context.add_output_metadata({name: rows})
             else:
-                problem = (
-                    f"an output of type {type(obj).__name__} cannot be stored; return a pandas "
-                    "DataFrame, or give the asset another io_manager_key"
-                )
-                raise HotjarStoreError(problem)
+                self._store_frame(context, obj)
 
-    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
         """Load a table, or the partitions asked for, as a DataFrame."""
+        import pandas as pd  # noqa: PLC0415
+
         with as_failure():
             if context.dagster_type.typing_type not in {pd.DataFrame, Any}:
                 problem = "only a pandas DataFrame can be loaded; annotate the input with it"
@@ -118,6 +129,20 @@ class _HotjarIOManager(dg.IOManager):
             stored = context.upstream_output
             part = self._slice(context, (stored and stored.definition_metadata) or {})
             return self._warehouse.load(part, (context.definition_metadata or {}).get("columns"))
+
+    def _store_frame(self, context: dg.OutputContext, frame: object) -> None:
+        import pandas as pd  # noqa: PLC0415
+
+        if not isinstance(frame, pd.DataFrame):
+            problem = (
+                f"an output of type {type(frame).__name__} cannot be stored; return a pandas "
+                "DataFrame, or give the asset another io_manager_key"
+            )
+            raise HotjarStoreError(problem)
+        part = self._slice(context, context.definition_metadata or {})
+        rows = self._warehouse.replace(part, frame)
+        name = PARTITION_ROW_COUNT if context.has_asset_partitions else ROW_COUNT
+        context.add_output_metadata({name: rows})
 
     def _store_surveys(self, context: dg.OutputContext, sync: SurveySync) -> None:
         listing = sync.read(self._warehouse.known_surveys(sync.client.platform))

@@ -9,13 +9,13 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any, Literal
-
-from jsonpath import CompoundJSONPath, JSONPath
-from jsonpath import compile as compile_path
+from typing import TYPE_CHECKING, Any, Literal
 
 from hotjar_assets.api.json_values import clean, parse_json
 from hotjar_assets.errors import HotjarBodyError, HotjarSchemaError
+
+if TYPE_CHECKING:
+    from jsonpath import CompoundJSONPath, JSONPath
 
 Format = Literal["json", "jsonl", "csv"]
 Record = dict[str, Any]
@@ -53,7 +53,7 @@ def decode(body: bytes, kind: Format, *, delimiter: str = ",", encoding: str = "
 
 def first(document: Any, path: str) -> Any:
     """Return the first value that a JSONPath selects; None if there is none."""
-    return next(iter(_compiled(path).findall(document)), None)
+    return next(iter(compiled(path).findall(document)), None)
 
 
 def records_in(document: Any, path: str) -> list[Record]:
@@ -63,7 +63,7 @@ def records_in(document: Any, path: str) -> list[Record]:
         HotjarSchemaError: It selects something else; or the list it names is not there, which is
             not the same as an empty one.
     """
-    found: list[Any] = list(_compiled(path).findall(document))
+    found: list[Any] = list(compiled(path).findall(document))
     if not found:
         _require_list(document, path)
     for number, record in enumerate(found):
@@ -98,13 +98,25 @@ def flattened(record: Record, names: Sequence[str]) -> Record:
 
 
 @cache
-def _compiled(path: str) -> JSONPath | CompoundJSONPath:
-    return compile_path(path)
+def compiled(path: str) -> "JSONPath | CompoundJSONPath":
+    """Compile a JSONPath.
+
+    Raises:
+        ValueError: It is none; the text says why.
+    """
+    import jsonpath  # noqa: PLC0415 - who has no streams does without
+
+    try:
+        return jsonpath.compile(path)
+    except jsonpath.JSONPathError as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
 
 
 def _require_list(document: Any, path: str) -> None:
+    from jsonpath import JSONPath  # noqa: PLC0415 - as in `compiled`
+
     place = path.removesuffix("[*]").removesuffix(".*")
-    query = _compiled(place)
+    query = compiled(place)
     if not isinstance(query, JSONPath) or not query.singular_query():
         return
     found = query.findall(document)

@@ -3,10 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
-from jsonpath import JSONPathError
-from jsonpath import compile as compile_path
-
 from hotjar_assets.streams.checks import meant
+from hotjar_assets.streams.formats import compiled
 
 _DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
 """What may follow a percent sign in a strftime format."""
@@ -40,10 +38,9 @@ def check_path(value: str) -> str:
     if not value.startswith("$"):
         raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
     try:
-        compile_path(value)
-    except JSONPathError as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"is no JSONPath ({reason}); it looks like $.data[*]") from None
+        compiled(value)
+    except ValueError as error:
+        raise ValueError(f"is no JSONPath ({error}); it looks like $.data[*]") from None
     return value
 
 

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from hotjar_assets.schema import Column, Table
 from hotjar_assets.spool import Segment
@@ -17,6 +16,9 @@ from hotjar_assets.warehouse.database import (
     qualified,
     quote,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _CHUNK_ROWS = 10_000
 _HELD = ("incoming", "existing", "changed")
@@ -171,7 +173,12 @@ class Merge:
             RowsRefusedError: A row has no value in a column of the key.
         """
         table, record = self._table, record_type(self._table)
-        fragments = {"rows": select_rows(table, segments), "keys": select_keys(table, segments)}
+        fragments = {
+            "rows": select_rows(table, segments),
+            "keys": select_keys(table, segments),
+            "differs": self._differs,
+            "is_stored": self.is_stored.format(**self._names),
+        }
         self._refuse_missing_keys(segments)
         met = "SELECT EXISTS (FROM {table} t SEMI JOIN ({keys}) i ON {same_key})"
         keys = record_type(table, of_keys=True)
@@ -184,8 +191,10 @@ class Merge:
                 record=record,
             )
             return
-        self._hold("incoming", f"FROM ({{rows}}) i {self.left_out}", fragments, record=record)
-        self.arrived()
+        self.arrived(segments)
+        if not self._brings_news(fragments, record, keys):
+            return
+        self._hold("incoming", "FROM ({rows}) i WHERE {is_stored}", fragments, record=record)
         if self._hold("existing", "FROM {table} t SEMI JOIN incoming i ON {same_key}"):
             self._replace_changed()
         self.execute(
@@ -193,11 +202,20 @@ class Merge:
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
-    left_out = ""
-    """SQL that leaves out rows `i` that are not to be stored."""
+    is_stored = "true"
+    """SQL that is true for rows `i` that are to be stored."""
 
-    def arrived(self) -> None:
-        """Look at the rows `incoming` before they are merged."""
+    def arrived(self, segments: Sequence[Segment]) -> None:
+        """Look at rows before they are merged."""
+
+    def _brings_news(self, fragments: Mapping[str, str], record: str, keys: str) -> bool:
+        """Tell whether any row is new or changed. Mostly none is, and nothing has to be held."""
+        added = "FROM ({keys}) i ANTI JOIN {table} t ON {same_key} WHERE {is_stored}"
+        changed = "FROM ({rows}) i JOIN {table} t ON {same_key} WHERE {differs}"
+        return any(
+            self.execute(f"SELECT EXISTS ({rows})", fragments, record=kind).fetchall()[0][0]
+            for rows, kind in ((added, keys), (changed, record))
+        )
 
     def _refuse_missing_keys(self, segments: Sequence[Segment]) -> None:
         table = self._table
@@ -214,24 +232,32 @@ class Merge:
                     "of the key; take another key (nothing was changed)"
                 )
 
-    def _replace_changed(self) -> None:
-        table = self._table
-        merged = {
-            quote(column.name): _merged(quote(column.name), kept=column.kept_when_removed)
-            for column in table.sourced
+    @property
+    def _merged(self) -> dict[str, str]:
+        """Map columns to SQL for what they become where the row `i` meets the stored row `t`."""
+        return {
+            quote(column.name): _merged_value(quote(column.name), kept=column.kept_when_removed)
+            for column in self._table.sourced
         }
-        differs = " OR ".join(f"{sql} IS DISTINCT FROM t.{name}" for name, sql in merged.items())
-        if any(column.name == "deleted_at" for column in table.columns):
-            differs = f"t.deleted_at IS NOT NULL OR {differs}"
+
+    @property
+    def _differs(self) -> str:
+        """SQL that is true where the stored row `t` changes."""
+        differs = [f"{sql} IS DISTINCT FROM t.{name}" for name, sql in self._merged.items()]
+        if any(column.name == "deleted_at" for column in self._table.columns):
+            differs.append("t.deleted_at IS NOT NULL")
+        return f"({' OR '.join(differs)})"
+
+    def _replace_changed(self) -> None:
         # Columns that somebody added to the table by hand keep their values.
-        merged |= {quote(name): f"t.{quote(name)}" for name in self._others}
+        merged = self._merged | {quote(name): f"t.{quote(name)}" for name in self._others}
         self._hold(
             "changed",
             'SELECT {merged}, t.synced_at AS "hotjar_assets:stored_at" '
             "FROM incoming i JOIN existing t ON {same_key} WHERE {differs}",
             {
                 "merged": ", ".join(f"{sql} AS {name}" for name, sql in merged.items()),
-                "differs": differs,
+                "differs": self._differs,
             },
         )
         counted = (
@@ -247,7 +273,7 @@ class Merge:
         )
 
 
-def _merged(name: str, *, kept: bool) -> str:
+def _merged_value(name: str, *, kept: bool) -> str:
     """Return SQL for what a column of the row `i` becomes where the row `t` is stored."""
     if kept:
         # Removed at Hotjar may mean null or empty.

@@ -5,9 +5,10 @@ from collections.abc import Collection, Sequence
 import duckdb
 
 from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, UNSETTLED
+from hotjar_assets.spool import Segment
 from hotjar_assets.sync import SurveyRead
 from hotjar_assets.warehouse.database import qualified
-from hotjar_assets.warehouse.merge import Merge
+from hotjar_assets.warehouse.merge import Merge, record_type, select_keys
 
 
 class ResponseMerge(Merge):
@@ -20,13 +21,15 @@ class ResponseMerge(Merge):
             "unsettled": qualified(connection, UNSETTLED.name),
         }
 
-    left_out = "WHERE NOT EXISTS (FROM {forgotten} t WHERE {same_key})"
+    is_stored = "NOT EXISTS (FROM {forgotten} t WHERE {same_key})"
 
-    def arrived(self) -> None:
+    def arrived(self, segments: Sequence[Segment]) -> None:
         """Note what was seen; where nothing was stored before, nothing can be missed."""
         self.execute(
-            "INSERT INTO seen SELECT survey_id, response_id FROM incoming "
-            "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)"
+            "INSERT INTO seen SELECT survey_id, response_id FROM ({keys}) "
+            "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)",
+            {"keys": select_keys(SURVEY_RESPONSES, segments)},
+            record=record_type(SURVEY_RESPONSES, of_keys=True),
         )
 
     def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
