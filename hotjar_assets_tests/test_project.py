@@ -208,6 +208,7 @@ def test_tools_are_told_where_the_component_is(pyproject):
 
 def test_nothing_heavy_is_imported_before_it_is_used():
     heavy = {"dbt", "dagster_dbt", "matplotlib", "rich.progress", "hotjar_assets.sandbox"}
+    heavy |= {"pandas", "pyarrow", "numpy", "jsonpath"}
     program = (
         "import hotjar_assets.definitions, hotjar_assets.runs, sys; "
         f"print(*({heavy!r} & set(sys.modules)))"
@@ -299,14 +300,40 @@ def opened(module, attribute):
     return {key.to_user_string() for key in assets} | jobs
 
 
-def test_location_of_the_syncs_loads_without_dbt():
-    script = "import sys; from hotjar_assets.locations import syncs; syncs().get_repository_def(); "
-    script += "print(*{name.partition('.')[0] for name in sys.modules})"
-    environ = {**os.environ, "HOTJAR_SANDBOX": "1"}
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)
-    assert {"dagster", "duckdb"} <= set(done.stdout.split())
-    assert not {"dbt", "dagster_dbt", "matplotlib", "jinja2"} & set(done.stdout.split())
+def test_run_of_the_syncs_loads_no_more_than_it_needs(tmp_path):
+    # What a run launched from the UI does: the location is loaded, and its job runs. The second one
+    # finds nothing new, and draws no pictures.
+    script = """if True:
+        import sys
+        import dagster as dg
+        from hotjar_assets.locations import syncs
+        job, instance = syncs().get_repository_def().get_job("sync_job"), dg.DagsterInstance.get()
+        key = "1204512"
+        instance.add_dynamic_partitions("survey_id", [key])
+        tags = dict.fromkeys(map("dagster/asset_partition_range_{}".format, ("start", "end")), key)
+        assert job.execute_in_process(instance=instance, tags=tags).success
+        print(*{name.partition('.')[0] for name in sys.modules})
+    """
+    environ = {**os.environ, "HOTJAR_SANDBOX": "1", "DAGSTER_HOME": str(tmp_path)}
+    environ["HOTJAR_DATABASE"] = str(tmp_path / "rows.duckdb")
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    loaded = [
+        set(
+            subprocess.run(
+                [sys.executable, "-c", script],
+                check=True,
+                capture_output=True,
+                text=True,
+                env=environ,
+                cwd=tmp_path,
+            ).stdout.split()
+        )
+        for _ in range(2)
+    ]
+    for modules in loaded:
+        assert {"dagster", "duckdb", "requests"} <= modules
+        assert not {"dbt", "dagster_dbt", "matplotlib", "pandas"} & modules
+    assert not {"pyarrow", "numpy", "jinja2"} & loaded[1]
 
 
 def test_dagster_accepts_the_instance(project, tmp_path, monkeypatch):
