@@ -1,9 +1,12 @@
 """From the UI's launch to the end of the run: one small survey, and a run of one empty step.
 
+The survey is read in two ways: by `sync_job`, as a schedule does (the surveys, the responses, the
+checks), and by "Materialize" of its partition (the responses and all their checks).
+
     .venv/bin/python benchmarks/launched.py [--repeats 5]
 
-Both runs are launched as the UI does, by GraphQL, in turns, on one `dagster dev` with the settings
-of this project and the in-process executor. Adds its medians to `results.json`.
+All are launched as the UI does, by GraphQL, in turns, on one `dagster dev` with the settings of
+this project and the in-process executor. Adds its medians to `results.json`.
 """
 
 import argparse
@@ -38,14 +41,16 @@ TIMES = """query ($run: ID!) { runOrError(runId: $run) {
     ... on Run { status creationTime startTime endTime } } }"""
 
 
-def launch(dev: DagsterDev, location: str, job: str, tags: dict[str, str]) -> float:
-    """Launch a job and return the seconds from its launch to its end."""
-    module = "__repository__"
+def launch(
+    dev: DagsterDev, location: str, job: str, tags: dict[str, str], **selected: object
+) -> float:
+    """Launch a job, or some of its assets, and return the seconds from its launch to its end."""
     params = {
         "selector": {
             "repositoryLocationName": location,
-            "repositoryName": module,
+            "repositoryName": "__repository__",
             "jobName": job,
+            **selected,
         },
         "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
     }
@@ -68,7 +73,7 @@ def main() -> None:
     port = free_port()
     dagster = str(Path(sysconfig.get_path("scripts")) / "dagster")
     command = [dagster, "dev", "-p", str(port), "-w", "workspace.yaml"]
-    runs: dict[str, list[float]] = {"empty step": [], "one survey": []}
+    runs: dict[str, list[float]] = {"empty step": [], "one survey": [], "one partition": []}
     try:
         with (
             served(Case(1, 100, ()), surveys=1) as server,
@@ -101,9 +106,14 @@ def main() -> None:
                 "dagster/asset_partition_range_start": survey_id,
                 "dagster/asset_partition_range_end": survey_id,
             }
+            partition = {"dagster/partition": survey_id}
+            responses = [{"path": ["hotjar", "survey_responses"]}]
             for _ in range(repeats):
                 runs["empty step"].append(launch(dev, "empty_step", "empty", {}))
                 runs["one survey"].append(launch(dev, "hotjar_assets", "sync_job", tags))
+                runs["one partition"].append(
+                    launch(dev, "hotjar_assets", "__ASSET_JOB", partition, assetSelection=responses)
+                )
     finally:
         shutil.rmtree(folder)
     path = HERE / "results.json"
