@@ -1,65 +1,43 @@
 """The tables in a DuckDB file: all SQL of the package is in this room.
 
-`database` connects, `merge` merges rows, `walks` and `units` commit them, `frames` stores
-DataFrames, `expressions` checks and tries what a stream computes, `personal` rewrites and erases,
-`health` looks for what is wrong, `trends` reads what pictures show, with the SQL of the dbt models
-(`models`); `Warehouse` is their door. `counting` and `scores` read for people, and have doors of
-their own.
+`database` connects, `facts` is what a file notes about itself, `states` what it holds of a survey,
+`merge` merges rows, `walks` and `units` commit them, `frames` stores DataFrames, `expressions`
+checks and tries what a stream computes, `personal` rewrites and erases, `health` looks for what is
+wrong, `trends` reads what pictures show, with the SQL of the dbt models (`models`); `Warehouse` is
+their door. `counting` and `scores` read for people, and have doors of their own.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import duckdb
 
-from hotjar_assets.api.decoding import encode_lines
-from hotjar_assets.api.records import Choice, Question
+from hotjar_assets.api.records import Question
 from hotjar_assets.commits import Figures
-from hotjar_assets.config import PiiMode, Source, make_database_folder
+from hotjar_assets.config import make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import ReadT
-from hotjar_assets.schema import (
-    FORGOTTEN,
-    META,
-    SCHEMA,
-    SCHEMA_VERSION,
-    SURVEY_RESPONSES,
-    SURVEYS,
-    UNSETTLED,
-    Table,
-)
-from hotjar_assets.spool import Segment, spool_folder
+from hotjar_assets.schema import SURVEY_RESPONSES, Table
+from hotjar_assets.spool import spool_folder
 from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
+from hotjar_assets.warehouse import facts, states
 from hotjar_assets.warehouse.database import (
     MEMORY_LIMITS,
     Database,
     OutOfMemoryError,
     RowsRefusedError,
-    add_columns,
-    create_schema,
-    qualified,
     rows_if_any,
-    tables_of,
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
 from hotjar_assets.warehouse.health import Health, health_of
-from hotjar_assets.warehouse.merge import Merge, chunks
-from hotjar_assets.warehouse.personal import (
-    Person,
-    erase_rows,
-    find_rows,
-    has_rows,
-    rewrite_personal,
-)
+from hotjar_assets.warehouse.personal import Person, erase_rows, find_rows
 from hotjar_assets.warehouse.trends import Trend, trends_of
 from hotjar_assets.warehouse.units import (
     commit_units,
@@ -67,7 +45,7 @@ from hotjar_assets.warehouse.units import (
     types_of,
     unit_states,
 )
-from hotjar_assets.warehouse.walks import ResponseMerge
+from hotjar_assets.warehouse.walks import commit_listing, commit_walks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +53,6 @@ if TYPE_CHECKING:
 __all__ = ["Figures", "Health", "Person", "TableSlice", "Warehouse"]
 
 LOCK_TIMEOUT_SECONDS = 60.0
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Warehouse:
@@ -137,126 +114,30 @@ class Warehouse:
         Raises:
             HotjarStoreError: It is of another mode or key, and `rewrite` is not wanted.
         """
-        wanted = {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
-        self._privacy_facts = wanted
+        self._privacy_facts = facts.of_privacy(privacy)
         with self._writing(None) as connection:
-            meta = qualified(connection, META.name)
-            noted = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
-            if noted.items() >= wanted.items():
-                return
-            facts = {"pii": PiiMode.KEEP.value, "pii_key_fingerprint": "", **noted}
-            is_same = facts.items() >= wanted.items()
-            is_new = "pii" not in noted and not has_rows(connection)
-            if not (is_same or is_new or rewrite):
-                raise HotjarStoreError(
-                    f"{self.path} was written with HOTJAR_PII={facts['pii']} and the "
-                    f"settings say {privacy.mode.value}, or its key is another; rewrite the file "
-                    "with reconcile_job (hotjar-assets sync --full), or restore the settings"
-                )
-            # Hashes under another key join with nothing; they come back with the rows.
-            was_hashed = facts["pii"] == PiiMode.HASH.value
-            drops = was_hashed and privacy.mode is PiiMode.HASH
-            rewrite_personal(connection, Privacy(PiiMode.DROP) if drops else privacy)
-            # Until each survey was read whole, its rows are partly of the old mode.
-            unsettled, responses = (
-                qualified(connection, table.name) for table in (UNSETTLED, SURVEY_RESPONSES)
-            )
-            connection.execute(
-                f"INSERT INTO {unsettled} SELECT DISTINCT survey_id, $now FROM {responses}",
-                {"now": datetime.now(UTC)},
-            )
-            connection.execute(f"DELETE FROM {meta} WHERE name LIKE 'pii%'")
-            connection.executemany(f"INSERT INTO {meta} VALUES (?, ?)", list(wanted.items()))
+            facts.adopt(connection, self.path, privacy, rewrite=rewrite)
 
     def survey_states(self, survey_ids: Sequence[str]) -> dict[str, SurveyState]:
         """Tell what the file holds of each survey, for `ResponseSync.read`."""
         with self._database.reading() as connection:
-            surveys = rows_if_any(
-                connection,
-                SURVEYS,
-                "SELECT survey_id, site_id, platform, deleted_at IS NOT NULL, "
-                "list_transform(list_filter(questions, lambda q: q.type = 'email'), "
-                "lambda q: q.question_id), url FROM {table} "
-                "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
-                ids=list(survey_ids),
-            )
-            watermarks = rows_if_any(
-                connection,
-                SURVEY_RESPONSES,
-                "SELECT survey_id, platform, epoch_us(min(created_at)), "
-                "epoch_us(max(created_at)) FROM {table} "
-                "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
-                "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND $now "
-                "GROUP BY survey_id, platform ORDER BY 4",
-                ids=list(survey_ids),
-                now=datetime.now(UTC),
-            )
-            unsettled = rows_if_any(connection, UNSETTLED, "SELECT survey_id FROM {table}")
-            self._file_id_of_states = _file_id(connection)
-        states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
-        for survey_id, site_id, platform, removed, email_questions, url in surveys:
-            states[survey_id] = SurveyState(
-                survey_id,
-                site_id=site_id,
-                platform=platform,
-                removed=removed,
-                email_questions=frozenset(email_questions or ()),
-                url=url,
-            )
-        for survey_id, platform, *microseconds in watermarks:
-            oldest_at, watermark = (_EPOCH + timedelta(microseconds=each) for each in microseconds)
-            if states[survey_id].platform in {None, platform}:
-                states[survey_id] = replace(
-                    states[survey_id], oldest_at=oldest_at, watermark=watermark
-                )
-        for (survey_id,) in unsettled:
-            if survey_id in states:
-                states[survey_id] = replace(states[survey_id], unsettled=True)
-        return states
+            self._file_id_of_states = facts.file_id(connection)
+            return states.survey_states(connection, survey_ids)
 
     def questions(self, survey_id: str) -> list[Question] | None:
         """List a survey's questions, as an export needs them, in order; None if none are known."""
         with self._database.reading() as connection:
-            rows = rows_if_any(
-                connection,
-                SURVEYS,
-                "SELECT q.question_id, q.text, q.type, list_transform(q.choices, lambda c: c.text) "
-                "FROM (SELECT unnest(questions) AS q "
-                "FROM {table} WHERE survey_id = $survey_id) ORDER BY q.position",
-                survey_id=survey_id,
-            )
-        return [
-            Question(
-                id=key, text=text, type=kind, choices=[Choice(text=each) for each in choices or ()]
-            )
-            for key, text, kind, choices in rows
-        ] or None
+            return states.questions(connection, survey_id)
 
     def site_of_rows(self, survey_id: str) -> str | None:
         """Tell on which site the stored responses of a survey are; None if there are none."""
         with self._database.reading() as connection:
-            rows = rows_if_any(
-                connection,
-                SURVEY_RESPONSES,
-                "SELECT site_id FROM {table} WHERE survey_id = $survey_id LIMIT 1",
-                survey_id=survey_id,
-            )
-        return next((str(site_id) for (site_id,) in rows), None)
+            return states.site_of_rows(connection, survey_id)
 
     def known_surveys(self, platform: str) -> dict[str, set[str]]:
         """Map each site of a platform to the ids of its surveys that are not marked as deleted."""
-        known: dict[str, set[str]] = {}
         with self._database.reading() as connection:
-            rows = rows_if_any(
-                connection,
-                SURVEYS,
-                "SELECT site_id, survey_id FROM {table} "
-                "WHERE deleted_at IS NULL AND platform = $platform",
-                platform=platform,
-            )
-        for site_id, survey_id in rows:
-            known.setdefault(site_id, set()).add(survey_id)
-        return known
+            return states.known_surveys(connection, platform)
 
     def merge_surveys(self, listing: SurveyListing) -> Figures:
         """Upsert a complete listing and mark the surveys of its sites that it no longer has.
@@ -268,27 +149,7 @@ class Warehouse:
         """
         writing = self._writing(listing.account, listing.source)
         with self.spool() as folder, writing as connection:
-            file = folder / "surveys.jsonl"
-            lines = encode_lines(listing.surveys)
-            file.write_bytes(lines)
-            merge = Merge(connection, SURVEYS)
-            before = merge.count()
-            merge.rows([Segment(file, len(listing.surveys), len(lines), has_duplicates=False)])
-            merge.execute(
-                """UPDATE {table} SET synced_at = $now, deleted_at = CASE
-                     WHEN survey_id IN (SELECT unnest($listed::VARCHAR[])) THEN NULL
-                     ELSE coalesce(deleted_at, $now) END
-                   WHERE platform = $platform
-                     AND site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
-                     OR survey_id IN (SELECT unnest($listed::VARCHAR[])))""",
-                listed=[str(survey.id) for survey in listing.surveys],
-                sites=list(listing.site_ids),
-                platform=listing.platform,
-            )
-            rows, deleted = merge.one(
-                "SELECT count(*), count(*) FILTER (deleted_at = $now) FROM {table}"
-            )
-            return Figures(rows, rows - before, sum(merge.updated.values()), deleted)
+            return commit_listing(connection, listing, folder)
 
     def commit_responses(
         self, reads: Sequence[SurveyRead], *, purge: bool = False
@@ -401,42 +262,8 @@ class Warehouse:
             ((read.account, read.source) for read in reads if read.account), (None, None)
         )
         with self._writing(account, source, memory_limit=memory_limit) as connection:
-            if self._file_id_of_states not in {None, _file_id(connection)}:
-                raise HotjarStoreError(
-                    f"{self.path} is not the file it was when the sync began, and what was read "
-                    "rests on that one; sync again (nothing was changed)"
-                )
-            meta = qualified(connection, META.name)
-            noted = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
-            if not noted.items() >= self._privacy_facts.items():
-                raise HotjarStoreError(
-                    f"{self.path} was rewritten for another HOTJAR_PII or key while the sync was "
-                    "running; restart with the same settings (nothing was changed)"
-                )
-            merge = ResponseMerge(connection)
-            survey_ids = [read.survey_id for read in reads]
-            before = merge.counts(survey_ids)
-            telling = [read for read in reads if read.pages or read.is_removed]
-            merge.begin([read for read in telling if not read.is_filtered], before)
-            for chunk in chunks(segment for read in reads for segment in read.segments):
-                merge.rows(chunk)
-            purged = merge.purge() if purge else {}
-            merge.mark_unseen()
-            after = merge.counts(survey_ids)
-            deleted = merge.counts(survey_ids, "deleted_at = $now")
-            vanished = merge.vanished()
-            merge.note_unsettled([read for read in reads if read.unsettles])
-            return {
-                key: Figures(
-                    rows=after.get(key, 0),
-                    new=after.get(key, 0) - before.get(key, 0) + purged.get(key, 0),
-                    updated=merge.updated.get(key, 0),
-                    deleted=deleted.get(key, 0),
-                    purged=purged.get(key, 0),
-                    vanished=vanished.get(key, 0),
-                )
-                for key in survey_ids
-            }
+            facts.refuse_change(connection, self.path, self._file_id_of_states, self._privacy_facts)
+            return commit_walks(connection, reads, purge=purge)
 
     @contextmanager
     def _writing(
@@ -444,7 +271,7 @@ class Warehouse:
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a transaction on a file of this account and source (None: of whichever it is)."""
         with self._database.transaction(memory_limit=memory_limit) as connection:
-            _prepare(connection, self.path, account, source)
+            facts.prepare(connection, self.path, account, source)
             yield connection
 
 
@@ -465,46 +292,3 @@ def _commit_each(
     for read in reads:
         results |= _commit_each([read], commit)
     return results
-
-
-def _file_id(connection: duckdb.DuckDBPyConnection | None) -> str | None:
-    """Return the id that the file was given when it was made, if it has one."""
-    sql = "SELECT value FROM {table} WHERE name = 'file_id'"
-    return next((value for (value,) in rows_if_any(connection, META, sql)), None)
-
-
-def _prepare(
-    connection: duckdb.DuckDBPyConnection, path: Path, account: str | None, source: str | None
-) -> None:
-    """Make or extend the tables; refuse a file of another account, source or newer release."""
-    create_schema(connection, SCHEMA)
-    there = tables_of(connection, SCHEMA)
-    for table in (META, SURVEYS, SURVEY_RESPONSES, FORGOTTEN, UNSETTLED):
-        types = {column.name: column.type for column in table.columns}
-        add_columns(connection, SCHEMA, table.name, types, there.get(table.name, {}))
-    meta = qualified(connection, META.name)
-    known = dict(connection.execute(f"SELECT name, value FROM {meta}").fetchall())
-    if int(known.get("schema_version") or SCHEMA_VERSION) > int(SCHEMA_VERSION):
-        raise HotjarStoreError(f"{path} was written by a newer release; upgrade hotjar-assets")
-    if account and known.get("account", account) != account:
-        raise HotjarStoreError(
-            f"{path} holds the data of a {known['account']} account and these answers come from a "
-            f"{account} one; set HOTJAR_DATABASE to another file (nothing was changed)"
-        )
-    # A file that notes its account and no source is older than the other sources.
-    known_source = known.get("source", Source.API.value if "account" in known else source)
-    if source and known_source != source:
-        raise HotjarStoreError(
-            f"{path} was filled with HOTJAR_SOURCE={known_source} and these rows are of {source}, "
-            "which numbers responses in its own way, so that each would stand there twice; set "
-            "HOTJAR_DATABASE to another file (nothing was changed)"
-        )
-    facts = {
-        "schema_version": SCHEMA_VERSION,
-        "account": account,
-        "source": source,
-        "file_id": uuid4().hex,
-    }
-    for name, value in facts.items():
-        if value and name not in known:
-            connection.execute(f"INSERT INTO {meta} VALUES (?, ?)", [name, value])

@@ -1,14 +1,72 @@
-"""What a commit of responses does beyond merging: it knows what each walk should have met."""
+"""Committing listings of surveys and walks through their responses, and marking what is gone."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import duckdb
 
-from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, UNSETTLED
+from hotjar_assets.api.decoding import encode_lines
+from hotjar_assets.commits import Figures
+from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, SURVEYS, UNSETTLED
 from hotjar_assets.spool import Segment
-from hotjar_assets.sync import SurveyRead
+from hotjar_assets.sync import SurveyListing, SurveyRead
 from hotjar_assets.warehouse.database import qualified
-from hotjar_assets.warehouse.merge import Merge, record_type, select_keys
+from hotjar_assets.warehouse.merge import Merge, chunks, record_type, select_keys
+
+
+def commit_listing(
+    connection: duckdb.DuckDBPyConnection, listing: SurveyListing, folder: Path
+) -> Figures:
+    """Merge a listing inside an open transaction; see `Warehouse.merge_surveys`."""
+    file = folder / "surveys.jsonl"
+    lines = encode_lines(listing.surveys)
+    file.write_bytes(lines)
+    merge = Merge(connection, SURVEYS)
+    before = merge.count()
+    merge.rows([Segment(file, len(listing.surveys), len(lines), has_duplicates=False)])
+    merge.execute(
+        """UPDATE {table} SET synced_at = $now, deleted_at = CASE
+             WHEN survey_id IN (SELECT unnest($listed::VARCHAR[])) THEN NULL
+             ELSE coalesce(deleted_at, $now) END
+           WHERE platform = $platform
+             AND site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
+             OR survey_id IN (SELECT unnest($listed::VARCHAR[])))""",
+        listed=[str(survey.id) for survey in listing.surveys],
+        sites=list(listing.site_ids),
+        platform=listing.platform,
+    )
+    rows, deleted = merge.one("SELECT count(*), count(*) FILTER (deleted_at = $now) FROM {table}")
+    return Figures(rows, rows - before, sum(merge.updated.values()), deleted)
+
+
+def commit_walks(
+    connection: duckdb.DuckDBPyConnection, reads: Sequence[SurveyRead], *, purge: bool
+) -> dict[str, Figures]:
+    """Merge walks inside an open transaction; see `Warehouse.commit_responses`."""
+    merge = ResponseMerge(connection)
+    survey_ids = [read.survey_id for read in reads]
+    before = merge.counts(survey_ids)
+    telling = [read for read in reads if read.pages or read.is_removed]
+    merge.begin([read for read in telling if not read.is_filtered], before)
+    for chunk in chunks(segment for read in reads for segment in read.segments):
+        merge.rows(chunk)
+    purged = merge.purge() if purge else {}
+    merge.mark_unseen()
+    after = merge.counts(survey_ids)
+    deleted = merge.counts(survey_ids, "deleted_at = $now")
+    vanished = merge.vanished()
+    merge.note_unsettled([read for read in reads if read.unsettles])
+    return {
+        key: Figures(
+            rows=after.get(key, 0),
+            new=after.get(key, 0) - before.get(key, 0) + purged.get(key, 0),
+            updated=merge.updated.get(key, 0),
+            deleted=deleted.get(key, 0),
+            purged=purged.get(key, 0),
+            vanished=vanished.get(key, 0),
+        )
+        for key in survey_ids
+    }
 
 
 class ResponseMerge(Merge):
