@@ -31,6 +31,9 @@ GROUP_SECONDS = 1.0
 COLLECTING_SHARE = 4
 """Groups are collected this many times as long as the last one took to store: each time it is
 stored, a database rewrites the end of its table."""
+LAST_GROUP_ROWS = 10_000
+"""Once there is less left than readers, so many rows are handed over at once: the processor is
+free, and what is stored by then need not be waited for in the end."""
 WAITING_PER_READER = 8
 """Units that may be begun or wait for the store, for each reader: bounds the spool."""
 
@@ -131,7 +134,8 @@ class Readers(Generic[UnitT, ReadT]):
                         raise read
                     group.append(read)
                     under_way += begin(1) - 1
-                    if not under_way or sum(read.rows for read in group) >= GROUP_ROWS:
+                    enough = GROUP_ROWS if under_way >= self.concurrency else LAST_GROUP_ROWS
+                    if not under_way or sum(read.rows for read in group) >= enough:
                         break
                 handed_over = monotonic()
                 yield group

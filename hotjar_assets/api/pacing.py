@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from hotjar_assets.errors import HotjarTransportError
 
-PACE_SHARE = 0.98
-"""Share of the allowed rate that is used; the rest absorbs the jitter of the network."""
+PACE_SHARE = 0.99
+"""Share of the allowed rate that is used; the rest absorbs the jitter of the network: of 3,000 a
+minute, what arrives 0.6 s late or early."""
 
 
 class Pacer:
