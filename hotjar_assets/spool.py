@@ -67,19 +67,27 @@ class Segment:
         longest: No line is longer than this, in bytes.
         has_duplicates: Whether a row may stand in it twice; the one with the higher ordinal is the
             later one.
+        unit: The unit all its rows belong to; empty where that is not known.
     """
 
     path: Path
     rows: int
     longest: int
     has_duplicates: bool
+    unit: str = ""
 
 
 class SpoolWriter:
-    """Writes the rows of one walk, a file for every `SEGMENT_ROWS`."""
+    """Writes the rows of one walk, a file for every `SEGMENT_ROWS`.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where the files are made.
+        unit: The unit that is walked through.
+    """
+
+    def __init__(self, folder: Path, unit: str = "") -> None:
         self._folder = folder
+        self._unit = unit
         self._file: BinaryIO | None = None
         self._ids: set[str] = set()
         self._rows = self._longest = 0
@@ -114,7 +122,7 @@ class SpoolWriter:
         with self._file as file:
             path = Path(file.name)
         has_duplicates = len(self._ids) < self._rows
-        self.segments.append(Segment(path, self._rows, self._longest, has_duplicates))
+        self.segments.append(Segment(path, self._rows, self._longest, has_duplicates, self._unit))
         self._file, self._ids = None, set()
         self._rows = self._longest = 0
 
@@ -129,8 +137,8 @@ class SpoolWriter:
 class ResponseSpool(SpoolWriter):
     """Writes the responses of one survey."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, survey_id: str) -> None:
+        super().__init__(folder, survey_id)
         self._last_page: set[str] = set()
         self.has_overlap = False
         """Whether a row came again on a later page of the same segment or on the next page."""

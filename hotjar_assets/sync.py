@@ -354,7 +354,7 @@ class ResponseSync:
         )
         if read.skipped:
             return read
-        count, spool = RequestCount(), ResponseSpool(spool_folder)
+        count, spool = RequestCount(), ResponseSpool(spool_folder, state.survey_id)
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)

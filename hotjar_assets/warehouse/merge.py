@@ -1,7 +1,7 @@
 """Merging spooled rows into a table: whoever reads them, they are stored by this."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -65,13 +65,21 @@ def select_rows(table: Table, segments: Sequence[Segment]) -> str:
     """Return SQL for the rows that spooled records become; `$record` must be bound."""
     columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
     latest = ""
-    if table.key and (len(segments) > 1 or segments[0].has_duplicates):
+    if table.key and not _stands_once(table, segments):
         keys = ", ".join(map(quote, table.key))
         latest = (
             f"QUALIFY row_number() OVER (PARTITION BY {keys} "
             'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
         )
     return f"SELECT {columns} FROM {records(segments)} {latest}"
+
+
+def _stands_once(table: Table, segments: Sequence[Segment]) -> bool:
+    """Tell whether no row can stand twice in the segments: each is all there is of its unit."""
+    if any(segment.has_duplicates for segment in segments):
+        return False
+    units = {segment.unit for segment in segments}
+    return len(segments) == 1 or (len(units) == len(segments) and set(table.unit) <= {*table.key})
 
 
 def select_keys(table: Table, segments: Sequence[Segment]) -> str:
@@ -110,8 +118,11 @@ class Merge:
         self._now = datetime.now(UTC)
         self.updated: dict[str, int] = {}
         self._held: dict[str, pa.Table] = {}
-        self.remembers = False
-        """Whether rows that come in are compared with what was seen or forgotten before."""
+        self._begun: set[str] = set()
+        self.stored_units: Collection[str] | None = None
+        """The units that had rows; None: any may have had some."""
+        self.has_forgotten = False
+        """Whether some rows must not come back."""
 
     def execute(
         self, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
@@ -180,11 +191,8 @@ class Merge:
             "is_stored": self.is_stored.format(**self._names),
         }
         self._refuse_missing_keys(segments)
-        met = "SELECT EXISTS (FROM {table} t SEMI JOIN ({keys}) i ON {same_key})"
         keys = record_type(table, of_keys=True)
-        if not table.key or not (
-            self.remembers or self.execute(met, fragments, record=keys).fetchall()[0][0]
-        ):
+        if not table.key or not self._can_meet(segments, fragments, keys):
             self.execute(
                 "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM ({rows})",
                 fragments,
@@ -201,6 +209,23 @@ class Merge:
             "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
+
+    def _can_meet(
+        self, segments: Sequence[Segment], fragments: Mapping[str, str], keys: str
+    ) -> bool:
+        """Tell whether a row may be in the table, or be one that must not come back."""
+        units = {segment.unit for segment in segments}
+        is_begun = not self._begun.isdisjoint(units)
+        self._begun |= units
+        if self.has_forgotten:
+            return True
+        if self.stored_units is not None:
+            if not units.isdisjoint(self.stored_units):
+                return True
+            if not is_begun and set(self._table.unit) <= {*self._table.key}:
+                return False
+        met = "SELECT EXISTS (FROM {table} t SEMI JOIN ({keys}) i ON {same_key})"
+        return bool(self.execute(met, fragments, record=keys).fetchall()[0][0])
 
     is_stored = "true"
     """SQL that is true for rows `i` that are to be stored."""

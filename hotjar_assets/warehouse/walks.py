@@ -91,13 +91,14 @@ class ResponseMerge(Merge):
         )
 
     def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
-        """Note what each walk covers, and from then on remember what it saw.
+        """Note what each walk covers, and what it can meet.
 
         Args:
             reads: The walks.
             before: The surveys that have rows already.
         """
-        self.remembers = bool(before) or bool(self.one("SELECT count(*) FROM {forgotten}")[0])
+        self.stored_units = before
+        self.has_forgotten = bool(self.one("SELECT count(*) FROM {forgotten}")[0])
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
             "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "

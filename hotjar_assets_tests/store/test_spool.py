@@ -103,7 +103,7 @@ def test_another_databases_spool_is_left_alone(tmp_path):
 
 def test_a_writer_makes_a_file_for_every_so_many_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 3)
-    writer = ResponseSpool(tmp_path)
+    writer = ResponseSpool(tmp_path, "1")
     for page in (rows("a", "b"), rows("c", "d"), [], rows("e", "a")):
         writer.write(page)
     writer.close()
@@ -116,7 +116,7 @@ def test_a_writer_makes_a_file_for_every_so_many_rows(tmp_path, monkeypatch):
 
 
 def test_a_writer_notices_a_row_that_comes_twice_in_a_file(tmp_path):
-    writer = ResponseSpool(tmp_path)
+    writer = ResponseSpool(tmp_path, "1")
     writer.write(rows("a", "b"))
     writer.write(rows("a"))
     writer.close()
@@ -137,7 +137,7 @@ def test_a_writer_notices_a_row_that_comes_twice_in_a_file(tmp_path):
 )
 def test_a_writer_notices_pages_that_overlap(tmp_path, monkeypatch, pages, overlaps):
     monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 6)
-    writer = ResponseSpool(tmp_path)
+    writer = ResponseSpool(tmp_path, "1")
     for page in pages:
         writer.write(rows(*page))
     writer.close()
@@ -146,7 +146,7 @@ def test_a_writer_notices_pages_that_overlap(tmp_path, monkeypatch, pages, overl
 
 def test_discarding_deletes_every_file(tmp_path, monkeypatch):
     monkeypatch.setattr("hotjar_assets.spool.SEGMENT_ROWS", 1)
-    writer = ResponseSpool(tmp_path)
+    writer = ResponseSpool(tmp_path, "1")
     writer.write(rows("a"))
     writer.write(rows("b"))
     writer.discard()
