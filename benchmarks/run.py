@@ -211,8 +211,10 @@ def run_reader(reader: str, case: Case, dlt_python: str) -> Iterator[tuple[str, 
             if case.requests_per_minute:
                 stats = json.loads(server.say("stats"))
                 pages = case.surveys * (case.responses // 100)
-                first["requests_per_minute"] = round(60 * stats["requests"] / stats["busy_seconds"])
-                first["busy_seconds"] = round(stats["busy_seconds"], 1)
+                minutes = {key: stats[f"{key}seconds"] / 60 for key in ("", "page_")}
+                first["requests_per_minute"] = round(stats["requests"] / minutes[""])
+                first["pages_per_minute"] = round(stats["pages"] / minutes["page_"])
+                first["busy_seconds"] = round(stats["page_seconds"], 1)
                 # The token, two listings, and the pages: whatever is more was sent again.
                 first["refused"] = stats["requests"] - pages - 3
             yield reader, first

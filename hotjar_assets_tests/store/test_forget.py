@@ -88,6 +88,15 @@ def test_no_later_sync_brings_an_erased_row_back(account, store, survey_id, bobs
     assert not set(bobs) & model.responses(store.path).keys()
 
 
+def test_a_survey_of_which_all_rows_were_erased_stays_empty(account, store):
+    survey_id = account.add_survey()
+    account.add_responses(survey_id, hotjar_user_id="bob-0")
+    store.sync(survey_id)
+    erased(store, Person(user_id="bob-0"))
+    assert store.sync(survey_id)[survey_id].figures.new == 0
+    assert model.responses(store.path) == {}
+
+
 def test_only_ids_are_kept(store, survey_id, bobs):
     store.sync(survey_id)
     erased(store, Person(email=ADDRESS))
