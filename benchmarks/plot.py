@@ -1,6 +1,5 @@
 """Draw `results.json` as `results.svg`: the readers side by side, and how ours grows.
 
-.venv/bin/pip install -r benchmarks/requirements-plot.txt
 .venv/bin/python benchmarks/plot.py
 """
 
