@@ -56,6 +56,11 @@ class Table:
     unsure: tuple[str, ...] = ()
 
     @property
+    def keeps_units_apart(self) -> bool:
+        """Whether rows of different units never have the same key."""
+        return set(self.unit) <= set(self.key)
+
+    @property
     def sourced(self) -> tuple[Column, ...]:
         """The columns that come from the API."""
         return tuple(column for column in self.columns if column.source)

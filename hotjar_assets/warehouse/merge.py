@@ -79,7 +79,7 @@ def _stands_once(table: Table, segments: Sequence[Segment]) -> bool:
     if any(segment.has_duplicates for segment in segments):
         return False
     units = {segment.unit for segment in segments}
-    return len(segments) == 1 or (len(units) == len(segments) and set(table.unit) <= {*table.key})
+    return len(segments) == 1 or (len(units) == len(segments) and table.keeps_units_apart)
 
 
 def select_keys(table: Table, segments: Sequence[Segment]) -> str:
@@ -222,10 +222,10 @@ class Merge:
         if self.stored_units is not None:
             if not units.isdisjoint(self.stored_units):
                 return True
-            if not is_begun and set(self._table.unit) <= {*self._table.key}:
+            if not is_begun and self._table.keeps_units_apart:
                 return False
-        met = "SELECT EXISTS (FROM {table} t SEMI JOIN ({keys}) i ON {same_key})"
-        return bool(self.execute(met, fragments, record=keys).fetchall()[0][0])
+        met = "FROM {table} t SEMI JOIN ({keys}) i ON {same_key}"
+        return self._exists(met, fragments, keys)
 
     is_stored = "true"
     """SQL that is true for rows `i` that are to be stored."""
@@ -237,10 +237,11 @@ class Merge:
         """Tell whether any row is new or changed. Mostly none is, and nothing has to be held."""
         added = "FROM ({keys}) i ANTI JOIN {table} t ON {same_key} WHERE {is_stored}"
         changed = "FROM ({rows}) i JOIN {table} t ON {same_key} WHERE {differs}"
-        return any(
-            self.execute(f"SELECT EXISTS ({rows})", fragments, record=kind).fetchall()[0][0]
-            for rows, kind in ((added, keys), (changed, record))
-        )
+        return self._exists(added, fragments, keys) or self._exists(changed, fragments, record)
+
+    def _exists(self, rows: str, fragments: Mapping[str, str], record: str) -> bool:
+        found = self.execute(f"SELECT EXISTS ({rows})", fragments, record=record).fetchall()
+        return bool(found[0][0])
 
     def _refuse_missing_keys(self, segments: Sequence[Segment]) -> None:
         table = self._table
