@@ -6,7 +6,7 @@ location there is `hotjar_assets.definitions`.
 
 import dagster as dg
 
-from hotjar_assets.importing import without_garbage
+from hotjar_assets.garbage import without_garbage
 
 
 @dg.definitions

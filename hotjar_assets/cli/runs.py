@@ -13,7 +13,7 @@ import click
 from hotjar_assets.cli.common import FAILED, exit_for
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarConfigError, HotjarError
-from hotjar_assets.importing import without_garbage
+from hotjar_assets.garbage import little_garbage, without_garbage
 
 
 def in_dagster(
@@ -33,7 +33,7 @@ def in_dagster(
         models: Whether the models are run where rows were committed.
     """
     started = time.monotonic()
-    with warnings.catch_warnings():
+    with little_garbage(), warnings.catch_warnings():
         # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
         with without_garbage():
