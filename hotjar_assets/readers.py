@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 GROUP_ROWS = 120_000
 GROUP_SECONDS = 1.0
 """Finished walks are handed over after so many rows or so long, whichever comes first."""
-COLLECTING_SHARE = 4
+COLLECTING_SHARE = 2
 """Groups are collected this many times as long as the last one took to store: each time it is
 stored, a database rewrites the end of its table."""
 LAST_GROUP_ROWS = 10_000
@@ -98,7 +98,7 @@ class Readers(Generic[UnitT, ReadT]):
     """
 
     client: Client
-    walk: "Callable[[UnitT, Cancellation], ReadT]"
+    walk: "Callable[[UnitT, Turns], ReadT]"
     failed: Callable[[UnitT, HotjarError], ReadT]
     concurrency: int
     spool_folder: Path
@@ -112,14 +112,15 @@ class Readers(Generic[UnitT, ReadT]):
         """
         waiting = iter(units)
         finished: queue.SimpleQueue[ReadT | BaseException] = queue.SimpleQueue()
-        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="hotjar-reader")
-        seats, cancellation = Seats(self.concurrency), Cancellation()
+        # One more may wait for each seat, so that the last ones can share them.
+        pool = ThreadPoolExecutor(2 * self.concurrency, thread_name_prefix="hotjar-reader")
+        turns = Turns(Seats(self.concurrency))
         under_way, storing = 0, 0.0
         self.client.resume()
 
         def walk(unit: UnitT) -> None:
-            with seats.taken():
-                finished.put(self._walk_or_error(unit, cancellation))
+            with turns.seats.taken():
+                finished.put(self._walk_or_error(unit, turns))
 
         def begin(most: int) -> int:
             return sum(bool(pool.submit(walk, unit)) for unit in islice(waiting, most))
@@ -134,22 +135,23 @@ class Readers(Generic[UnitT, ReadT]):
                         raise read
                     group.append(read)
                     under_way += begin(1) - 1
-                    enough = GROUP_ROWS if under_way >= self.concurrency else LAST_GROUP_ROWS
+                    is_ending = under_way < self.concurrency and finished.empty()
+                    enough = LAST_GROUP_ROWS if is_ending else GROUP_ROWS
                     if not under_way or sum(read.rows for read in group) >= enough:
                         break
                 handed_over = monotonic()
                 yield group
                 storing = monotonic() - handed_over
         finally:
-            cancellation.requested.set()
+            turns.cancelled.set()
             if under_way:
                 self.client.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _walk_or_error(self, unit: UnitT, cancellation: "Cancellation") -> ReadT | BaseException:
+    def _walk_or_error(self, unit: UnitT, turns: "Turns") -> ReadT | BaseException:
         """Walk one unit; an error is returned only if no other unit can be read either."""
         try:
-            return self.walk(unit, cancellation)
+            return self.walk(unit, turns)
         except OSError as error:
             return HotjarStoreError(
                 f"cannot spool to {self.spool_folder}: {error.strerror}; free some disk space"
@@ -165,18 +167,25 @@ class Readers(Generic[UnitT, ReadT]):
 
 
 @dataclass(frozen=True)
-class Cancellation:
-    """Ends walks between two pages once it is requested."""
+class Turns:
+    """What a walk asks between two pages: whether to go on, and whether another goes first.
 
-    requested: threading.Event = field(default_factory=threading.Event)
+    Attributes:
+        seats: Where walks sit while they read.
+        cancelled: Set once every walk is to end.
+    """
 
-    def until(self, pages: Iterable[ItemT]) -> Iterator[ItemT]:
-        """Yield pages until it is requested."""
+    seats: Seats
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def taken(self, pages: Iterable[ItemT]) -> Iterator[ItemT]:
+        """Yield pages until it is cancelled; the next is asked for once one is dealt with."""
         for page in pages:
-            if self.requested.is_set():
+            if self.cancelled.is_set():
                 cancelled = "cancelled while reading"
                 raise HotjarTransportError(cancelled)
             yield page
+            self.seats.give_way()
 
 
 class NewestFirst:

@@ -7,6 +7,7 @@ one interpreter can decode them, further readers only take turns, which costs mo
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -36,19 +37,28 @@ class Seats:
         self._clock = clock
         self._used = used
         self._lock = threading.Lock()
-        self._there = min(FIRST_SEATS, most)
-        self._free = threading.Semaphore(self._there)
+        self._there = self._free = min(FIRST_SEATS, most)
+        self._waiting: deque[threading.Event] = deque()
         self._began = clock(), used()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Wait for a seat, and hold it."""
-        while not self._free.acquire(timeout=WINDOW_SECONDS):
-            self.add_if_idle()
+        self._take()
         try:
             yield
         finally:
-            self._free.release()
+            self._leave()
+
+    def give_way(self) -> None:
+        """Leave the seat to who has waited longest, and wait for another, when few still wait.
+
+        Fewer than there are seats: readers that keep theirs until they are done would leave the
+        last ones to be read while the other seats are empty.
+        """
+        if 0 < len(self._waiting) < self._there:
+            self._leave()
+            self._take()
 
     def add_if_idle(self) -> int:
         """Double the seats if the processor was mostly idle since last asked; return how many."""
@@ -57,8 +67,28 @@ class Seats:
             elapsed, busy = now - self._began[0], used - self._began[1]
             if elapsed >= WINDOW_SECONDS:
                 self._began = now, used
-                added = min(self._there, self._most - self._there)
-                if added and busy < BUSY_SHARE * elapsed:
+                if busy < BUSY_SHARE * elapsed:
+                    added = min(self._there, self._most - self._there)
                     self._there += added
-                    self._free.release(added)
+                    self._free += added
+                    self._fill()
             return self._there
+
+    def _take(self) -> None:
+        mine = threading.Event()
+        with self._lock:
+            self._waiting.append(mine)
+            self._fill()
+        while not mine.wait(timeout=WINDOW_SECONDS):
+            self.add_if_idle()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._free += 1
+            self._fill()
+
+    def _fill(self) -> None:
+        """Hand free seats to those who wait, first come first served; the lock is held."""
+        while self._free and self._waiting:
+            self._free -= 1
+            self._waiting.popleft().set()

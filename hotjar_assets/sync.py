@@ -26,7 +26,7 @@ from hotjar_assets.commits import Figures, commit_groups
 from hotjar_assets.config import environment_variable, place_name
 from hotjar_assets.errors import HotjarError, HotjarSchemaError, HotjarStoreError
 from hotjar_assets.privacy import Privacy
-from hotjar_assets.readers import Cancellation, NewestFirst, Read, Readers
+from hotjar_assets.readers import NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import ResponseSpool
 
 logger = logging.getLogger(__name__)
@@ -320,8 +320,8 @@ class ResponseSync:
         """
         readers: Readers[str, SurveyRead] = Readers(
             self.client,
-            lambda survey_id, cancellation: self._walk(
-                states.get(survey_id, SurveyState(survey_id)), spool_folder, cancellation
+            lambda survey_id, turns: self._walk(
+                states.get(survey_id, SurveyState(survey_id)), spool_folder, turns
             ),
             lambda survey_id, error: SurveyRead(survey_id, datetime.now(UTC), error=error),
             self.concurrency,
@@ -340,9 +340,7 @@ class ResponseSync:
             return min(state.watermark, datetime.now(UTC) - timedelta(days=self.lookback_days))
         return state.watermark
 
-    def _walk(
-        self, state: SurveyState, spool_folder: Path, cancellation: Cancellation
-    ) -> SurveyRead:
+    def _walk(self, state: SurveyState, spool_folder: Path, turns: Turns) -> SurveyRead:
         read = SurveyRead(
             state.survey_id,
             started_at=datetime.now(UTC),
@@ -361,7 +359,7 @@ class ResponseSync:
             pages = self.client.iter_response_pages(
                 read.site_id, read.survey_id, folder=spool_folder, count=count
             )
-            self._read_pages(read, state, spool, cancellation.until(pages))
+            self._read_pages(read, state, spool, turns.taken(pages))
         except HotjarError as error:
             read.error = error
             spool.discard()

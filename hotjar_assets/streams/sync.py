@@ -23,7 +23,7 @@ from hotjar_assets.errors import (
     HotjarNotFoundError,
     HotjarStoreError,
 )
-from hotjar_assets.readers import Cancellation, Client, NewestFirst, Read, Readers
+from hotjar_assets.readers import Client, NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.cursors import Value, are_alike, comparable, minus_seconds
 from hotjar_assets.streams.spec import Source, Stream
@@ -247,8 +247,8 @@ class StreamSync:
         """
         readers: Readers[Unit, StreamRead] = Readers(
             self.client,
-            lambda unit, cancellation: self._walk(
-                unit, states.get(unit.key, UnitState()), spool_folder, cancellation
+            lambda unit, turns: self._walk(
+                unit, states.get(unit.key, UnitState()), spool_folder, turns
             ),
             lambda unit, error: StreamRead(unit.key, datetime.now(UTC), error=error),
             self.client.source.concurrency,
@@ -256,9 +256,7 @@ class StreamSync:
         )
         return readers.read(units)
 
-    def _walk(
-        self, unit: Unit, state: UnitState, spool_folder: Path, cancellation: Cancellation
-    ) -> StreamRead:
+    def _walk(self, unit: Unit, state: UnitState, spool_folder: Path, turns: Turns) -> StreamRead:
         read = StreamRead(unit.key, datetime.now(UTC))
         count, spool = RequestCount(), SpoolWriter(spool_folder)
         lines = RecordLines(self.table, unit.columns)
@@ -268,7 +266,7 @@ class StreamSync:
             pages = self.client.iter_pages(
                 self.stream, parent=unit.parent, since=since, count=count
             )
-            self._read_pages(read, since, spool, lines, cancellation.until(pages))
+            self._read_pages(read, since, spool, lines, turns.taken(pages))
         except HotjarNotFoundError as error:
             if unit.parent is None:
                 read.error = error

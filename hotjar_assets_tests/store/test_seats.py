@@ -1,6 +1,7 @@
 """How many readers are let in: real threads, an injected clock and processor."""
 
 import threading
+from time import monotonic
 
 import pytest
 
@@ -83,3 +84,26 @@ def test_a_seat_is_free_again_after_an_error():
         raise ZeroDivisionError
     with seats.taken():
         pass
+
+
+@pytest.mark.parametrize(("waiting", "first"), [(0, "mine"), (1, "another"), (2, "mine")])
+def test_a_seat_is_given_away_when_fewer_wait_than_there_are_seats(waiting, first):
+    seats, taken = Seats(2), []
+
+    def take():
+        with seats.taken():
+            taken.append("another")
+
+    others = [threading.Thread(target=take) for _ in range(waiting)]
+    with seats.taken(), seats.taken():
+        for other in others:
+            other.start()
+        deadline = monotonic() + 30
+        while len(seats._waiting) < waiting and monotonic() < deadline:
+            pass
+        seats.give_way()
+        taken.append("mine")
+    for other in others:
+        other.join()
+    assert taken[0] == first
+    assert sorted(taken) == ["another"] * waiting + ["mine"]

@@ -436,19 +436,6 @@ def test_no_more_surveys_are_begun_than_the_spool_should_hold(
     groups.close()
 
 
-@pytest.mark.parametrize(("last", "rows"), [(14, [14, 14, 14]), (22, [28, 14]), (99, [42])])
-def test_rows_are_handed_over_at_once_when_readers_have_nothing_left_to_read(
-    account, make_client, tmp_path, monkeypatch, *, last, rows
-):
-    monkeypatch.setattr("hotjar_assets.readers.GROUP_SECONDS", 60.0)
-    monkeypatch.setattr("hotjar_assets.readers.LAST_GROUP_ROWS", last)
-    ids = [account.add_survey(responses=7) for _ in range(6)]
-    # Six of seven readers have one to read, so all are what is left from the beginning.
-    read = list(ResponseSync(make_client(), ids, concurrency=7).read({}, tmp_path))
-    assert sorted(each.survey_id for group in read for each in group) == sorted(ids)
-    assert [sum(each.rows for each in group) for group in read] == rows
-
-
 def _surveys_asked_for(server) -> set[str]:
     return {request.path.split("/")[5] for request in server.requests if "surveys" in request.path}
 
