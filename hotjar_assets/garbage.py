@@ -1,12 +1,12 @@
-"""How often Python looks for garbage that refers to itself: Dagster makes hardly any."""
+"""Where Python looks for garbage: not in what was imported, which stays.
+
+After importing Dagster, the three searches that follow go through all of it, which took 0.5 s of
+processor time of a sync of 100,000 responses.
+"""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-OBJECTS_BETWEEN = 50_000
-"""Looked for after so many objects, at Python's own 700 it takes 4% of the time of a sync. What
-waits meanwhile is a few MB."""
 
 
 @contextmanager
@@ -22,11 +22,11 @@ def without_garbage() -> Iterator[None]:
 
 
 @contextmanager
-def little_garbage() -> Iterator[None]:
-    """Let it be looked for rarely, in a process that is ours alone."""
-    before = gc.get_threshold()
-    gc.set_threshold(OBJECTS_BETWEEN, *before[1:])
+def kept() -> Iterator[None]:
+    """Let nobody look for garbage among what is there now."""
+    gc.freeze()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        # What is frozen when the process ends, DuckDB would report as leaked.
+        gc.unfreeze()

@@ -1,17 +1,17 @@
-"""How often garbage is looked for: while we say so, and as before afterwards."""
+"""Where garbage is looked for: as long as we say so, and as before afterwards."""
 
 import gc
 
 import pytest
 
-from hotjar_assets.garbage import OBJECTS_BETWEEN, little_garbage, without_garbage
+from hotjar_assets.garbage import kept, without_garbage
 
 
-def test_it_is_looked_for_rarely_only_as_long_as_it_is_said():
-    before = gc.get_threshold()
-    with little_garbage():
-        assert gc.get_threshold() == (OBJECTS_BETWEEN, *before[1:])
-    assert gc.get_threshold() == before
+def test_what_is_there_is_left_out_as_long_as_it_is_said():
+    assert gc.get_freeze_count() == 0
+    with kept():
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize("was_enabled", [True, False])

@@ -13,7 +13,7 @@ import click
 from hotjar_assets.cli.common import FAILED, exit_for
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarConfigError, HotjarError
-from hotjar_assets.garbage import little_garbage, without_garbage
+from hotjar_assets.garbage import kept, without_garbage
 
 
 def in_dagster(
@@ -33,7 +33,7 @@ def in_dagster(
         models: Whether the models are run where rows were committed.
     """
     started = time.monotonic()
-    with little_garbage(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
         with without_garbage():
@@ -43,7 +43,7 @@ def in_dagster(
                 opened = runs.local_instance()
             except HotjarConfigError as error:
                 exit_for(error)
-        with opened as instance:
+        with kept(), opened as instance:
             try:
                 with _progress(surveys) as total:
                     outcome = start(runs, instance, total)
