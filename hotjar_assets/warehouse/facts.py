@@ -27,7 +27,6 @@ from hotjar_assets.warehouse.database import (
     create_schema,
     qualified,
     rows_if_any,
-    tables_of,
 )
 from hotjar_assets.warehouse.personal import has_rows, rewrite_personal
 
@@ -41,10 +40,9 @@ def prepare(
         HotjarStoreError: The file is of another account, source or newer release.
     """
     create_schema(connection, SCHEMA)
-    there = tables_of(connection, SCHEMA)
     for table in (META, SURVEYS, SURVEY_RESPONSES, FORGOTTEN, UNSETTLED):
         types = {column.name: column.type for column in table.columns}
-        add_columns(connection, SCHEMA, table.name, types, there.get(table.name, {}))
+        add_columns(connection, SCHEMA, table.name, types)
     known = _noted(connection)
     if int(known.get("schema_version") or SCHEMA_VERSION) > int(SCHEMA_VERSION):
         raise HotjarStoreError(f"{path} was written by a newer release; upgrade hotjar-assets")

@@ -12,8 +12,8 @@ from hotjar_assets.warehouse.database import (
     Database,
     RowsRefusedError,
     add_columns,
-    columns_of,
     create_schema,
+    has_table,
     qualified,
     quote,
 )
@@ -79,9 +79,7 @@ def replace_rows(database: Database, part: TableSlice, frame: "pd.DataFrame") ->
         connection.register("frame", frame)
         given = _frame_types(connection, frame)
         create_schema(connection, part.schema)
-        there = columns_of(connection, part.table, part.schema)
-        add_columns(connection, part.schema, part.table, given, there)
-        types = columns_of(connection, part.table, part.schema)
+        types = add_columns(connection, part.schema, part.table, given)
         _refuse_loss(connection, part, given, types)
         stray = f"SELECT count(*) FROM frame WHERE ({part.condition}) IS NOT TRUE"
         ((strays,),) = connection.execute(stray, part.parameters).fetchall()
@@ -107,12 +105,12 @@ def load_rows(
         HotjarStoreError: There is no such table.
     """
     with database.reading() as connection:
-        if connection is None or not columns_of(connection, part.table, part.schema):
+        table = qualified(connection, part.table, part.schema) if connection else ""
+        if connection is None or not has_table(connection, table):
             raise HotjarStoreError(
                 f"{database.path} has no table {part.schema}.{part.table}; materialize it first"
             )
         names = ", ".join(map(quote, columns)) if columns else "*"
-        table = qualified(connection, part.table, part.schema)
         return connection.execute(
             f"SELECT {names} FROM {table} WHERE {part.condition}", part.parameters
         ).df()

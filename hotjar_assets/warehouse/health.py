@@ -9,7 +9,7 @@ from datetime import datetime
 import duckdb
 
 from hotjar_assets.schema import FORGOTTEN, META, SURVEY_RESPONSES, SURVEYS, Table
-from hotjar_assets.warehouse.database import literal, qualified, quote
+from hotjar_assets.warehouse.database import has_table, literal, qualified, quote
 
 _MEMORY_LIMIT = "200MB"
 _LONGEST_NAME = 100
@@ -58,10 +58,7 @@ def health_of(
         each.name: qualified(connection, each.name)
         for each in (META, SURVEYS, SURVEY_RESPONSES, FORGOTTEN)
     }
-    try:
-        # To ask the catalog which tables there are takes twenty times as long.
-        connection.execute(f"FROM {names[table.name]} LIMIT 0")
-    except duckdb.CatalogException:
+    if not has_table(connection, names[table.name]):
         return Health()
     connection.execute(f"SET memory_limit = {literal(_MEMORY_LIMIT)}")
     findings = _BOTH if table is SURVEYS else _BOTH + _OF_RESPONSES

@@ -11,7 +11,7 @@ from hotjar_assets.schema import Column, Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.warehouse.database import (
     RowsRefusedError,
-    columns_of,
+    columns_in,
     literal,
     qualified,
     quote,
@@ -111,7 +111,7 @@ class Merge:
             "same_key": " AND ".join(f"t.{quote(key)} = i.{quote(key)}" for key in table.key),
         }
         declared = {column.name for column in table.columns}
-        there = columns_of(connection, table.name, table.schema)
+        there = columns_in(connection, self._names["table"])
         self._others = [name for name in there if name not in declared]
         # The instant of the commit, after any wait for the lock: a full walk that began before it
         # must not take these rows for ones it should have seen.

@@ -18,11 +18,11 @@ from hotjar_assets.streams.tables import ORDINAL, StreamTable
 from hotjar_assets.warehouse.database import (
     RowsRefusedError,
     add_columns,
-    columns_of,
     create_schema,
     literal,
     qualified,
     quote,
+    tables_of,
 )
 from hotjar_assets.warehouse.merge import (
     Merge,
@@ -40,7 +40,7 @@ _NAMES = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
 def types_of(connection: duckdb.DuckDBPyConnection, stream: StreamTable) -> dict[str, str]:
     """Map the columns of a stream's table to their types; empty if there is none."""
-    there = columns_of(connection, stream.name, stream.schema)
+    there = tables_of(connection, stream.schema).get(stream.name, {})
     return {name: _NAMES.get(kind, kind) for name, kind in there.items()}
 
 
@@ -135,7 +135,7 @@ def commit_units(
     create_schema(connection, stream.schema)
     types = {column.name: column.type for column in table.columns}
     _change_types(connection, table, types, there)
-    add_columns(connection, stream.schema, stream.name, types, there)
+    add_columns(connection, stream.schema, stream.name, types)
     _sign_columns(connection, table, foreign | types.keys() - there.keys())
     merge = Merge(connection, table)
     before = merge.counts(units)
