@@ -79,16 +79,19 @@ def progress_of(instance: dg.DagsterInstance, keys: Sequence[str]) -> dict[str, 
 
 def _newest(instance: dg.DagsterInstance, keys: Sequence[str]) -> dict[str, dg.EventLogRecord]:
     """Map partitions to their newest materialization."""
-    found: dict[str, dg.EventLogRecord] = {}
-    # Nearly always, the last run was over all of them.
-    page = instance.fetch_materializations(
-        survey_responses.key, limit=min(max(len(keys), 1), _RECORDS_AT_ONCE)
-    )
-    for record in page.records:
-        found.setdefault(str(record.partition_key), record)
-    for key in keys:
-        if key not in found:
-            of_key = dg.AssetRecordsFilter(survey_responses.key, asset_partitions=[key])
-            for record in instance.fetch_materializations(of_key, limit=1).records:
-                found[key] = record
+    wanted, found = set(keys), dict[str, dg.EventLogRecord]()
+    cursor, has_more = None, True
+    # Nearly always, the last run was over all of them. To ask for one takes as long as for 20.
+    while has_more and len(found) < len(wanted):
+        page = instance.fetch_materializations(
+            survey_responses.key, limit=min(len(wanted), _RECORDS_AT_ONCE), cursor=cursor
+        )
+        newest = {str(record.partition_key): record for record in reversed(page.records)}
+        brought = {key: newest[key] for key in newest.keys() & wanted - found.keys()}
+        found |= brought
+        cursor, has_more = page.cursor, page.has_more and bool(brought)
+    for key in wanted - found.keys():
+        of_key = dg.AssetRecordsFilter(survey_responses.key, asset_partitions=[key])
+        for record in instance.fetch_materializations(of_key, limit=1).records:
+            found[key] = record
     return found

@@ -403,6 +403,25 @@ def test_a_partition_that_newer_runs_left_out_is_found(known):
     assert [each.read_at is not None for each in progress.values()] == [True] * 3 + [False]
 
 
+def test_partitions_that_one_run_read_are_not_asked_for_one_by_one(known, monkeypatch):
+    monkeypatch.setattr("hotjar_assets.defs.progress._RECORDS_AT_ONCE", 2)
+    for key in SURVEY_IDS:
+        known.instance.report_runless_asset_event(
+            dg.AssetMaterialization(survey_responses.key, partition=key)
+        )
+    fetch, asked = known.instance.fetch_materializations, []
+    monkeypatch.setattr(
+        known.instance,
+        "fetch_materializations",
+        lambda wanted, **how: asked.append(wanted) or fetch(wanted, **how),
+    )
+
+    progress = progress_of(known.instance, SURVEY_IDS)
+
+    assert all(each.read_at for each in progress.values())
+    assert asked == [survey_responses.key] * 2
+
+
 # --- The key's age -----------------------------------------------------------------------------
 
 
