@@ -39,7 +39,7 @@ from hotjar_assets.resources import as_failure
 from hotjar_assets.schema import Table
 from hotjar_assets.streams.sync import StreamSync
 from hotjar_assets.streams.tables import StreamTable
-from hotjar_assets.sync import Depth, ResponseSync, SurveySync
+from hotjar_assets.sync import ResponseSync, SurveySync
 from hotjar_assets.warehouse import Health, TableSlice, Warehouse
 
 if TYPE_CHECKING:
@@ -151,7 +151,6 @@ class _HotjarIOManager(dg.IOManager):
 
     def _store_responses(self, context: dg.OutputContext, sync: ResponseSync) -> None:
         """Commit surveys as they arrive; record each; fail at the end if one failed."""
-        self._warehouse.adopt(sync.privacy, rewrite=sync.depth is Depth.ALL)
         stored = sync.run(self._warehouse)
         walks = stored.committed
         shown = pictures(sync, walks, self._warehouse.trends)

@@ -197,8 +197,10 @@ class SurveySync:
 class ResponseStore(Protocol):
     """Where responses are stored: `hotjar_assets.warehouse.Warehouse`."""
 
-    def survey_states(self, survey_ids: Sequence[str]) -> Mapping[str, SurveyState]:
-        """Tell what is held of each survey."""
+    def begin(
+        self, survey_ids: Sequence[str], privacy: Privacy, *, rewrite: bool
+    ) -> Mapping[str, SurveyState]:
+        """Be of a privacy mode, rewritten if need be; tell what is held of each survey."""
 
     def spool(self) -> AbstractContextManager[Path]:
         """Give a folder for rows that wait to be committed; it is gone afterwards."""
@@ -290,16 +292,19 @@ class ResponseSync:
         Returns:
             What became of each survey; an error that ended everything is that of each survey which
             was not finished by then.
+
+        Raises:
+            HotjarStoreError: The store cannot be used, or is of another privacy mode.
         """
-        stored = StoredResponses()
+        stored, states = StoredResponses(), _begin(self, store)
         try:
-            _read_and_commit(self, store, stored)
+            _read_and_commit(self, states, store, stored)
             if shifted := stored.shifted:
                 logger.warning("pages shifted under %s; reading it whole", ", ".join(shifted))
                 whole = replace(
                     self, survey_ids=shifted, depth=Depth.ALL, purge=False, is_second=True
                 )
-                _read_and_commit(whole, store, stored)
+                _read_and_commit(whole, _begin(whole, store), store, stored)
         except HotjarError as error:
             done = (stored.walks.keys() - set(stored.shifted)) | stored.failed.keys()
             stored.failed |= {key: error for key in self.survey_ids if key not in done}
@@ -419,9 +424,16 @@ class ResponseSync:
         read.is_full = self._is_full(state)
 
 
-def _read_and_commit(sync: ResponseSync, store: ResponseStore, stored: StoredResponses) -> None:
-    states = store.survey_states(sync.survey_ids)
+def _begin(sync: ResponseSync, store: ResponseStore) -> Mapping[str, SurveyState]:
+    return store.begin(sync.survey_ids, sync.privacy, rewrite=sync.depth is Depth.ALL)
 
+
+def _read_and_commit(
+    sync: ResponseSync,
+    states: Mapping[str, SurveyState],
+    store: ResponseStore,
+    stored: StoredResponses,
+) -> None:
     def commit(reads: Sequence[SurveyRead]) -> Mapping[str, Figures | HotjarStoreError]:
         return store.commit_responses(reads, purge=sync.purge)
 

@@ -114,9 +114,17 @@ class Warehouse:
         Raises:
             HotjarStoreError: It is of another mode or key, and `rewrite` is not wanted.
         """
+        self.begin((), privacy, rewrite=rewrite)
+
+    def begin(
+        self, survey_ids: Sequence[str], privacy: Privacy, *, rewrite: bool
+    ) -> dict[str, SurveyState]:
+        """Begin a sync: `adopt` its privacy and give the `survey_states`, on one connection."""
         self._privacy_facts = facts.of_privacy(privacy)
         with self._writing(None) as connection:
             facts.adopt(connection, self.path, privacy, rewrite=rewrite)
+            self._file_id_of_states = facts.file_id(connection)
+            return states.survey_states(connection, survey_ids)
 
     def survey_states(self, survey_ids: Sequence[str]) -> dict[str, SurveyState]:
         """Tell what the file holds of each survey, for `ResponseSync.read`."""

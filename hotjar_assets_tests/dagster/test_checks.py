@@ -410,11 +410,12 @@ def test_partitions_that_one_run_read_are_not_asked_for_one_by_one(known, monkey
             dg.AssetMaterialization(survey_responses.key, partition=key)
         )
     fetch, asked = known.instance.fetch_materializations, []
-    monkeypatch.setattr(
-        known.instance,
-        "fetch_materializations",
-        lambda wanted, **how: asked.append(wanted) or fetch(wanted, **how),
-    )
+
+    def counted(wanted, **how):
+        asked.append(wanted)
+        return fetch(wanted, **how)
+
+    monkeypatch.setattr(known.instance, "fetch_materializations", counted)
 
     progress = progress_of(known.instance, SURVEY_IDS)
 
