@@ -192,3 +192,12 @@ def pytest_make_collect_report(
 def project() -> Path:
     """Return the folder that holds pyproject.toml."""
     return Path(__file__).resolve().parent.parent
+
+
+# --- No waiting ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try a request again at once; `api/` tests how long is waited otherwise."""
+    monkeypatch.setattr("hotjar_assets.api.retries.random.uniform", lambda *_: 0.0)

@@ -41,6 +41,11 @@ class Shell:
 
 
 @pytest.fixture(autouse=True)
+def _without_waiting(no_backoff: None) -> None:
+    """Let no test wait for an API that fails on purpose."""
+
+
+@pytest.fixture(autouse=True)
 def _without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the dbt models, which take seconds; `models/` tests them."""
     monkeypatch.setattr("hotjar_assets.runs.has_dbt", lambda: False)

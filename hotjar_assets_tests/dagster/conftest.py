@@ -9,6 +9,11 @@ from hotjar_assets.sandbox import SandboxServer
 from hotjar_assets_tests.dagster.model import Deployment, deployed, tables_after_a_first_sync
 
 
+@pytest.fixture(autouse=True)
+def _without_waiting(no_backoff: None) -> None:
+    """Let no test wait for an API that fails on purpose."""
+
+
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
     """A deployment without partitions."""

@@ -43,7 +43,7 @@ def stored_resources(home: Path) -> str:
 
 def io_manager() -> HotjarDuckDBIOManager:
     """Return the I/O manager that the environment gives."""
-    manager = (build_defs().resources or {})[IO_MANAGER_KEY]
+    manager = (build_defs(models=False).resources or {})[IO_MANAGER_KEY]
     assert isinstance(manager, HotjarDuckDBIOManager)
     return manager
 
@@ -201,7 +201,7 @@ def test_a_given_wait_for_the_lock_is_taken_from_the_environment(monkeypatch):
 def test_resources_can_be_replaced():
     mine = HotjarResource(client_id="a", client_secret="b", site_id="1")
 
-    assert (build_defs(overrides={"hotjar": mine}).resources or {})["hotjar"] is mine
+    assert (build_defs(overrides={"hotjar": mine}, models=False).resources or {})["hotjar"] is mine
 
 
 @pytest.mark.parametrize("name", [IO_MANAGER_KEY, "io_manager"])

@@ -218,7 +218,7 @@ def test_a_run_takes_the_platform_from_the_environment(after, monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HOTJAR_SITE_ID")
-    job = build_defs().resolve_job_def("sync_job")
+    job = build_defs(models=False).resolve_job_def("sync_job")
 
     result = job.execute_in_process(
         instance=after.instance,

@@ -543,7 +543,7 @@ def test_whatever_happens_no_row_is_lost_or_doubled(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=5,
+            max_examples=3,
             stateful_step_count=20,
             suppress_health_check=list(HealthCheck),
             # A failing sequence is told as it was found: to make it short takes minutes.
