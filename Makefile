@@ -49,7 +49,7 @@ browser: install  ## Run the tests that drive a real Chromium
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 slow: install  ## Run the tests that take long: kills, full disks, large accounts
-	$(BIN)/python -m pytest -m "slow and not soak" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not soak" -n auto --dist loadfile $(PYTEST_ARGS)
 
 soak: install  ## Run the long random tests, for as long as they are set to
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS)
