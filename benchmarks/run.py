@@ -55,6 +55,7 @@ CASES = {
     "50 x 2,000": Case(50, 2000, ("start", "bare", "store", "plain", "ours", "dlt"), grows=True),
     "50 x 2,000 at 50 ms": Case(50, 2000, ("start", "threads", "ours", "dlt"), 0.05),
     "500 x 100": Case(500, 100, ("start", "store", "empty", "ours", "dlt")),
+    "50 x 100": Case(50, 100, ("start", "empty", "ours")),
     "1 x 100,000": Case(1, 100_000, ("ours",)),
     "1 x 1,000,000": Case(1, 1_000_000, ("ours",)),
     "50 x 20,000": Case(50, 20_000, ("ours", "dlt")),
