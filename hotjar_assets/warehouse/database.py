@@ -195,10 +195,7 @@ def literal(text: str) -> str:
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    """Tell whether there is a table of this qualified name.
-
-    Not inside a transaction: it would be over if there is none.
-    """
+    """Tell whether there is a table of this qualified name; if not, a transaction is over."""
     try:
         connection.execute(f"FROM {name} LIMIT 0")
     except duckdb.CatalogException:
@@ -230,7 +227,7 @@ def tables_of(connection: duckdb.DuckDBPyConnection, schema: str) -> dict[str, d
 def rows_if_any(
     connection: duckdb.DuckDBPyConnection | None, table: Table, sql: str, **parameters: object
 ) -> list[tuple[Any, ...]]:
-    """Query `{table}`, outside a transaction; without the file or the table there are no rows."""
+    """Query `{table}`; without the file or the table there are no rows (see `has_table`)."""
     if connection is None:
         return []
     name = qualified(connection, table.name)
@@ -252,7 +249,8 @@ def add_columns(
     name = qualified(connection, table, schema)
     columns = {column: f"{quote(column)} {kind}" for column, kind in types.items()}
     connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns.values())})")
-    missing = columns.keys() - columns_in(connection, name).keys()
-    for column in filter(missing.__contains__, columns):
-        connection.execute(f"ALTER TABLE {name} ADD COLUMN {columns[column]}")
+    there = columns_in(connection, name)
+    for column, definition in columns.items():
+        if column not in there:
+            connection.execute(f"ALTER TABLE {name} ADD COLUMN {definition}")
     return columns_in(connection, name)
