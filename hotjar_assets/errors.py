@@ -13,6 +13,7 @@
           HotjarNotFoundError          404                                             -> final
           HotjarRateLimitError         429                                             -> retried
           HotjarServerError            408, 5xx                                        -> retried
+        HotjarTargetError              a URL that gets no credentials, so is not asked -> final
         HotjarPaginationError          a cursor that repeats, pages without end        -> final
         HotjarSchemaError              a documented field is missing or unusable       -> final
 
@@ -20,6 +21,7 @@ No message holds a secret, a token or anything a respondent wrote: a schema erro
 a field and never its value.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -114,6 +116,13 @@ class HotjarApiError(HotjarError):
         self.tries = tries or self.tries
         return self
 
+    def cover(self, cover: Callable[[str], str]) -> Self:
+        """Pass every text of the error through a function that removes secrets."""
+        self.what = cover(self.what)
+        self.args = (self.what,)
+        self.request_id = self.request_id and cover(self.request_id)
+        return self
+
     def __str__(self) -> str:
         """Return what happened, then where."""
         where = [
@@ -182,6 +191,10 @@ class HotjarServerError(HotjarStatusError):
     retryable = True
 
 
+class HotjarTargetError(HotjarApiError):
+    """An answer named a URL that may not be requested; nothing was sent to it."""
+
+
 class HotjarPaginationError(HotjarApiError):
     """Following the cursors would never end."""
 
@@ -197,3 +210,8 @@ class HotjarSchemaError(HotjarApiError):
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
         self.path = path
+
+    def cover(self, cover: Callable[[str], str]) -> Self:
+        """Pass every text of the error through a function that removes secrets."""
+        self.path = cover(self.path)
+        return super().cover(cover)

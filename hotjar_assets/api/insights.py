@@ -20,10 +20,10 @@ from hotjar_assets.api.coercion import survey_from_json
 from hotjar_assets.api.decoding import decode_object, decode_rows
 from hotjar_assets.api.dialects import path_segment
 from hotjar_assets.api.exports import iter_export_pages
+from hotjar_assets.api.recipients import AnySecureHost
 from hotjar_assets.api.records import Page, Response, Survey
 from hotjar_assets.api.refusals import Advice
 from hotjar_assets.api.source import HttpOptions, HttpSource
-from hotjar_assets.api.targets import is_secure
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.config import EVERY_RESPONSE
 from hotjar_assets.errors import HotjarAuthError, HotjarNotFoundError, HotjarSchemaError
@@ -183,7 +183,7 @@ class InsightsClient(HttpSource):
 
         Raises:
             HotjarNotFoundError: The survey is gone.
-            HotjarSchemaError: There is no `download_url`, or what it gives is no export.
+            HotjarSchemaError: There is no usable `download_url`, or what it gives is no export.
             HotjarStoreError: The folder cannot hold the download.
             HotjarApiError: As its subclasses say.
         """
@@ -197,7 +197,7 @@ class InsightsClient(HttpSource):
         path = f"{_survey_path('ask/v3', site_id, survey_id)}/responses/export"
         url = self._transport.get(
             path,
-            decode=_download_url,
+            decode=lambda body: _download_url(body, self._transport.download_hosts),
             params=params,
             count=count,
             read_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
@@ -230,7 +230,7 @@ def _with_text(question: Any) -> Any:
     return question
 
 
-def _download_url(body: bytes) -> str:
+def _download_url(body: bytes, hosts: AnySecureHost) -> str:
     answer = json.loads(body.decode("utf-8-sig"))
     url = answer.get("download_url") if isinstance(answer, dict) else None
     if not url:
@@ -239,6 +239,7 @@ def _download_url(body: bytes) -> str:
             "again, or export in Hotjar and use hotjar-assets import"
         )
         raise HotjarSchemaError("download_url", problem)
-    if not isinstance(url, str) or not is_secure(url):
-        raise HotjarSchemaError("download_url", "is no https URL")
-    return url
+    try:
+        return hosts.resolve(url)
+    except ValueError:
+        raise HotjarSchemaError("download_url", "is no https URL") from None

@@ -4,13 +4,14 @@ import email.utils
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from hotjar_assets.api.bodies import read_body
+from hotjar_assets.api.deadlines import Deadline
 from hotjar_assets.api.retries import MAX_WAIT_SECONDS
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -53,7 +54,7 @@ DOWNLOAD = Advice(
 
 
 def status_error(
-    response: requests.Response, advice: Advice, clock: Callable[[], float]
+    response: requests.Response, advice: Advice, deadline: Deadline
 ) -> HotjarStatusError:
     """Return the error that an answer's status stands for; reads the answer's body."""
     status = response.status_code
@@ -64,7 +65,7 @@ def status_error(
     return kind(
         what,
         status=status,
-        error_code=_error_code(response, clock),
+        error_code=_error_code(response, deadline),
         retry_after_seconds=told,
     )
 
@@ -110,13 +111,13 @@ def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]
     return HotjarStatusError, "the API refused the request"
 
 
-def _error_code(response: requests.Response, clock: Callable[[], float]) -> str:
+def _error_code(response: requests.Response, deadline: Deadline) -> str:
     """Return the `error` of the answer if it is a code we know.
 
     Its other texts are the server's own words, which may quote a secret or an answer.
     """
     try:
-        fields = json.loads(read_body(response, _ERROR_BODY_BYTES, clock))
+        fields = json.loads(read_body(response, _ERROR_BODY_BYTES, deadline))
     except (ValueError, RecursionError, HTTPError, HotjarApiError):
         return ""
     code = fields.get("error") if isinstance(fields, dict) else None

@@ -1,5 +1,6 @@
-"""Nothing secret in what is shown: logs, errors, and the requests that a trial prints."""
+"""Nothing secret in what is shown: logs, errors, and the requests that a preview prints."""
 
+import base64
 import json
 import logging
 import re
@@ -7,9 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus
+from functools import lru_cache
+from traceback import format_exception
+from urllib.parse import urlsplit
 
 import requests
+
+_SHORT = 4
+"""A shorter secret is covered only where it is a word: it would hide letters of everything else."""
+_MIN_BASE64 = 8
 
 
 @dataclass(frozen=True)
@@ -33,42 +40,118 @@ def shown(request: requests.PreparedRequest, secrets: tuple[str, ...]) -> SentRe
     return SentRequest(str(request.method), url, headers, shown)
 
 
+def shown_url(url: str, secrets: tuple[str, ...]) -> str:
+    """Return a URL as it may be shown: without user info, query, fragment and secrets."""
+    bare = re.split(r"[?#]", url, maxsplit=1)[0]
+    try:
+        bare = bare.replace(f"{urlsplit(bare).netloc.rpartition('@')[0]}@", "", 1)
+    except ValueError:
+        # An invalid URL: what stands before the path is not shown.
+        bare = "…"
+    return redacted(bare, secrets)
+
+
 def token_sent(request: requests.PreparedRequest) -> str:
     """Return what a request carries as its authorization, without the scheme."""
     return str(request.headers.get("Authorization", "")).rpartition(" ")[2]
 
 
 def redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:
-    """Return the text without the secrets, however they are escaped."""
+    """Return the text without the secrets, however they are escaped.
+
+    Covered are percent-encoding in either case and any number of times, the escapes of JSON and
+    of Python, and base64 at any offset.
+    """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        in_json = json.dumps(secret)[1:-1]
-        for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), in_json}:
-            text = text.replace(form, mask)
+        text = _every_form(secret).sub(mask, text)
     return text
 
 
+@lru_cache(maxsize=256)
+def _every_form(secret: str) -> re.Pattern[str]:
+    plain = "".join(map(_every_escape, secret))
+    if len(secret) < _SHORT:
+        return re.compile(rf"(?<![^\W_]){plain}(?![^\W_])")
+    return re.compile("|".join([plain, *map(re.escape, _in_base64(secret))]))
+
+
+def _every_escape(character: str) -> str:
+    """Return a pattern of one character: itself, or escaped."""
+    bytes_of_it = character.encode("utf-8", "surrogatepass")
+    percent = "".join(f"%(?:25)*{_any_case(f'{byte:02x}')}" for byte in bytes_of_it)
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    json_units = "".join(
+        rf"\\+u{_any_case(units[start : start + 4])}" for start in range(0, len(units), 4)
+    )
+    forms = [re.escape(character), percent, json_units]
+    if character == " ":
+        forms.append(r"\+")
+    if ord(character) < 256:  # noqa: PLR2004 - what Python writes as \xNN
+        forms.append(rf"\\+x{_any_case(f'{ord(character):02x}')}")
+    short = json.dumps(character)[1:-1]
+    if short.startswith("\\") and not short.startswith("\\u"):
+        forms.append(re.escape(short))
+    return rf"(?:\\*(?:{'|'.join(forms)}))"
+
+
+def _any_case(text: str) -> str:
+    return "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in text)
+
+
+def _in_base64(secret: str) -> set[str]:
+    """Return what of the base64 of any text that contains the secret depends on it alone."""
+    data = secret.encode("utf-8", "surrogatepass")
+    found = set()
+    for offset in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(bytes(offset) + data).decode()
+            found.add(text[(offset * 8 + 5) // 6 : (offset + len(data)) * 8 // 6])
+    return {text for text in found if len(text) >= _MIN_BASE64}
+
+
+# --- Logs --------------------------------------------------------------------------------------
+
 _hidden: ContextVar[tuple[str, ...] | None] = ContextVar("hidden", default=None)
 _QUERY = re.compile(r"\?[^\s\"'>)]*")
+_LIBRARIES = ("urllib3", "requests")
 
 
 class _SecretFilter(logging.Filter):
-    """Takes secrets, and the query with its cursors, out of what urllib3 logs of our requests."""
+    """Takes secrets, and the query with its cursors, out of what libraries log of our requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the line."""
+        """Rewrite the record."""
         secrets = _hidden.get()
         if secrets is not None:
-            line = _QUERY.sub("?…", record.getMessage())
-            record.msg, record.args = redacted(line, secrets), ()
+            record.msg, record.args = _covered(record.getMessage(), secrets), ()
+            if record.exc_info:
+                record.exc_text = "".join(format_exception(record.exc_info[1])).rstrip("\n")
+                record.exc_info = None
+            record.exc_text = record.exc_text and _covered(record.exc_text, secrets)
+            record.stack_info = record.stack_info and _covered(record.stack_info, secrets)
         return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_SecretFilter())
+def _covered(text: str, secrets: tuple[str, ...]) -> str:
+    return redacted(_QUERY.sub("?…", text), secrets)
+
+
+_filter = _SecretFilter()
+_filtered: set[str] = set()
+
+
+def _filter_loggers() -> None:
+    """Filter every logger of the libraries: one's filter sees no record of those below it."""
+    for name in logging.root.manager.loggerDict.keys() - _filtered:
+        _filtered.add(name)
+        if name.partition(".")[0] in _LIBRARIES:
+            logging.getLogger(name).addFilter(_filter)
 
 
 @contextmanager
 def hidden_in_log(secrets: tuple[str, ...]) -> Iterator[None]:
-    """Keep secrets and queries out of urllib3's log meanwhile."""
+    """Keep secrets and queries out of the libraries' logs meanwhile."""
+    _filter_loggers()
     token = _hidden.set(secrets)
     try:
         yield

@@ -1,14 +1,88 @@
-"""Where a request goes: its URL, and the hosts that may get credentials or a redirected request."""
+"""URLs of requests: how they are put together, and which host each of them reaches.
 
-import re
+Who may receive a request is decided in `recipients`.
+"""
+
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import requests
+from urllib3.exceptions import LocationValueError
+from urllib3.util import parse_url
 
-from hotjar_assets.api.refusals import Advice
 from hotjar_assets.config import is_loopback
-from hotjar_assets.errors import HotjarStatusError
+
+_INVALID = "an invalid URL"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Origin(NamedTuple):
+    """Who receives what is sent to a URL; the host is in lower case and ASCII."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return the beginning of a URL."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        return is_loopback(self.host.strip("[]"))
+
+
+@lru_cache(maxsize=256)
+def origin_of(url: str) -> Origin:
+    """Return the origin that a request to a URL is sent to.
+
+    The URL is normalized as requests does before it sends one, and parsed by urllib3, which
+    connects. The standard library must read the same host in it: requests asks both.
+
+    Raises:
+        ValueError: It is no http or https URL, or the two read it in different ways.
+    """
+    prepared = requests.PreparedRequest()
+    try:
+        prepared.prepare_url(url, None)
+        parsed, again = parse_url(str(prepared.url)), urlsplit(str(prepared.url))
+        default_port = _DEFAULT_PORTS[str(parsed.scheme)]
+        port = parsed.port or default_port
+        origin = Origin(str(parsed.scheme), str(parsed.host), port)
+        other = (again.scheme, again.hostname, again.port or port)
+    except (requests.RequestException, LocationValueError, ValueError, KeyError):
+        # The texts of these errors quote the URL.
+        raise ValueError(_INVALID) from None
+    if not parsed.host or other != (origin.scheme, origin.host.strip("[]"), origin.port):
+        raise ValueError(_INVALID)
+    return origin
+
+
+def resolve(named: object, base_url: str) -> str:
+    r"""Return the URL that an answer names, made absolute.
+
+    Args:
+        named: What stands in the answer.
+        base_url: Where the answer came from.
+
+    Raises:
+        ValueError: It is no URL, or one that parsers read in different ways: it holds a backslash,
+            a control character or user info (`user:password@`).
+    """
+    if not isinstance(named, str) or not named.isprintable() or "\\" in named:
+        raise ValueError("an invalid URL (it holds a backslash or a control character)")
+    try:
+        url = urljoin(base_url, named)
+        has_user_info = "@" in urlsplit(url).netloc
+    except ValueError:
+        raise ValueError(_INVALID) from None
+    if has_user_info:
+        raise ValueError("a URL with user info")
+    origin_of(url)
+    return url
 
 
 def join(base_url: str, path: str) -> str:
@@ -23,84 +97,3 @@ def with_query(url: str, params: Mapping[str, str | int]) -> str:
     bare, _, query = url.partition("#")[0].partition("?")
     kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in params]
     return f"{bare}?{urlencode([*kept, *params.items()])}"
-
-
-def is_secure(url: str) -> bool:
-    """Tell whether a URL is of https, or of this machine."""
-    try:
-        scheme, host, _ = origin(url)
-    except ValueError:
-        return False
-    return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback(str(host))))
-
-
-def _redirect_target(response: requests.Response) -> str:
-    try:
-        target = urljoin(response.url, response.headers["Location"])
-        origin(target)
-    except ValueError:
-        raise HotjarStatusError("redirected to nowhere", status=response.status_code) from None
-    return target
-
-
-def secure_target(response: requests.Response) -> str:
-    """Return where an answer redirects to.
-
-    Raises:
-        HotjarStatusError: To nowhere, or to what is neither https nor this machine.
-    """
-    target = _redirect_target(response)
-    if not is_secure(target):
-        what = "the download was redirected to a URL that is not https"
-        raise HotjarStatusError(what, status=response.status_code)
-    return target
-
-
-def own_target(response: requests.Response, advice: Advice) -> str:
-    """Return where an answer redirects to, on the host it came from.
-
-    Raises:
-        HotjarStatusError: To nowhere or another host, or in a way that drops the request's body.
-    """
-    target = _redirect_target(response)
-    here, there = origin(response.url), origin(target)
-    if here != there:
-        scheme, host, port = there
-        what = (
-            f"redirected to another host ({scheme}://{host}:{port}), which gets no credentials; "
-            f"check {advice.url_setting}"
-        )
-        raise HotjarStatusError(what, status=response.status_code)
-    keeps_method = response.status_code in {307, 308}
-    if response.request.method != "GET" and not keeps_method:
-        raise HotjarStatusError("the redirect would drop the body", status=response.status_code)
-    return target
-
-
-_PLAIN_URL = re.compile(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
-
-
-def may_get_credentials(endpoint: object, base_url: str, domain: str | None) -> bool:
-    """Tell whether credentials for `base_url` may go to an endpoint that an answer named."""
-    # Whatever else could be read in two ways is refused with the rest.
-    if not isinstance(endpoint, str) or not _PLAIN_URL.fullmatch(endpoint):
-        return False
-    try:
-        scheme, host, _ = origin(endpoint)
-    except ValueError:
-        return False
-    here_scheme, here, _ = origin(base_url)
-    if host == here:
-        return scheme in {"https", here_scheme}
-    return scheme == "https" and domain is not None and f".{host}".endswith(f".{domain}")
-
-
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port: who gets what is sent to a URL.
-
-    Raises:
-        ValueError: It is no URL.
-    """
-    parts = urlsplit(url)
-    default_port = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, parts.port or default_port

@@ -1,8 +1,7 @@
 """HTTP: sends one request as one account, and again when that may help.
 
-Knows nothing of pages. Answers are bounded, redirects are followed on the same host only (those of
-a download, which gets no credentials, to any), and nothing is sent twice but what reads and the
-token request.
+Knows nothing of pages. Answers are bounded in size and time, and nothing is sent twice but what
+reads and the token request. Who may receive a request is decided in `recipients`.
 """
 
 import json
@@ -20,18 +19,28 @@ from urllib3.exceptions import HTTPError
 
 from hotjar_assets.api.auth import Auth, Credentials, Login, LoginAnswer
 from hotjar_assets.api.bodies import MAX_BODY_BYTES, read_body, read_chunks
+from hotjar_assets.api.deadlines import Deadline, DeadlineAdapter, deadline_after
 from hotjar_assets.api.pacing import Pacer
+from hotjar_assets.api.recipients import (
+    AnySecureHost,
+    ForeignOriginError,
+    LoginHost,
+    OwnHost,
+    Recipient,
+    RedirectError,
+    endpoint_of_login,
+)
 from hotjar_assets.api.refusals import DOWNLOAD, Advice, status_error
 from hotjar_assets.api.retries import policy
-from hotjar_assets.api.secrecy import SentRequest, hidden_in_log, redacted, shown, token_sent
-from hotjar_assets.api.targets import (
-    join,
-    may_get_credentials,
-    origin,
-    own_target,
-    secure_target,
-    with_query,
+from hotjar_assets.api.secrecy import (
+    SentRequest,
+    hidden_in_log,
+    redacted,
+    shown,
+    shown_url,
+    token_sent,
 )
+from hotjar_assets.api.targets import join, origin_of, with_query
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
@@ -42,11 +51,14 @@ from hotjar_assets.errors import (
     HotjarSchemaError,
     HotjarStatusError,
     HotjarStoreError,
+    HotjarTargetError,
     HotjarTransportError,
 )
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
+MAX_EXCHANGE_SECONDS = 120.0
+"""From connecting to the last byte of an answer."""
 MAX_DOWNLOAD_BYTES = 2 * 1024**3
 MAX_DOWNLOAD_SECONDS = 3600.0
 MAX_REDIRECTS = 5
@@ -102,6 +114,10 @@ class Transport:
         on_answer: Called with the headers of every answer.
         on_request: Called with every request before it goes out.
         secrets: What must never be shown, besides what `auth` knows.
+        exchange_seconds: How long one request and its answer may take.
+
+    Raises:
+        HotjarConfigError: The base URL is invalid.
     """
 
     def __init__(
@@ -118,6 +134,7 @@ class Transport:
         on_answer: Callable[[Any], None] = lambda _: None,
         on_request: Callable[[SentRequest], None] | None = None,
         secrets: tuple[str, ...] = (),
+        exchange_seconds: float = MAX_EXCHANGE_SECONDS,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._auth = auth
@@ -130,9 +147,15 @@ class Transport:
         self._on_answer = on_answer
         self._on_request = on_request
         self._further_secrets = secrets
+        self._exchange_seconds = exchange_seconds
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self.total = RequestCount()
+        try:
+            here = origin_of(base_url)
+        except ValueError as error:
+            raise HotjarConfigError(advice.url_setting, f"is {error}") from None
+        self.download_hosts = AnySecureHost(allows_loopback=here.is_loopback)
 
     def get(
         self,
@@ -178,7 +201,7 @@ class Transport:
         """Return what `read` makes of the answer to a request that changes nothing.
 
         Args:
-            path: Below the base URL; or a URL, which must be on a host that may see credentials.
+            path: Below the base URL; or a URL of the same origin.
             read: Answer to result; a `ValueError` means a malformed body, which is tried again.
             method: GET, or POST where that reads.
             params: Query parameters, in place of those that the path holds already.
@@ -190,8 +213,11 @@ class Transport:
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
-        timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
-        request: dict[str, Any] = {"params": params, "headers": headers, "timeout": timeout}
+        request: dict[str, Any] = {
+            "params": params,
+            "headers": headers,
+            "read_timeout_seconds": read_timeout_seconds,
+        }
         if json_body is not None:
             request["json"] = json_body
         return self._retry(lambda: self._authorized(method, path, read, count, **request))
@@ -211,20 +237,21 @@ class Transport:
         """Write what one GET of any host gives to a file; no credentials and no cookies go there.
 
         Args:
-            url: An https URL, or one of this machine, and so must be what it redirects to.
+            url: A URL that `download_hosts` allow, as those that it redirects to must be.
             file: Holds the whole body afterwards, from its start.
             most_bytes: The most that is taken.
             count: Where to count what is sent, besides the total.
 
         Raises:
+            HotjarTargetError: The URL is not allowed.
             HotjarStoreError: The file cannot hold it.
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
 
-        def save(response: requests.Response) -> None:
+        def save(response: requests.Response, deadline: Deadline) -> None:
             if not response.ok:
-                raise status_error(response, DOWNLOAD, self._clock)
-            chunks = read_chunks(response, most_bytes, MAX_DOWNLOAD_SECONDS, self._clock)
+                raise status_error(response, DOWNLOAD, deadline)
+            chunks = read_chunks(response, most_bytes, deadline)
             try:
                 file.seek(0)
                 file.truncate()
@@ -236,7 +263,8 @@ class Transport:
                 problem = f"the download cannot be kept ({error.strerror}); free some disk space"
                 raise HotjarStoreError(problem) from error
 
-        self._retry(lambda: self._send("GET", url, save, count, follow=secure_target))
+        hosts, seconds = self.download_hosts, MAX_DOWNLOAD_SECONDS
+        self._retry(lambda: self._send("GET", url, hosts, save, count, exchange_seconds=seconds))
 
     def authenticate(self) -> None:
         """Log in if nobody did; errors as in `get`."""
@@ -258,12 +286,13 @@ class Transport:
         """Send a request with credentials, and once more with new ones if those were rejected."""
 
         def answer(credentials: Credentials) -> ResultT:
+            base_url = self._base_for(credentials)
             return self._send(
                 method,
-                join(self._base_for(credentials), path),
-                lambda response: read(self._answer(response)),
+                join(base_url, path),
+                OwnHost(origin_of(base_url), credentials),
+                lambda response, deadline: read(self._answer(response, deadline)),
                 count,
-                credentials=credentials,
                 **request,
             )
 
@@ -286,23 +315,27 @@ class Transport:
         """
         if credentials.endpoint is None:
             return self._base_url
-        if not may_get_credentials(credentials.endpoint, self._base_url, self._domain):
+        try:
+            return endpoint_of_login(credentials.endpoint, self._base_url, self._domain)
+        except ValueError:
             problem = (
                 "the login's answer names a base URL that gets no credentials: it is neither https "
                 f"on a host under {self._domain}, nor on the host of {self._advice.url_setting}"
             )
-            raise HotjarSchemaError("endpoint", problem)
-        return str(credentials.endpoint).rstrip("/")
+            raise HotjarSchemaError("endpoint", problem) from None
 
     def _send_login(self, login: Login) -> LoginAnswer:
         url = join(self._base_url, login.path)
-        place = redacted(url.partition("?")[0], self._secrets())
+        place = shown_url(url, self._secrets())
         try:
             return self._retry(
                 lambda: self._send(
                     "POST",
                     url,
-                    lambda response: _read_login(self._answer(response), login, place),
+                    LoginHost(origin_of(url)),
+                    lambda response, deadline: _read_login(
+                        self._answer(response, deadline), login, place
+                    ),
                     None,
                     data=login.form,
                     json=login.json,
@@ -337,14 +370,12 @@ class Transport:
         self,
         method: str,
         url: str,
-        read: Callable[[requests.Response], ResultT],
+        recipient: Recipient,
+        read: Callable[[requests.Response, Deadline], ResultT],
         count: RequestCount | None,
-        *,
-        credentials: Credentials | None = None,
-        follow: Callable[[requests.Response], str] | None = None,
         **request: Any,
     ) -> ResultT:
-        carried = credentials or Credentials()
+        carried = recipient.credentials
         params = {**(request.pop("params", None) or {}), **carried.params}
         request["headers"] = {**(request.get("headers") or {}), **carried.headers}
         for _ in range(MAX_REDIRECTS + 1):
@@ -352,40 +383,82 @@ class Transport:
             for counter in (self.total, count):
                 if counter is not None:
                     counter.add()
-            asked = with_query(url, params)
-            with self._located(method, url), self._exchange(method, asked, **request) as response:
+            with (
+                self._located(method, url) as place,
+                self._exchange(method, with_query(url, params), recipient, **request) as exchange,
+            ):
+                response, deadline = exchange
                 self._on_answer(response.headers)
-                secrets = (*self._secrets(), token_sent(response.request))
-                request_id = redacted(response.headers.get("X-Request-Id", ""), secrets)
-                with self._located(method, url, request_id):
-                    if not response.is_redirect:
-                        return read(response)
-                    url = follow(response) if follow else own_target(response, self._advice)
-                    # The target repeats the query if it wants it kept, without our credentials.
-                    params = dict(carried.params)
+                place.request_id = response.headers.get("X-Request-Id", "")
+                place.secrets = (token_sent(response.request),)
+                if not response.is_redirect:
+                    return read(response, deadline)
+                url = self._redirected(response, recipient)
+                # The target repeats the query if it wants it kept, without our credentials.
+                params = dict(carried.params)
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
         with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
 
+    def _redirected(self, response: requests.Response, recipient: Recipient) -> str:
+        try:
+            return recipient.redirected(response)
+        except ForeignOriginError as error:
+            what = f"redirected to {error}; check {self._advice.url_setting}"
+        except RedirectError as error:
+            what = f"{error}; check {self._advice.url_setting}"
+        except ValueError as error:
+            what = f"redirected to {error}"
+        raise HotjarStatusError(what, status=response.status_code)
+
     def _secrets(self) -> tuple[str, ...]:
         return (*self._further_secrets, *self._auth.secrets())
 
-    def _exchange(self, method: str, url: str, **request: Any) -> requests.Response:
+    @contextmanager
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        recipient: Recipient,
+        *,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        exchange_seconds: float | None = None,
+        **request: Any,
+    ) -> Iterator[tuple[requests.Response, Deadline]]:
+        """Send one request, to its recipient and no other; yield the answer, its body unread."""
         session = self._session(url)
-        timeout = request.pop("timeout", (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS))
         prepared = session.prepare_request(requests.Request(method, url, **request))
+        try:
+            recipient.check(str(prepared.url))
+        except ValueError as error:
+            what = f"not sent to {error}; check {self._advice.url_setting}"
+            raise HotjarTargetError(what) from None
+        secrets = (*self._secrets(), token_sent(prepared))
         if self._on_request is not None:
-            self._on_request(shown(prepared, (*self._secrets(), token_sent(prepared))))
-        with hidden_in_log(self._secrets()):
-            return session.send(prepared, timeout=timeout, allow_redirects=False, stream=True)
+            self._on_request(shown(prepared, secrets))
+        timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
+        # A server that may keep silent for longer may take that much longer in all.
+        patience = max(0.0, read_timeout_seconds - READ_TIMEOUT_SECONDS)
+        seconds = exchange_seconds or self._exchange_seconds + patience
+        with hidden_in_log(secrets), deadline_after(seconds) as deadline:
+            try:
+                with session.send(
+                    prepared, timeout=timeout, allow_redirects=False, stream=True
+                ) as response:
+                    yield response, deadline
+            except (requests.RequestException, HTTPError):
+                deadline.check()
+                raise
 
     def _session(self, url: str) -> requests.Session:
         """Return this thread's session for a host; requests does not promise that it is shared."""
         sessions: dict[Any, requests.Session] = self._local.__dict__.setdefault("sessions", {})
-        host = origin(url)
+        host = origin_of(url)
         session = sessions.get(host)
         if session is None:
             session = sessions[host] = _Session()
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, DeadlineAdapter())
             # A login's cookie is read from its answer; none is ever sent by itself.
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
             session.trust_env = self._use_environment
@@ -399,19 +472,23 @@ class Transport:
             self._sessions.append(session)
         return session
 
-    def _answer(self, response: requests.Response) -> Answer:
+    def _answer(self, response: requests.Response, deadline: Deadline) -> Answer:
         if not response.ok:
-            raise status_error(response, self._advice, self._clock)
-        body = read_body(response, MAX_BODY_BYTES, self._clock)
+            raise status_error(response, self._advice, deadline)
+        body = read_body(response, MAX_BODY_BYTES, deadline)
         cookies = response.cookies.get_dict()
         return Answer(response.status_code, body, response.headers, cookies, response.url)
 
     @contextmanager
-    def _located(self, method: str, url: str, request_id: str | None = None) -> Iterator[None]:
-        """Turn what requests and the decoders raise into our errors, and add the place to them."""
+    def _located(self, method: str, url: str) -> Iterator["_Place"]:
+        """Turn what requests and the decoders raise into our errors, and add the place to them.
+
+        Every error of a request leaves through here, and no text of it holds a secret.
+        """
+        place = _Place()
         located: HotjarApiError
         try:
-            yield
+            yield place
         except HotjarApiError as error:
             located = error
         except (requests.RequestException, HTTPError) as error:
@@ -426,8 +503,17 @@ class Transport:
             located = HotjarBodyError(f"not the JSON it should be: {what}")
         else:
             return
-        path = redacted(url.partition("?")[0], self._secrets())
-        raise located.locate(method=method, url=path, request_id=request_id) from None
+        secrets = (*self._secrets(), *place.secrets)
+        located.locate(method=method, url=shown_url(url, secrets), request_id=place.request_id)
+        raise located.cover(lambda text: redacted(text, secrets)) from None
+
+
+@dataclass
+class _Place:
+    """What is known of a request once it was answered."""
+
+    request_id: str = ""
+    secrets: tuple[str, ...] = ()
 
 
 class _Session(requests.Session):

@@ -7,11 +7,10 @@ URL. Following cursors to the end, and noticing when they have none, is `api/pag
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-from urllib.parse import urljoin
 
 from requests.utils import parse_header_links
 
-from hotjar_assets.api.targets import origin
+from hotjar_assets.api.targets import origin_of, resolve
 from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError
 from hotjar_assets.streams.formats import first
@@ -135,15 +134,13 @@ def _link(paging: LinkPagination, document: Any, answer: Answer) -> str | None:
     if target is None:
         return None
     try:
-        url = urljoin(answer.url, target)
-        scheme, host, port = origin(url)
-        is_here = origin(answer.url) == (scheme, host, port)
-    except ValueError:
-        raise HotjarPaginationError("the link to the next page is no URL") from None
-    if not is_here:
+        url = resolve(target, answer.url)
+    except ValueError as error:
+        raise HotjarPaginationError(f"the link to the next page is {error}") from None
+    named = origin_of(url)
+    if named != origin_of(answer.url):
         raise HotjarPaginationError(
-            f"the next page is on another host ({scheme}://{host}:{port}), which gets no "
-            "credentials; check base_url"
+            f"the next page is on another host ({named}), which gets no credentials; check base_url"
         )
     return url
 

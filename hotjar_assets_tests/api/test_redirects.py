@@ -4,13 +4,7 @@ import pytest
 
 from hotjar_assets.errors import HotjarApiError, HotjarStatusError
 from hotjar_assets_tests.api.model import SITE_ID, SURVEY_ID, SURVEY_PATH, response_row, survey_row
-from hotjar_assets_tests.api.scripted_server import (
-    TOKEN_PATH,
-    Reply,
-    json_reply,
-    page,
-    token_reply,
-)
+from hotjar_assets_tests.api.scripted_server import Reply, json_reply, page
 
 SURVEY = json_reply(survey_row())
 
@@ -80,11 +74,9 @@ def test_next_page_is_asked_for_at_the_documented_path_again(client, api):
         "http://localhost:{port}/v1/x",
         "https://127.0.0.1:{port}/v1/x",
         "//{elsewhere_host}/v1/x",
-        "http://user:word@{elsewhere_host}/v1/x",
         "http://127.0.0.1/v1/x",
-        "ftp://127.0.0.1:{port}/v1/x",
     ],
-    ids=["port", "host", "scheme", "protocol-relative", "user", "default-port", "ftp"],
+    ids=["port", "host", "scheme", "protocol-relative", "default-port"],
 )
 def test_redirect_to_another_host_is_refused(location, client, api, elsewhere):
     port = api.url.rpartition(":")[2]
@@ -95,15 +87,18 @@ def test_redirect_to_another_host_is_refused(location, client, api, elsewhere):
         read_survey(client)
     assert caught.value.status == 307
     assert not caught.value.retryable
-    assert "user:word" not in str(caught.value)
     assert elsewhere.sent == []
     assert len(api.data_requests) == 1
 
 
-def test_redirect_of_the_token_request_to_another_host_is_refused(client, api, elsewhere):
-    api.grants([redirect(f"{elsewhere.url}{TOKEN_PATH}")])
-    with pytest.raises(HotjarStatusError, match="another host"):
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["/moved", "{elsewhere}/v1/oauth/token"])
+def test_login_is_never_redirected(location, status, client, api, elsewhere):
+    api.grants([redirect(location.format(elsewhere=elsewhere.url), status)])
+    with pytest.raises(HotjarStatusError, match=r"login was redirected.*HOTJAR_API_URL") as caught:
         client.authenticate()
+    assert caught.value.status == status
+    assert not caught.value.retryable
     assert elsewhere.sent == []
     assert len(api.sent) == 1
 
@@ -115,10 +110,12 @@ def test_redirect_to_another_host_after_one_to_the_same_is_refused(client, api, 
     assert elsewhere.sent == []
 
 
-@pytest.mark.parametrize("location", ["http://[::1", "http://127.0.0.1:port/"])
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "http://127.0.0.1:port/", "\\\\host/x", "/a\\b", "/a\tb", "/a\x80b"]
+)
 def test_redirect_to_nowhere_is_final(location, client, api):
     api.answers(redirect(location))
-    with pytest.raises(HotjarStatusError, match="redirected to nowhere"):
+    with pytest.raises(HotjarStatusError, match="redirected to an invalid URL"):
         read_survey(client)
     assert len(api.data_requests) == 1
 
@@ -144,25 +141,16 @@ def test_redirect_without_a_location_is_no_survey(client, api):
         read_survey(client)
 
 
-@pytest.mark.parametrize("status", [307, 308])
-def test_token_request_is_redirected_with_its_form(status, client, api):
-    def moved(sent):
-        assert sent.path == "/moved"
-        return token_reply("moved")
-
-    api.grants([redirect("/moved", status)])
-    api.answers(moved, SURVEY)
-    read_survey(client)
-    first, second, third = api.sent
-    assert (second.method, second.body) == ("POST", first.body)
-    assert second.headers["Content-Type"] == first.headers["Content-Type"]
-    assert third.token == "moved"
+@pytest.mark.parametrize("location", ["http://user:word@{host}/v1/x", "//@{host}/v1/x"])
+def test_redirect_with_user_info_is_refused(location, client, api):
+    api.answers(redirect(location.format(host=api.url.removeprefix("http://"))))
+    with pytest.raises(HotjarStatusError, match="redirected to a URL with user info") as caught:
+        read_survey(client)
+    assert "user:word" not in str(caught.value)
+    assert len(api.data_requests) == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 303])
-def test_token_request_is_never_sent_without_its_form(status, client, api):
-    api.grants([redirect("/moved", status)])
-    with pytest.raises(HotjarStatusError, match="would drop the body") as caught:
-        client.authenticate()
-    assert caught.value.status == status
-    assert len(api.sent) == 1
+def test_redirect_in_utf_8_is_understood(client, api):
+    api.answers(redirect("/caf\u00e9".encode().decode("latin-1")), SURVEY)
+    assert read_survey(client).id == SURVEY_ID
+    assert api.data_requests[1].path == "/caf%C3%A9"

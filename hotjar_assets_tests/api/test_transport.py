@@ -394,15 +394,6 @@ def test_body_that_is_too_large_is_refused_at_once(shape, client, api):
     assert len(api.data_requests) == 1
 
 
-def test_body_that_drips_is_given_up(client, api, time):
-    client.authenticate()
-    time.step_seconds = 121
-    api.answers(Reply(SURVEY.body, end="stall"))
-    with pytest.raises(HotjarTransportError, match="took longer than 120 s"):
-        read_survey(client)
-    assert [sent.path for sent in api.data_requests] == [SURVEY_PATH]
-
-
 @pytest.mark.parametrize(
     "body",
     [

@@ -149,7 +149,7 @@ def test_header_that_cannot_be_sent_is_named_before_any_request(value, source, r
         "parent": {"stream": "things", "fields": {"thing_id": "id"}},
     }
     made = source(streams=[{"name": "things", "path": "/things"}, child])
-    with pytest.raises(HotjarConfigError, match="header X-Of: holds a sign"):
+    with pytest.raises(HotjarConfigError, match="header X-Of: holds a"):
         read(made, parent={"id": 1, "name": value})
     assert api.sent == []
 
@@ -750,7 +750,7 @@ def test_link_to_another_host_is_refused(source, read, api, elsewhere):
 @pytest.mark.parametrize("link", ["http://[x", "http://127.0.0.1:port/"])
 def test_link_that_is_no_url_is_refused(link, source, read, api):
     api.answers(rows(1, next=link))
-    with pytest.raises(HotjarPaginationError, match="is no URL"):
+    with pytest.raises(HotjarPaginationError, match="is an invalid URL"):
         read(source({**IN_DATA, "pagination": {"type": "link", "selector": "$.next"}}))
 
 

@@ -1,0 +1,1 @@
+"""Attacks, grouped by who attacks."""
