@@ -106,6 +106,17 @@ def _check_project_id(value: str) -> str:
     return value
 
 
+def _check_sendable(value: str) -> str:
+    if not value.isprintable():
+        problem = "holds a line break or a control character, which no request can hold"
+        raise ValueError(problem)
+    return value
+
+
+Secret = Annotated[str, AfterValidator(_check_sendable)]
+"""What is sent to log in."""
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine."""
     if host == "localhost":
@@ -129,6 +140,9 @@ def check_url(
     Raises:
         ValueError: It is none, or holds or endangers credentials.
     """
+    if not value.isprintable() or "\\" in value or " " in value:
+        problem = f"holds a backslash, a blank or a control character; it must look like {example}"
+        raise ValueError(problem)
     url = urlsplit(value)
     try:
         url.port  # noqa: B018 - reading it is what checks it
@@ -191,10 +205,10 @@ class Settings(BaseModel):
         default=Platform.HOTJAR,
         description="Whose API the account is read from: hotjar or contentsquare.",
     )
-    client_id: str | None = Field(
+    client_id: Secret | None = Field(
         default=None, description="Client id of the API key (Hotjar: Settings, API access)."
     )
-    client_secret: str | None = Field(
+    client_secret: Secret | None = Field(
         default=None, repr=False, description="Client secret of the API key."
     )
     site_id: Annotated[tuple[str, ...], BeforeValidator(_split_ids)] = Field(
@@ -211,10 +225,10 @@ class Settings(BaseModel):
         default=Source.API,
         description="What is read: the API (needs its plan), or the export of insights.hotjar.com.",
     )
-    email: str | None = Field(
+    email: Secret | None = Field(
         default=None, repr=False, description="E-mail of the login that the export needs."
     )
-    password: str | None = Field(default=None, repr=False, description="Password of that login.")
+    password: Secret | None = Field(default=None, repr=False, description="Password of that login.")
     survey_query: Annotated[str, AfterValidator(_check_json_object)] = Field(
         default=EVERY_RESPONSE,
         description="Which responses are exported: the survey_query of Insights, a JSON object.",

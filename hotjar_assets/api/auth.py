@@ -73,6 +73,22 @@ class Credentials:
 SendLogin = Callable[[Login], LoginAnswer]
 
 
+def check_header_value(value: str) -> str:
+    """Return a text that a header can hold as it is.
+
+    Raises:
+        ValueError: It cannot; the text is not quoted.
+    """
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("holds a line break, a control character or a blank at an end")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        # Its own text quotes the value.
+        raise ValueError("holds a character that no header can hold (not in latin-1)") from None
+    return value
+
+
 class Auth(Protocol):
     """One way to prove who asks; safe under threads."""
 
@@ -192,8 +208,12 @@ class TokenAuth(ABC):
             answer = send(self._login())
             try:
                 token, lifetime = self._token_of(answer)
+                check_header_value(token)
             except HotjarApiError as error:
                 raise error.locate(method="POST", url=answer.url) from None
+            except ValueError as error:
+                unusable = HotjarSchemaError("the token in the login's answer", str(error))
+                raise unusable.locate(method="POST", url=answer.url) from None
         except HotjarAuthError as error:
             self._refusal = error
             raise

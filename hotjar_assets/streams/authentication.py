@@ -10,8 +10,10 @@ from hotjar_assets.api.auth import (
     FixedAuth,
     Login,
     basic_auth,
+    check_header_value,
 )
 from hotjar_assets.api.refusals import Advice
+from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.spec import ApiKey, Basic, Bearer, NoAuthentication, OAuth2, Source
 from hotjar_assets.streams.templates import Templates, secret
 
@@ -31,17 +33,24 @@ def auth_of(
     def held(name: str) -> str:
         return secret(environ, name, f"the authentication of {source.name}")
 
+    def header_value(name: str) -> str:
+        try:
+            return check_header_value(held(name))
+        except ValueError as error:
+            raise HotjarConfigError(name, str(error)) from None
+
     kind = source.authentication
     match kind:
         case NoAuthentication():
             return FixedAuth()
         case ApiKey():
-            return _api_key(kind, held(kind.key_env), templates)
+            read = header_value if kind.place == "header" else held
+            return _api_key(kind, read(kind.key_env), templates)
         case Basic():
             username = held(kind.username_env)
             return basic_auth(username, held(kind.password_env) if kind.password_env else "")
         case Bearer():
-            token = held(kind.token_env)
+            token = header_value(kind.token_env)
             return FixedAuth(Credentials(headers={"Authorization": f"Bearer {token}"}), (token,))
         case OAuth2():
             return _oauth2(kind, held, templates, clock)

@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 
+from hotjar_assets.api.auth import check_header_value
 from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.secrecy import SentRequest
@@ -253,11 +254,6 @@ def _base_url(source: Source, templates: Templates) -> str:
 
 def _header(name: str, value: str) -> str:
     try:
-        value.encode("latin-1")
-    except UnicodeEncodeError:
-        fits = False
-    else:
-        fits = value.isprintable()
-    if not fits:
-        raise HotjarConfigError(f"header {name}", "holds a sign that no header can hold")
-    return value.strip()
+        return check_header_value(value.strip())
+    except ValueError as error:
+        raise HotjarConfigError(f"header {name}", str(error)) from None

@@ -58,10 +58,12 @@ class Templates:
             HotjarConfigError: A required one has none, or one is not of its type.
         """
         values = {item.name: _value(source, item, environ) for item in source.parameters}
+        # As the environment has it, and as a request holds it: `True` is sent as `true`.
         secrets = tuple(
-            str(values[item.name])
+            form
             for item in source.parameters
-            if item.secret and values[item.name] is not None
+            if item.secret and (value := values[item.name]) is not None
+            for form in (as_text(value), environ.get(environment_variable(source, item), ""))
         )
         return cls(values, secrets)
 
