@@ -17,6 +17,9 @@ import requests
 _SHORT = 4
 """A shorter secret is covered only where it is a word: it would hide letters of everything else."""
 _MIN_BASE64 = 8
+_BACKSLASH = "\\"
+_ESCAPES = 32
+"""Backslashes before a character; a bound, so that no text makes the search slow."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +72,35 @@ def redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:
 
 @lru_cache(maxsize=256)
 def _every_form(secret: str) -> re.Pattern[str]:
-    plain = "".join(map(_every_escape, secret))
+    # Escapes double backslashes, so that their number tells nothing.
+    plain = "".join(map(_every_escape, re.sub(r"\\+", r"\\", secret)))
+    if secret.endswith(_BACKSLASH):
+        plain += rf"\\{{0,{_ESCAPES}}}"
     if len(secret) < _SHORT:
         return re.compile(rf"(?<![^\W_]){plain}(?![^\W_])")
     return re.compile("|".join([plain, *map(re.escape, _in_base64(secret))]))
 
 
 def _every_escape(character: str) -> str:
-    """Return a pattern of one character: itself, or escaped."""
-    bytes_of_it = character.encode("utf-8", "surrogatepass")
-    percent = "".join(f"%(?:25)*{_any_case(f'{byte:02x}')}" for byte in bytes_of_it)
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    json_units = "".join(
-        rf"\\+u{_any_case(units[start : start + 4])}" for start in range(0, len(units), 4)
+    """Return a pattern of one character: escaped in any way, or itself."""
+    percent = "".join(
+        f"%(?:25){{0,8}}{_any_case(f'{byte:02x}')}"
+        for byte in character.encode("utf-8", "surrogatepass")
     )
-    forms = [re.escape(character), percent, json_units]
-    if character == " ":
-        forms.append(r"\+")
-    if ord(character) < 256:  # noqa: PLR2004 - what Python writes as \xNN
-        forms.append(rf"\\+x{_any_case(f'{ord(character):02x}')}")
-    short = json.dumps(character)[1:-1]
-    if short.startswith("\\") and not short.startswith("\\u"):
-        forms.append(re.escape(short))
-    return rf"(?:\\*(?:{'|'.join(forms)}))"
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    in_json = rf"\\{{1,{_ESCAPES}}}".join(
+        f"u{_any_case(units[start : start + 4])}" for start in range(0, len(units), 4)
+    )
+    code = f"{ord(character):x}"
+    in_python = f"x{_any_case(code.zfill(2))}|U{_any_case(code.zfill(8))}"
+    # The letter of a short escape: n of a line break.
+    short = re.escape(json.dumps(character)[-2]) if character in "\n\r\t\b\f" else r"(?!)"
+    escaped = rf"\\{{1,{_ESCAPES}}}(?:{in_json}|{in_python}|{short})"
+    if character == _BACKSLASH:
+        # What doubles it belongs to the next character, so that a run is read in one way only.
+        return rf"(?:{escaped}|{percent}|\\)"
+    blank = r"|\+" if character == " " else ""
+    return rf"(?:{escaped}|\\{{0,{_ESCAPES}}}(?:{percent}|{re.escape(character)}{blank}))"
 
 
 def _any_case(text: str) -> str:

@@ -111,7 +111,16 @@ def test_redirect_to_another_host_after_one_to_the_same_is_refused(client, api, 
 
 
 @pytest.mark.parametrize(
-    "location", ["http://[::1", "http://127.0.0.1:port/", "\\\\host/x", "/a\\b", "/a\tb", "/a\x80b"]
+    "location",
+    [
+        "http://[::1",
+        "http://127.0.0.1:port/",
+        "ftp://127.0.0.1:21/x",
+        "\\\\host/x",
+        "/a\\b",
+        "/a\tb",
+        "/a\x80b",
+    ],
 )
 def test_redirect_to_nowhere_is_final(location, client, api):
     api.answers(redirect(location))
