@@ -25,9 +25,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from hotjar_assets.printable import printable
+
 
 class HotjarError(Exception):
-    """Catch-all of this package."""
+    """Catch-all of this package; its text is one line, safe to print and to log."""
+
+    def __str__(self) -> str:
+        """Return what happened."""
+        return printable(super().__str__())
 
 
 class HotjarConfigError(HotjarError):
@@ -132,7 +138,7 @@ class HotjarApiError(HotjarError):
             f"request id {self.request_id}" if self.request_id else "",
         ]
         place = ", ".join(part for part in where if part)
-        return f"{self.what} [{place}]" if place else self.what
+        return printable(f"{self.what} [{place}]" if place else self.what)
 
 
 class HotjarTransportError(HotjarApiError):
