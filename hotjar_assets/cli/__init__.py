@@ -1,7 +1,8 @@
 """The command line, `hotjar-assets`: a module here for each group of commands.
 
 `sync` (and `import`), `report`, `account` (`check`, `forget`), `sandbox` (and `demo`) and `streams`
-(and `infer-schema`) hold commands; `common`, `runs` and `tables` what several of them need.
+(and `infer-schema`) hold commands; `common`, `output`, `runs` and `tables` what several of them
+need.
 
 Exit codes: 0 all good; 1 something failed, with a line for each on stderr; 2 bad settings or usage,
 and then no request was made. Dagster is imported only once the settings are good.
@@ -16,22 +17,27 @@ from dotenv import load_dotenv
 
 from hotjar_assets.cli import account, report, sandbox, streams, sync
 from hotjar_assets.cli.common import BAD_USAGE
+from hotjar_assets.cli.output import Program, echo
+from hotjar_assets.printable import PrintableFormatter
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hotjar-assets")
 def main() -> None:
     """Hotjar survey responses in your own DuckDB, through Dagster."""
     try:
         load_dotenv(Path.cwd() / ".env")
     except UnicodeDecodeError:
-        click.echo(".env: is not UTF-8 text; save it as that", err=True)
+        echo(".env: is not UTF-8 text; save it as that", err=True)
         sys.exit(BAD_USAGE)
     # On the package's own logger: Dagster, which records these lines in a run, rewrites them for
     # every handler after its own, and the figures of each survey are for its log alone.
     shown = logging.StreamHandler()
-    shown.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    shown.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
     shown.setLevel(logging.WARNING)
+    if logging.lastResort:
+        # What other packages warn of goes to stderr by this handler.
+        logging.lastResort.setFormatter(PrintableFormatter("%(message)s"))
     package = logging.getLogger("hotjar_assets")
     package.addHandler(shown)
     click.get_current_context().call_on_close(lambda: package.removeHandler(shown))

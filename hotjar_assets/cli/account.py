@@ -5,6 +5,7 @@ import sys
 import click
 
 from hotjar_assets.cli.common import FAILED, exit_for, read_settings
+from hotjar_assets.cli.output import echo
 from hotjar_assets.config import Platform, Settings, Source, environment_variable
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 
@@ -17,7 +18,7 @@ def check() -> None:
 
     failed = False
     for what, problem in check_account(settings):
-        click.echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
+        echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
         failed |= problem is not None
     sys.exit(FAILED if failed else 0)
 
@@ -45,19 +46,19 @@ def forget(
     person = Person(user_id=user_id, email=email)
     try:
         rows = forget_person(settings, person, erase=yes)
-        click.echo(f"{'erased' if yes else 'would erase'} {len(rows)} responses")
+        echo(f"{'erased' if yes else 'would erase'} {len(rows)} responses")
         for survey_id, response_id, _ in rows:
-            click.echo(f"  survey {survey_id}  response {response_id}")
+            echo(f"  survey {survey_id}  response {response_id}")
         if at_hotjar and yes:
             ask_hotjar_to_forget(settings, person, delete=delete_at_hotjar)
-            click.echo(f"asked Hotjar to {'delete' if delete_at_hotjar else 'mail its report'}")
+            echo(f"asked Hotjar to {'delete' if delete_at_hotjar else 'mail its report'}")
         if yes and rows:
             _renew_models(settings)
     except HotjarError as error:
-        click.echo(str(error), err=True)
+        echo(error, err=True)
         sys.exit(FAILED)
     if not yes:
-        click.echo("nothing was erased; add --yes to do it")
+        echo("nothing was erased; add --yes to do it")
 
 
 def _require_user_lookup(settings: Settings) -> None:
@@ -85,4 +86,4 @@ def _renew_models(settings: Settings) -> None:
         problem = run_models(instance, settings.database_path)
     if problem:
         raise HotjarStoreError(f"{problem}; they may still hold what was erased: run them again")
-    click.echo("made the dbt models anew")
+    echo("made the dbt models anew")

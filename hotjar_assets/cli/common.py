@@ -3,8 +3,7 @@
 import sys
 from typing import NoReturn
 
-import click
-
+from hotjar_assets.cli.output import echo
 from hotjar_assets.config import Settings, make_database_folder
 from hotjar_assets.errors import HotjarConfigError
 
@@ -23,5 +22,5 @@ def read_settings(*, needs_account: bool = True) -> Settings:
 
 def exit_for(error: HotjarConfigError) -> NoReturn:
     """Say what is wrong, and exit."""
-    click.echo(str(error), err=True)
+    echo(error, err=True)
     sys.exit(BAD_USAGE)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hotjar_assets.cli.common import FAILED, exit_for
+from hotjar_assets.cli.output import echo
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.report.file import check_path, default_path, write_page
@@ -43,9 +44,9 @@ def report(
     except HotjarConfigError as error:
         exit_for(error)
     except HotjarError as error:
-        click.echo(str(error), err=True)
+        echo(error, err=True)
         sys.exit(FAILED)
-    click.echo(path)
+    echo(path)
 
 
 def write_report(

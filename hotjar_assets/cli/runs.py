@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
-
 from hotjar_assets.cli.common import FAILED, exit_for
+from hotjar_assets.cli.output import echo, progress_bar
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.garbage import kept, without_garbage
@@ -50,13 +49,13 @@ def in_dagster(
             except HotjarConfigError as error:
                 exit_for(error)
             except HotjarError as error:
-                click.echo(str(error), err=True)
+                echo(error, err=True)
                 sys.exit(FAILED)
             seconds = time.monotonic() - started
             made = models and runs.models_are_due(instance, outcome)
             if made:
                 if sys.stderr.isatty():
-                    click.echo("making the dbt models …", err=True)
+                    echo("making the dbt models …", err=True)
                 problem = runs.run_models(instance, settings.database_path)
                 outcome.problems += [problem] if problem else []
     summary = {
@@ -88,18 +87,14 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda _total: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import Progress  # noqa: PLC0415
-
     commits = logging.getLogger("hotjar_assets.commits")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("surveys", total=total or None)
-        handler = _Advance(lambda stored: progress.advance(task, stored))
+    with progress_bar("surveys", total) as (set_total, advance):
+        handler = _Advance(advance)
         before = commits.level
         commits.setLevel(logging.INFO)
         commits.addHandler(handler)
         try:
-            yield lambda expected: progress.update(task, total=expected)
+            yield set_total
         finally:
             commits.removeHandler(handler)
             commits.setLevel(before)

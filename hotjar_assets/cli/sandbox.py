@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from hotjar_assets.cli.common import read_settings
+from hotjar_assets.cli.output import echo
 from hotjar_assets.cli.report import write_report
 from hotjar_assets.cli.sync import run_sync
 from hotjar_assets.cli.tables import print_scores, print_table
@@ -36,18 +37,23 @@ def demo() -> None:
     settings = read_settings()
     for title in ("A first sync reads everything", "A second one, with nothing new"):
         summary, problems = run_sync(settings)
-        click.echo(f"\n{title}:")
+        echo()
+        echo(f"{title}:")
         print_table(summary, summary.pop("names"))
         if problems:
             raise click.ClickException("; ".join(problems))
         if summary["models"]:
-            click.echo("\nWhat the dbt models make of them:")
+            echo()
+            echo("What the dbt models make of them:")
             print_scores(settings)
     try:
         page = f"A report of them, for any browser: {write_report(settings)}"
     except HotjarConfigError as error:
         page = str(error)
-    click.echo(
-        f"\nThe rows are in {settings.database_path}, tables hotjar.surveys and "
-        f"hotjar.survey_responses.\n{page}\nOpen the UI on them:  HOTJAR_SANDBOX=1 make dev"
+    echo()
+    echo(
+        f"The rows are in {settings.database_path}, tables hotjar.surveys and "
+        "hotjar.survey_responses."
     )
+    echo(page)
+    echo("Open the UI on them:  HOTJAR_SANDBOX=1 make dev")

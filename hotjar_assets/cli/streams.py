@@ -1,6 +1,5 @@
 """`streams` and `infer-schema`: any other API, described in YAML."""
 
-import json
 import sys
 from itertools import islice
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from hotjar_assets.cli.common import BAD_USAGE, FAILED, exit_for
+from hotjar_assets.cli.output import echo, echo_json, echo_lines
 from hotjar_assets.cli.tables import print_rows
 from hotjar_assets.config import streams_folder
 from hotjar_assets.errors import HotjarConfigError, HotjarError
@@ -37,10 +37,13 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
     def note(request: Any) -> None:
         requests.append(vars(request))
         if not as_json:
-            click.echo(f"{request.method} {request.url}")
+            echo(f"{request.method} {request.url}")
             for header, value in request.headers.items():
-                click.echo(f"  {header}: {value}")
-            click.echo(f"\n  {request.body}\n" if request.body else "")
+                echo(f"  {header}: {value}")
+            if request.body:
+                echo()
+                echo(f"  {request.body}")
+            echo()
 
     try:
         sources = [load_source(file)] if file else load_folder(streams_folder())
@@ -53,17 +56,17 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
     try:
         shown = preview(source, stream, list(islice(iter_rows(client, stream), limit)))
     except HotjarError as error:
-        click.echo(" ".join(str(error).split()), err=True)
+        echo(" ".join(str(error).split()), err=True)
         sys.exit(FAILED)
     finally:
         client.close()
     if as_json:
         rows = [dict(zip(shown.types, row, strict=True)) for row in shown.rows]
         summary = {"requests": requests, "columns": shown.types, "rows": rows}
-        click.echo(json.dumps(summary, default=str, ensure_ascii=False))
+        echo_json(summary)
     else:
         print_rows(shown.types, shown.rows)
-        click.echo(f"{len(shown.rows)} rows of {source.name}.{stream.name}; nothing was stored")
+        echo(f"{len(shown.rows)} rows of {source.name}.{stream.name}; nothing was stored")
 
 
 @streams.command("schema")
@@ -71,7 +74,7 @@ def stream_schema() -> None:
     """Print the JSON Schema by which editors complete the YAML."""
     from hotjar_assets.streams.editor import source_schema  # noqa: PLC0415 - others do without
 
-    click.echo(source_schema(), nl=False)
+    echo_lines(source_schema(), nl=False)
 
 
 @click.command("infer-schema")
@@ -87,9 +90,9 @@ def infer(*, file: str, path: str | None, kind: Any, flatten: tuple[str, ...]) -
         with click.open_file(file, "rb") as sample:
             records = sample_records(sample.read(), kind=kind, path=path, flatten=flatten)
     except (ValueError, HotjarError) as error:
-        click.echo(f"{file}: {' '.join(str(error).split())}", err=True)
+        echo(f"{file}: {' '.join(str(error).split())}", err=True)
         sys.exit(BAD_USAGE)
     if not any(records):
-        click.echo(f"{file}: holds no record; give a sample with some", err=True)
+        echo(f"{file}: holds no record; give a sample with some", err=True)
         sys.exit(BAD_USAGE)
-    click.echo(schema_yaml(records), nl=False)
+    echo_lines(schema_yaml(records), nl=False)

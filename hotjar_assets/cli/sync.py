@@ -1,6 +1,5 @@
 """`sync` and `import`: what fills the tables."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,6 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from hotjar_assets.cli.common import FAILED, read_settings
+from hotjar_assets.cli.output import echo, echo_json
 from hotjar_assets.cli.runs import in_dagster
 from hotjar_assets.cli.tables import print_table
 from hotjar_assets.config import Settings, is_id
@@ -102,10 +102,10 @@ def print_outcome(
     """Print what was done and what failed, and exit accordingly."""
     names = summary.pop("names")
     for problem in problems:
-        click.echo(" ".join(problem.split()), err=True)
+        echo(" ".join(problem.split()), err=True)
     if as_json:
-        click.echo(json.dumps(summary))
+        echo_json(summary)
     else:
         print_table(summary, names)
-        click.echo(f"database: {settings.database_path}")
+        echo(f"database: {settings.database_path}")
     sys.exit(FAILED if problems else 0)

@@ -1,0 +1,115 @@
+"""What commands write to the terminal: the only module of the command line that writes.
+
+All text passes through `printable`, since names, ids, cells and error texts come from an API, a
+respondent or a file. `echo` stands in for `click.echo`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from hotjar_assets.printable import (
+    make_printable,
+    printable,
+    printable_json,
+    printable_lines,
+)
+
+_LINE_CHARACTERS = 20_000
+"""Length of one line; a value in it is bounded by `printable`."""
+
+
+def echo(message: object = "", *, nl: bool = True, err: bool = False) -> None:
+    """Write one line; a line break in the message is shown as its escape.
+
+    Args:
+        message: The line.
+        nl: Whether to end the line.
+        err: Whether to write to stderr.
+    """
+    click.echo(printable(message, max_characters=_LINE_CHARACTERS), nl=nl, err=err)
+
+
+def echo_lines(text: str, *, nl: bool = True) -> None:
+    """Write a text of several lines, such as a file to paste."""
+    click.echo(printable_lines(text), nl=nl)
+
+
+def echo_json(value: Any) -> None:
+    """Write a value as one line of JSON."""
+    click.echo(printable_json(value))
+
+
+def echo_table(
+    columns: Sequence[Mapping[str, Any]],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    **layout: Any,
+) -> None:
+    """Write a table.
+
+    Args:
+        columns: Options of `rich.table.Table.add_column`, for each column.
+        rows: The cells of each row.
+        title: The line above it.
+        **layout: Further options of `rich.table.Table`.
+    """
+    from rich.console import Console  # noqa: PLC0415 - `--json` does without
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, title=escape(printable(title)) or None, **layout)
+    for column in columns:
+        table.add_column(**column)
+    for row in rows:
+        # Not as str, in which rich looks for markup: `[link=…]` would become an escape sequence.
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    Console().print(table)
+
+
+@contextmanager
+def progress_bar(label: str, total: int) -> Iterator[tuple[Callable[[int], None], ...]]:
+    """Show a progress bar on stderr; yield what sets its total, and what moves it on."""
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total or None)
+        yield (
+            lambda expected: progress.update(task, total=expected),
+            lambda done: progress.advance(task, done),
+        )
+
+
+class Program(click.Group):
+    """A group of commands whose errors, in which click quotes arguments, are safe to show."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments."""
+        with _printable_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _printable_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        # Where arguments are missing, the message is the help, which has several lines.
+        if error.ctx and error.message == error.ctx.get_help():
+            raise
+        raise click.UsageError(printable(error.format_message()), error.ctx) from error
+    except click.ClickException as error:
+        raise click.ClickException(printable(error.format_message())) from error
+    except Exception as error:
+        make_printable(error)
+        raise
