@@ -4,15 +4,15 @@ What every sync shares once `readers` has read: no Dagster, no database, and no 
 stored. The store is whoever commits.
 """
 
-import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from hotjar_assets.errors import HotjarError, HotjarStoreError
+from hotjar_assets.printable import get_logger
 from hotjar_assets.readers import ReadT
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from hotjar_assets.materializations import (
     response_figures,
     survey_figures,
 )
+from hotjar_assets.printable import printable
 from hotjar_assets.resources import as_failure
 from hotjar_assets.schema import Table
 from hotjar_assets.streams.sync import StreamSync
@@ -186,13 +187,15 @@ class _HotjarIOManager(dg.IOManager):
 
     def _facts_of(self, table: StreamTable) -> dict[str, Any]:
         columns = self._warehouse.stream_columns(table)
-        schema = dg.TableSchema([dg.TableColumn(*item) for item in columns.items()])
+        schema = dg.TableSchema(
+            [dg.TableColumn(printable(name), kind) for name, kind in columns.items()]
+        )
         rows = self._warehouse.stream_count(table)
         return {ROW_COUNT: rows, "dagster/column_schema": schema, **self._database}
 
     @property
     def _database(self) -> dict[str, str]:
-        return {"database": str(self._warehouse.path)}
+        return {"database": printable(self._warehouse.path)}
 
     def _slice(
         self, context: dg.OutputContext | dg.InputContext, metadata: Mapping[str, Any]

@@ -13,6 +13,7 @@ import dagster as dg
 
 from hotjar_assets.commits import Figures
 from hotjar_assets.errors import HotjarApiError, HotjarError
+from hotjar_assets.printable import is_printable, printable
 from hotjar_assets.resources import failure
 from hotjar_assets.streams.sync import StoredUnits, StreamRead, StreamSync
 from hotjar_assets.sync import ResponseSync, SurveyListing, SurveyRead
@@ -163,7 +164,9 @@ def record(
                 dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
             )
     lines = {key: str(error) for key, error in failed.items()}
-    shown = "\n".join(f"- {key}: {line}" for key, line in islice(lines.items(), _FAILURES_SHOWN))
+    shown = "\n".join(
+        f"- {printable(key)}: {line}" for key, line in islice(lines.items(), _FAILURES_SHOWN)
+    )
     raise dg.Failure(
         f"{len(failed)} of {len(failed) + len(committed)} {name.removeprefix('failed_')} failed; "
         f"the others are stored, and the next sync reads of them only what is new:\n{shown}",
@@ -216,8 +219,10 @@ def _answers(trend: Trend) -> dict[str, dg.TableMetadataValue]:
     records = [
         dg.TableRecord(
             {
-                "question": shorten(each.question, _QUESTION_CHARACTERS, placeholder=" …"),
-                "answer": each.answer,
+                "question": printable(
+                    shorten(each.question, _QUESTION_CHARACTERS, placeholder=" …")
+                ),
+                "answer": printable(each.answer),
                 "answers": each.answers,
             }
         )
@@ -243,5 +248,5 @@ def _stream_figures(walks: Iterable[tuple[StreamRead, Figures]]) -> dict[str, An
 
 def _link_to(url: str | None) -> dict[str, dg.UrlMetadataValue]:
     """Link to the survey, if its address is one that a click may open."""
-    is_web_page = url is not None and url.startswith(("https://", "http://"))
+    is_web_page = url is not None and url.startswith(("https://", "http://")) and is_printable(url)
     return {"survey": dg.MetadataValue.url(str(url))} if is_web_page else {}

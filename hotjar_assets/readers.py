@@ -5,7 +5,6 @@ and is handed over only when it is complete. No Dagster, no database, and no kno
 read.
 """
 
-import logging
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -20,10 +19,11 @@ from traceback import extract_tb
 from typing import Any, Generic, Protocol, TypeVar
 
 from hotjar_assets.errors import HotjarError, HotjarStoreError, HotjarTransportError
+from hotjar_assets.printable import get_logger
 from hotjar_assets.seats import Seats
 from hotjar_assets.spool import Segment
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 GROUP_ROWS = 120_000
 GROUP_SECONDS = 1.0

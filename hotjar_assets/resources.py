@@ -3,7 +3,6 @@
 No request is made when it is constructed, and no other room builds a client.
 """
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,8 +25,9 @@ from hotjar_assets.config import (
     wanted_source,
 )
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
+from hotjar_assets.printable import get_logger, make_printable, printable
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 def _setting(name: str) -> Any:
@@ -197,18 +197,25 @@ def _env_var(name: str) -> Any:
 
 @contextmanager
 def as_failure() -> Iterator[None]:
-    """Turn an error of ours into a `dagster.Failure` that says whether a retry can help."""
+    """Turn an error of ours into a `dagster.Failure` that says whether a retry can help.
+
+    Dagster records the texts of every error and of what caused it, so they are made safe to show.
+    """
     try:
         yield
     except HotjarError as error:
+        make_printable(error)
         raise failure(error) from error
+    except Exception as error:
+        make_printable(error)
+        raise
 
 
 def failure(error: HotjarError) -> dg.Failure:
     """Describe an error to Dagster: what happened, where, and whether a retry can help."""
     metadata: dict[str, Any] = {"error": type(error).__name__}
     if isinstance(error, HotjarApiError) and error.url:
-        metadata["url"] = error.url
+        metadata["url"] = printable(error.url)
     if isinstance(error, HotjarStatusError):
         metadata["status"] = error.status
     retryable = isinstance(error, HotjarApiError) and error.retryable

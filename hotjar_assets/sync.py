@@ -10,7 +10,6 @@ than the cutoff. If a page breaks that order the walk goes to the end; and where
 not promise it, so does a walk whose pages have not yet proved it (see `NewestFirst`).
 """
 
-import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -25,11 +24,12 @@ from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.commits import Figures, commit_groups
 from hotjar_assets.config import environment_variable, place_name
 from hotjar_assets.errors import HotjarError, HotjarSchemaError, HotjarStoreError
+from hotjar_assets.printable import get_logger
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import ResponseSpool
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class Depth(Enum):

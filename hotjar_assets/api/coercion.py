@@ -27,15 +27,18 @@ from hotjar_assets.api.records import (
     Text,
 )
 from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.printable import is_printable
 
 
 def survey_from_json(row: Any, path: str) -> Survey:
     """Build a survey from an object.
 
     Raises:
-        HotjarSchemaError: It has no usable id.
+        HotjarSchemaError: It has no usable id; it names a partition, so it must be readable too.
     """
     survey, extra = _tolerant(Survey, row, path)
+    if not is_printable(str(survey.id)):
+        raise HotjarSchemaError(f"{path}.id", "holds control or invisible characters")
     for position, question in enumerate(survey.questions or ()):
         question.position = position
     survey.extra = extra or None

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from hotjar_assets.printable import printable, printable_lines
 from hotjar_assets.schema import Table
 
 RAW = {"raw": ""}
@@ -20,9 +21,9 @@ def table_metadata(table: Table) -> dict[str, Any]:
     """Tell Dagster the name and the columns of a table."""
     columns = [
         dg.TableColumn(
-            column.name,
+            printable(column.name),
             column.type,
-            description=column.description,
+            description=printable_lines(column.description),
             tags=PERSONAL_DATA if column.is_personal else None,
         )
         for column in table.columns

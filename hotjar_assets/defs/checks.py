@@ -16,6 +16,7 @@ from hotjar_assets.defs.assets import IO_MANAGER_KEY, LATE_AFTER, survey_respons
 from hotjar_assets.defs.partitions import known_surveys
 from hotjar_assets.defs.progress import Progress, not_read_by, progress_of
 from hotjar_assets.materializations import RESPONSES_COUNTED
+from hotjar_assets.printable import printable
 from hotjar_assets.resources import as_failure
 from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets.warehouse import Health
@@ -184,7 +185,9 @@ def _named(counts: Mapping[str, int], noun: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - NAMES_SHOWN
-    return ", ".join(islice(names, NAMES_SHOWN)) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(printable, islice(names, NAMES_SHOWN))) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def _of(asset: dg.AssetsDefinition, name: str, result: dg.AssetCheckResult) -> dg.AssetCheckResult:

@@ -7,6 +7,8 @@ import dagster as dg
 
 from hotjar_assets.defs.catalogue import RAW, table_metadata, with_owners
 from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
+from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.printable import is_printable, printable_lines
 from hotjar_assets.resources import as_failure
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
@@ -126,7 +128,7 @@ def _description(source: Source, table: StreamTable) -> str:
     key = f"the key is `({', '.join(table.key)})`" if table.key else "it is replaced at every run"
     begin = stream.description or f"What `{stream.path}` of {source.name} gives."
     of_parent = f", for each of `{stream.parent.stream}`" if stream.parent else ""
-    return f"{begin}\n\nOne row is a record of `{stream.path}`{of_parent}; {key}."
+    return printable_lines(f"{begin}\n\nOne row is a record of `{stream.path}`{of_parent}; {key}.")
 
 
 def _sensor(
@@ -165,6 +167,7 @@ def _sensor(
         with as_failure():
             records = tables.stream_parents(above, parent_fields(table.stream)) or []
             keys = [unit.key for unit in units_of(table, records)]
+            _require_printable(keys, parent_key)
         known = context.instance.get_dynamic_partitions(str(partitions.name))
         added = sorted(set(keys) - set(known))
         ordered = [*known, *added]
@@ -175,3 +178,13 @@ def _sensor(
         )
 
     return parents_sensor
+
+
+def _require_printable(keys: Sequence[str], parent: dg.AssetKey) -> None:
+    """Refuse keys that Dagster cannot take as partitions, or that a person cannot read."""
+    unsafe = sum(not is_printable(key) for key in keys)
+    if unsafe:
+        raise HotjarStoreError(
+            f"{unsafe} rows of {parent.to_user_string()} have control or invisible characters in "
+            "what names a partition; correct them at their source, or set `partitions: false`"
+        )

@@ -7,7 +7,6 @@ with the first page whose oldest record is strictly older.
 """
 
 import json
-import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,13 +22,14 @@ from hotjar_assets.errors import (
     HotjarNotFoundError,
     HotjarStoreError,
 )
+from hotjar_assets.printable import get_logger
 from hotjar_assets.readers import Client, NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.cursors import Value, are_alike, comparable, minus_seconds
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class Page(Protocol):

@@ -5,7 +5,6 @@ leaves the old rows, and readers wait for moments. Waiting for another process t
 is logged, jittered and bounded.
 """
 
-import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +17,10 @@ import tenacity
 
 from hotjar_assets.config import make_database_folder
 from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.printable import get_logger
 from hotjar_assets.schema import SCHEMA, Table
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 MEMORY_LIMITS = ("80MB", "200MB", "")
