@@ -16,14 +16,26 @@ from hotjar_assets.errors import HotjarConfigError
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address.")
-@click.option("--port", default=8787, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option("--seed", default=1, show_default=True, help="Seed of the made-up data.")
 @click.option("--latency", default=0.0, metavar="SECONDS", help="Delay of every answer.")
 def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
     """Run the sandbox, a local Hotjar and Contentsquare with made-up data, until interrupted."""
     from hotjar_assets.sandbox.server import run  # noqa: PLC0415 - a web server loads with it
 
-    run(host=host, port=port, seed=seed, latency_seconds=latency)
+    try:
+        run(host=host, port=port, seed=seed, latency_seconds=latency, echo=echo)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        problem = f"the sandbox cannot listen on {host}, port {port} ({error.strerror})"
+        raise click.ClickException(f"{problem}; choose another with --host or --port") from error
 
 
 @click.command()

@@ -14,6 +14,7 @@ import msgspec
 
 from hotjar_assets.sandbox.codec import encode
 from hotjar_assets.sandbox.faults import PathKind, Platform, Target
+from hotjar_assets.sandbox.limits import MAX_TOKENS
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import (
     Answer,
@@ -102,6 +103,8 @@ class Access:
 
     def login(self, request: ReceivedRequest) -> Answer:
         """Answer the login of the export."""
+        if request.media_type != "application/json":
+            return error_answer(400, message="The body must be JSON.")
         try:
             login = msgspec.json.decode(request.body, type=_Login)
         except (ValueError, msgspec.MsgspecError) as error:
@@ -141,6 +144,8 @@ class _Tokens:
         good_until = self._settings.monotonic() + self._settings.token_lifetime_seconds
         with self._lock:
             self._good_until[platform, token] = good_until
+            if len(self._good_until) > MAX_TOKENS:
+                del self._good_until[next(iter(self._good_until))]
         return token
 
     def is_good(self, platform: Platform, token: str) -> bool:

@@ -1,8 +1,8 @@
 """The sandbox's HTTP interface: Hotjar's API and export and Contentsquare's API, with faults.
 
-Here is decided what a request is answered with. Who may ask is in `access`, the data in `account`,
-what faults do in `spoiling`, the socket and the thread in `server`, and the endpoints that change
-the sandbox in `control`.
+Here is decided what a request is answered with. Which requests are taken at all is in `gate`, who
+may ask in `access`, the data in `account`, what faults do in `spoiling`, the socket and the thread
+in `server`, and the endpoints that change the sandbox in `control`.
 
 Source: https://help.hotjar.com/hc/en-us/articles/36820005914001-Hotjar-API-Reference (read on
 2026-11-20) and docs.contentsquare.com /en/api/responses/ (read on the same day). Where they are
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
@@ -27,6 +27,7 @@ from hotjar_assets.sandbox.constants import SANDBOX_HEADER
 from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.control import control_routes
 from hotjar_assets.sandbox.faults import Fault, Faults, PathKind, Platform, Target
+from hotjar_assets.sandbox.gate import Gate, RefusedError, read_body, replayed
 from hotjar_assets.sandbox.insights import Downloads
 from hotjar_assets.sandbox.pages import Cut, PageSlice
 from hotjar_assets.sandbox.settings import ServerSettings
@@ -45,7 +46,13 @@ from hotjar_assets.sandbox.wire import (
     parse_target,
 )
 
-_MARK = (SANDBOX_HEADER.lower().encode(), b"1")
+_HEADERS = [
+    (SANDBOX_HEADER.lower().encode(), b"1"),
+    # A browser may not show an answer as anything but what it is called, nor give it to a page.
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
 _POSTED = frozenset({"token", "login", "user_lookup"})
 _OPEN: frozenset[PathKind] = frozenset({"token", "login", "download"})
 _LISTED = frozenset({"surveys", "responses"})
@@ -61,12 +68,15 @@ class SandboxApp:
         faults: Faults,
         requests: RequestLog,
         settings: ServerSettings,
+        host: str,
         downloads_url: str,
     ) -> None:
         """Serve `account`, going wrong as `faults` says and noting what comes in.
 
-        What is exported is handed out at `downloads_url` alone, an address of its own.
+        Requests must name the address `host`. What is exported is handed out at `downloads_url`
+        alone, an address of its own.
         """
+        self._gate = Gate(host)
         self.account = account
         self._shown: dict[Platform, SandboxAccount | ContentsquareAccount] = {
             "hotjar": account,
@@ -90,17 +100,27 @@ class SandboxApp:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], _MARK]
+                message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        await self._starlette(scope, receive, send_marked)
+        try:
+            self._gate.check(scope)
+            body = await read_body(receive)
+        except RefusedError as error:
+            # What is left of the request is not read, so the connection cannot be used again.
+            refusal = JSONResponse(
+                {"error": str(error)}, status_code=error.status, headers={"Connection": "close"}
+            )
+            await refusal(scope, receive, send_marked)
+            return
+        await self._starlette(scope, replayed(body, receive), send_marked)
 
     def expire_tokens(self) -> None:
         """Make every token and session issued so far invalid."""
         self._access.expire()
 
     async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = parse_request(scope, await _read_body(receive))
+        request = parse_request(scope, (await receive())["body"])
         self.requests.append(request)
         if self._settings.latency_seconds:
             await asyncio.sleep(self._settings.latency_seconds)
@@ -207,6 +227,8 @@ class SandboxApp:
     def _user_lookup(self, request: ReceivedRequest) -> Answer:
         if unquote(request.path.split("/")[3]) != self.account.organization_id:
             return error_answer(404)
+        if request.media_type != "application/json":
+            return error_answer(400, message="The body must be JSON.")
         try:
             lookup = msgspec.json.decode(request.body, type=_UserLookup)
         except (ValueError, msgspec.MsgspecError) as error:
@@ -259,16 +281,6 @@ class _UserLookup(msgspec.Struct):
     data_subject_email: str | None = None
     data_subject_site_id_to_user_id_map: dict[str, str] | None = None
     delete_all_hits: bool = False
-
-
-async def _read_body(receive: Receive) -> bytes:
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
 
 
 async def _send_half(answer: Answer, send: Send) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hotjar_assets.sandbox.catalog import JsonObject
+from hotjar_assets.sandbox.limits import MAX_EXPORTS
 from hotjar_assets.sandbox.wire import Answer, ReceivedRequest, error_answer, json_answer
 
 ExportFormat = Literal["zip", "csv"]
@@ -112,7 +113,7 @@ class Downloads:
         """Export responses, the highest number first, and answer with the link of the file."""
         try:
             query = msgspec.json.decode(request.query.get("survey_query", ""), type=_SurveyQuery)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             return error_answer(400, message=str(error))
         if (request.query.get("format"), request.query.get("async_export")) != ("csv", "false"):
             return error_answer(400, message="Only format=csv and async_export=false are known.")
@@ -124,6 +125,8 @@ class Downloads:
         name = secrets.token_hex(8)
         with self._lock:
             self._files[name] = body
+            if len(self._files) > MAX_EXPORTS:
+                del self._files[next(iter(self._files))]
         return f"{self._url}/exports/{name}?signature={secrets.token_hex(16)}"
 
     def answer(self, request: ReceivedRequest) -> Answer:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -30,6 +29,7 @@ from hotjar_assets.sandbox.constants import (
 from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.faults import Faults
 from hotjar_assets.sandbox.insights import ExportFormat
+from hotjar_assets.sandbox.limits import MAX_DELAY_SECONDS
 from hotjar_assets.sandbox.pages import Order, Paging
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import ReceivedRequest, RequestLog
@@ -37,9 +37,6 @@ from hotjar_assets.sandbox.wire import ReceivedRequest, RequestLog
 if TYPE_CHECKING:
     from hotjar_assets.sandbox.app import SandboxApp
     from hotjar_assets.sandbox.serving import ServerThread
-
-
-_print_now = partial(print, flush=True)
 
 
 class SandboxServer:
@@ -190,6 +187,7 @@ class SandboxServer:
                 faults=self.faults,
                 requests=self._log,
                 settings=self._settings,
+                host=self._host,
                 downloads_url=self._url(self._downloads_port),
             )
         self._thread = ServerThread(self._app, [sock, downloads])
@@ -211,7 +209,7 @@ def run(
     requests_per_minute: int | None = None,
     paging: Paging = "keyset",
     allow_remote: bool = False,
-    echo: Callable[[str], object] = _print_now,
+    echo: Callable[[str], object],
 ) -> None:
     """Serve in the foreground until SIGINT or SIGTERM; call it from the main thread.
 
@@ -227,9 +225,12 @@ def run(
         echo: Where the line with address and credentials goes.
 
     Raises:
-        ValueError: The address is not this machine's own and `allow_remote` is not set.
+        ValueError: The address is not this machine's own and `allow_remote` is not set, or the
+            latency is out of range.
         OSError: The port is taken.
     """
+    if not 0 <= latency_seconds <= MAX_DELAY_SECONDS:
+        raise ValueError(f"the latency must be from 0 to {MAX_DELAY_SECONDS:g} seconds")
     stopped = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

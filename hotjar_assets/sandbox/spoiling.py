@@ -36,7 +36,9 @@ def answer_instead(  # noqa: C901, PLR0911 - one line a kind
             return Answer(fault.status, fault.body, content_type=fault.content_type)
         case "redirect_same_host":
             query = urlencode(request.query | {REDIRECTED: "1"})
-            return Answer(307, b"", headers={"Location": f"{request.path}?{query}"})
+            # With one slash: a path that begins with two would name another host.
+            path = "/" + request.path.lstrip("/")
+            return Answer(307, b"", headers={"Location": f"{path}?{query}"})
         case "redirect_other_host":
             return Answer(307, b"", headers={"Location": fault.location or ""})
         case "sso":

@@ -5,6 +5,7 @@ No decision about what to answer is made here (see `app`), and no web framework 
 
 import base64
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from hotjar_assets.sandbox.codec import encode
 from hotjar_assets.sandbox.faults import Platform, Target
+from hotjar_assets.sandbox.limits import MAX_KEPT_BYTES, MAX_KEPT_REQUESTS
 from hotjar_assets.sandbox.pages import Position
 
 DEFAULT_LIMIT = 20
@@ -68,17 +70,21 @@ class ReceivedRequest:
 
 
 class RequestLog:
-    """The requests received, oldest first; may be read from any thread."""
+    """The newest requests received, oldest first; may be read from any thread."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._lock = threading.Lock()
-        self._requests: list[ReceivedRequest] = []
+        self._requests: deque[ReceivedRequest] = deque()
+        self._body_bytes = 0
 
     def append(self, request: ReceivedRequest) -> None:
         """Note a request."""
         with self._lock:
             self._requests.append(request)
+            self._body_bytes += len(request.body)
+            while len(self._requests) > MAX_KEPT_REQUESTS or self._body_bytes > MAX_KEPT_BYTES:
+                self._body_bytes -= len(self._requests.popleft().body)
 
     def all(self) -> list[ReceivedRequest]:
         """Return those received so far."""
@@ -89,6 +95,7 @@ class RequestLog:
         """Forget them."""
         with self._lock:
             self._requests.clear()
+            self._body_bytes = 0
 
 
 @dataclass(frozen=True, slots=True)

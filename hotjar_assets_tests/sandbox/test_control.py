@@ -97,5 +97,7 @@ def test_wrong_body_is_a_bad_request_that_says_why(call, method, path, body):
 
 
 def test_broken_json_is_a_bad_request(small):
-    answer = small.session.post(f"{small.server.url}/_sandbox/faults", data=b"{")
+    headers = {"Content-Type": "application/json"}
+    url = f"{small.server.url}/_sandbox/faults"
+    answer = small.session.post(url, data=b"{", headers=headers)
     assert answer.status_code == 400
