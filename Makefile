@@ -2,6 +2,7 @@
 #
 # PYTHON       the interpreter that makes .venv (3.11 or newer)
 # PYTEST_ARGS  more arguments for pytest: make test PYTEST_ARGS="-k cursor -x"
+# AUDIT_DATABASE  an export of osv.dev (PyPI/all.zip), to audit without a network
 # DAGSTER_HOME the Dagster instance of `make dev`: an absolute path; unset, .dagster_home here
 
 SHELL := /bin/sh
@@ -67,7 +68,8 @@ schema: install  ## Write the JSON Schema by which editors complete streams
 	$(BIN)/hotjar-assets streams schema > source.schema.json.new
 	mv source.schema.json.new hotjar_assets/streams/source.schema.json
 
-audit: install  ## Look the locked versions up in the advisory database
+# A script of its own says by its exit status whether it could: see there, and .ci/run.
+audit: install  ## Look the locked versions up in a database of advisories
 	$(BIN)/python scripts/audit.py requirements.lock
 
 # uv is pinned by the lock it writes. UPGRADE is set by `make upgrade`.

@@ -5,7 +5,6 @@ import importlib
 import importlib.metadata
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -366,28 +365,3 @@ def test_wheel_holds_every_file_of_the_package(project, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert packed == expected
-
-
-# --- The audit ---------------------------------------------------------------------------------
-
-CLEAN = {"name": "requests", "version": "1", "vulns": []}
-WEAK = {"name": "pandas", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]}
-UNASKED = {"name": "duckdb", "version": "2", "skip_reason": "not found"}
-
-
-@pytest.mark.parametrize(
-    ("dependencies", "status", "words"),
-    [
-        ([CLEAN], 0, "1 packages audited, 0 known weaknesses"),
-        ([CLEAN, WEAK], 1, "pandas 2: CVE-1, fixed in 3"),
-        ([CLEAN, UNASKED], 0, "not audited: duckdb"),
-        ([WEAK, UNASKED], 1, "not audited: duckdb"),
-        ([UNASKED], 0, "not audited: the advisory database answered for none of the packages"),
-    ],
-    ids=["clean", "weak", "partly-unasked", "weak-and-unasked", "offline"],
-)
-def test_audit_tells_clean_from_not_audited(dependencies, status, words, project):
-    verdict = runpy.run_path(str(project / "scripts" / "audit.py"))["verdict"]
-    found, lines = verdict({"dependencies": dependencies})
-    assert found == status
-    assert words in lines
