@@ -90,6 +90,8 @@ def make_printable(error: BaseException) -> None:
         text = str(each)
         if printable_lines(text) != text:
             each.args = (printable_lines(text),)
+            if isinstance(each, OSError) and each.strerror:
+                each.strerror = printable(each.strerror)
 
 
 class PrintableFormatter(logging.Formatter):
