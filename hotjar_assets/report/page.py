@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hotjar_assets.config import PiiMode
+from hotjar_assets.printable import printable_lines
 from hotjar_assets.privacy import is_email, without_emails
 from hotjar_assets.report.chart import period_end, score_of, trend
 from hotjar_assets.report.file import GENERATOR
@@ -78,6 +79,7 @@ def render(summaries: Summaries, *, database: Path, made_at: datetime) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        finalize=_shown,
     )
     environment.filters |= {
         "day": _day,
@@ -109,6 +111,14 @@ def render(summaries: Summaries, *, database: Path, made_at: datetime) -> str:
         trend_rows=_trend_rows,
         is_whole=lambda survey, period: period_end(period.starts_on, survey.period) <= until,
     )
+
+
+def _shown(value: object) -> object:
+    """Return a text of the page without marks that reverse or hide what stands around them."""
+    # What the page's own code has made is markup.
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return printable_lines("\n".join(value.splitlines()).replace("\t", " "))
 
 
 def _main(survey: Survey) -> Measure | None:

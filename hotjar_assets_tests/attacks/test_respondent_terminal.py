@@ -6,6 +6,7 @@ by `HotjarError`, in what Dagster records by `as_failure` and the metadata.
 """
 
 import ast
+import html
 import json
 import logging
 import os
@@ -44,6 +45,7 @@ from hotjar_assets.runs import local_instance
 from hotjar_assets.sandbox import Fault, SandboxAccount, SandboxServer
 from hotjar_assets_tests.api.scripted_server import Reply, ScriptedServer, json_reply
 from hotjar_assets_tests.dagster.model import CLOCK, environment, query
+from hotjar_assets_tests.report.model import stored
 
 HOSTILE = (
     "A\x1b[38;2;66;66;66mB\x1b]8;;http://evil.example\x1b\\C\x1b]52;c;ZXZpbA==\x07D\x9b31mE\x9d0;t\x9c"
@@ -272,18 +274,20 @@ def in_terminal(*arguments: str, cwd: Path, **variables: str) -> tuple[int, str]
 def hostile_account() -> SandboxAccount:
     account = SandboxAccount(clock=CLOCK, blueprints=())
     question = {"id": HOSTILE, "text": HOSTILE, "type": "single-option", "is_required": True}
+    open_question = {"id": "q2", "text": HOSTILE, "type": "long-text", "is_required": True}
     choices = [{"text": HOSTILE, "allow_comment": False}]
     for survey_id in ("101", "102", "103"):
         account.add_survey(
             HOSTILE + READABLE,
             survey_id=survey_id,
             url=f"https://shop.example/{HOSTILE}",
-            questions=[question | {"choices": choices}],
+            questions=[question | {"choices": choices}, open_question],
         )
         answer = {"question_id": HOSTILE, "answer": HOSTILE, "tags": [{"name": HOSTILE}]}
         for number in range(3):
             fields: dict[str, Any] = {HOSTILE: HOSTILE, "id": f"{number}{HOSTILE}"}
-            account.add_responses(survey_id, answers=[answer], **fields)
+            said = answer | {"question_id": "q2", "answer": f"{number}{HOSTILE}{READABLE}"}
+            account.add_responses(survey_id, answers=[answer, said], **fields)
     return account
 
 
@@ -464,6 +468,16 @@ def test_a_schema_that_is_inferred_is_safe_to_show():
     result = run("infer-schema", "-", stdin=json.dumps(ROWS).encode())
     assert result.exit_code == 0
     assert result.output.startswith("schema:\n  properties:\n    id: ")
+
+
+def test_a_report_holds_no_mark_that_reverses_or_hides(tmp_path):
+    database = stored(hostile_account(), tmp_path / "rows.duckdb")
+    result = run("report", "--out", "page.html", HOTJAR_DATABASE=str(database))
+    assert result.exit_code == 0, result.output
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert not unsafe(page)
+    assert page.count(r"\x1b[38;2;66;66;66mB") >= 3 * 3
+    assert page.count(html.escape(READABLE)) >= 3 * 3
 
 
 # --- No way around it ----------------------------------------------------------------------------
