@@ -18,7 +18,9 @@ from hotjar_assets.sandbox.limits import MAX_TOKENS
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.wire import (
     Answer,
+    BadRequestError,
     ReceivedRequest,
+    decode_body,
     error_answer,
     json_answer,
     oauth_error,
@@ -78,8 +80,8 @@ class Access:
     def _project_token(self, request: ReceivedRequest) -> Answer:
         """Answer Contentsquare's token call."""
         try:
-            login = msgspec.json.decode(request.body, type=_ProjectLogin)
-        except (ValueError, msgspec.MsgspecError) as error:
+            login = decode_body(request, _ProjectLogin)
+        except BadRequestError as error:
             return oauth_error(400, "invalid_request", str(error))
         if login.grant_type != "client_credentials":
             return oauth_error(400, "unsupported_grant_type", "Use client_credentials.")
@@ -103,11 +105,9 @@ class Access:
 
     def login(self, request: ReceivedRequest) -> Answer:
         """Answer the login of the export."""
-        if request.media_type != "application/json":
-            return error_answer(400, message="The body must be JSON.")
         try:
-            login = msgspec.json.decode(request.body, type=_Login)
-        except (ValueError, msgspec.MsgspecError) as error:
+            login = decode_body(request, _Login)
+        except BadRequestError as error:
             return error_answer(400, message=str(error))
         credentials = (login.action, login.email, login.password)
         if credentials != ("login", self._settings.email, self._settings.password):

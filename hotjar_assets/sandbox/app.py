@@ -29,6 +29,7 @@ from hotjar_assets.sandbox.control import control_routes
 from hotjar_assets.sandbox.faults import Fault, Faults, PathKind, Platform, Target
 from hotjar_assets.sandbox.gate import Gate, RefusedError, read_body, replayed
 from hotjar_assets.sandbox.insights import Downloads
+from hotjar_assets.sandbox.limits import MAX_KEPT_LOOKUPS
 from hotjar_assets.sandbox.pages import Cut, PageSlice
 from hotjar_assets.sandbox.settings import ServerSettings
 from hotjar_assets.sandbox.spoiling import answer_instead, spoil_answer, spoil_page
@@ -38,6 +39,7 @@ from hotjar_assets.sandbox.wire import (
     PageRequest,
     ReceivedRequest,
     RequestLog,
+    decode_body,
     envelope,
     error_answer,
     json_answer,
@@ -227,15 +229,14 @@ class SandboxApp:
     def _user_lookup(self, request: ReceivedRequest) -> Answer:
         if unquote(request.path.split("/")[3]) != self.account.organization_id:
             return error_answer(404)
-        if request.media_type != "application/json":
-            return error_answer(400, message="The body must be JSON.")
         try:
-            lookup = msgspec.json.decode(request.body, type=_UserLookup)
-        except (ValueError, msgspec.MsgspecError) as error:
+            lookup = decode_body(request, _UserLookup)
+        except BadRequestError as error:
             return error_answer(400, message=str(error))
         if not lookup.data_subject_email and not lookup.data_subject_site_id_to_user_id_map:
             return error_answer(400, message="Give an e-mail address or user ids.")
         self.account.user_lookups.append(decode(request.body))
+        del self.account.user_lookups[:-MAX_KEPT_LOOKUPS]
         self.account.look_up_user(
             email=lookup.data_subject_email,
             user_ids=lookup.data_subject_site_id_to_user_id_map or {},

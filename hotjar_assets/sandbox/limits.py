@@ -15,6 +15,8 @@ MAX_SHOWN_REQUESTS = 1_000
 """Requests that `GET /_sandbox/requests` shows, the newest."""
 MAX_EXPORTS = 1_000
 """Exports that can be downloaded, the newest."""
+MAX_KEPT_LOOKUPS = 1_000
+"""User lookups kept in `SandboxAccount.user_lookups`, the newest."""
 MAX_TOKENS = 10_000
 """Tokens that are good at once, the newest."""
 

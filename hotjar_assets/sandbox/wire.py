@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -37,6 +37,9 @@ _ERRORS: dict[int, dict[str, str]] = {
     503: {"error": "service_unavailable", "message": "Service unavailable."},
     504: {"error": "gateway_timeout", "message": "Gateway timeout."},
 }
+
+
+BodyT = TypeVar("BodyT")
 
 
 class BadRequestError(Exception):
@@ -267,6 +270,20 @@ def parse_page_request(request: ReceivedRequest, target: Target) -> PageRequest:
         limit=limit,
         with_questions=with_questions,
     )
+
+
+def decode_body(request: ReceivedRequest, kind: type[BodyT]) -> BodyT:
+    """Return what the JSON body of a request says.
+
+    Raises:
+        BadRequestError: It is not sent as JSON, or is not what it should be.
+    """
+    if request.media_type != "application/json":
+        raise BadRequestError("The body must be JSON.")
+    try:
+        return msgspec.json.decode(request.body, type=kind)
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise BadRequestError(str(error)) from None
 
 
 def json_answer(value: object, *, status: int = 200) -> Answer:

@@ -386,6 +386,14 @@ def test_json_that_is_not_an_object_is_a_bad_request(server, body):
         assert ask(server, method, f"/_sandbox/{path}", body)[0] == 400
 
 
+@pytest.mark.parametrize("path", ["/v1/oauth/token", "/api/v2/users"])
+def test_json_without_an_end_of_depth_is_a_bad_request(server, path):
+    body = b'{"client_id": ' + b"[" * 200_000
+    assert ask(server, "POST", path, body)[0] == 400
+    body = b'{"unknown": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    assert ask(server, "POST", path, body)[0] == 400
+
+
 def test_the_log_of_requests_is_bounded():
     log = RequestLog()
     large = ReceivedRequest("POST", "/", {}, {}, {}, b"x" * (MAX_KEPT_BYTES // 4))
