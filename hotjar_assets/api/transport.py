@@ -344,14 +344,14 @@ class Transport:
         except HotjarNotFoundError as error:
             what = f"no token endpoint here; check {self._advice.url_setting}"
             missing = HotjarStatusError(what, status=error.status)
-            raise missing.locate(method="POST", url=url) from None
+            raise missing.locate(method="POST", url=place) from None
         except HotjarStatusError as error:
             if error.status not in login.refusals:
                 raise
             refusal = HotjarAuthError(
                 self._auth.refused, status=error.status, error_code=error.error_code
             )
-            raise refusal.locate(method="POST", url=url, request_id=error.request_id) from None
+            raise refusal.locate(method="POST", url=place, request_id=error.request_id) from None
 
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
         retrying = policy(sleep=self._sleep, clock=self._clock, before_sleep=self._hold_everybody)
@@ -426,9 +426,9 @@ class Transport:
         **request: Any,
     ) -> Iterator[tuple[requests.Response, Deadline]]:
         """Send one request, to its recipient and no other; yield the answer, its body unread."""
-        session = self._session(url)
-        prepared = session.prepare_request(requests.Request(method, url, **request))
         try:
+            session = self._session(url)
+            prepared = session.prepare_request(requests.Request(method, url, **request))
             recipient.check(str(prepared.url))
         except ValueError as error:
             what = f"not sent to {error}; check {self._advice.url_setting}"
