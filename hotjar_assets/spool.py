@@ -1,12 +1,17 @@
 """Where the rows of a walk wait on disk until they are committed.
 
 Spooled rows are people's answers, so nothing may stay behind: a spool folder is locked while its
-process lives, and whoever opens the next one deletes those whose owner was killed.
+process lives, and whoever opens the next one deletes those whose owner was killed. Another user of
+the machine may have prepared what is found there: only a private folder is used, only names that
+are made here are deleted, and only inside it.
 """
 
+import os
+import re
 import shutil
+import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,9 +22,12 @@ from filelock import FileLock, Timeout
 from hotjar_assets.api.decoding import encode_lines
 from hotjar_assets.api.records import Response
 from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.private_files import check_private, make_private_folder, new_file
 
 SEGMENT_ROWS = 10_000
 """Rows in one file: what a merge handles at a time, whatever the size of the survey."""
+_NAME = re.compile(r"[0-9a-f]{32}")
+_LOCK_SUFFIX = ".lock"
 
 
 @contextmanager
@@ -30,31 +38,61 @@ def spool_folder(database: Path) -> Iterator[Path]:
     """
     root = database.with_name(f".{database.name}.spool")
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(root)
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise HotjarStoreError(
             f"{root}, where rows wait to be stored, cannot be made ({error.strerror}); set "
             "HOTJAR_DATABASE to a path in a folder that can be written to"
         ) from error
-    for lock_file in root.glob("*.lock"):
-        _delete(lock_file.with_suffix(""))
-    folder = root / uuid4().hex
     try:
-        with FileLock(f"{folder}.lock"):
-            folder.mkdir(mode=0o700)
-            yield folder
+        # From here on, a folder that is put into its place is not the one that is deleted from.
+        check_private(root, os.fstat(descriptor))
+        for name in os.listdir(descriptor):  # noqa: PTH208 - of the folder that was checked
+            if name.endswith(_LOCK_SUFFIX):
+                _delete(name.removesuffix(_LOCK_SUFFIX), root, descriptor)
+        name = uuid4().hex
+        try:
+            with _lock(root / name):
+                (root / name).mkdir(mode=0o700)
+                yield root / name
+        finally:
+            _delete(name, root, descriptor)
     finally:
-        _delete(folder)
+        os.close(descriptor)
 
 
-def _delete(folder: Path) -> None:
-    lock_file = Path(f"{folder}.lock")
+def _lock(folder: Path, *, timeout: float = -1) -> FileLock:
+    return FileLock(f"{folder}{_LOCK_SUFFIX}", timeout=timeout, mode=0o600)
+
+
+def _delete(name: str, root: Path, descriptor: int) -> None:
+    """Delete a folder of the spool and its lock, unless a living process holds it.
+
+    Args:
+        name: The folder; one that is not named as ours are is left alone.
+        root: The spool.
+        descriptor: The spool, opened.
+    """
+    lock_name = f"{name}{_LOCK_SUFFIX}"
+    if not _NAME.fullmatch(name) or not _is_plain_file(lock_name, descriptor):
+        return
     try:
-        with FileLock(lock_file, timeout=0):
-            shutil.rmtree(folder, ignore_errors=True)
-            lock_file.unlink(missing_ok=True)
+        with _lock(root / name, timeout=0):
+            shutil.rmtree(name, ignore_errors=True, dir_fd=descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(lock_name, dir_fd=descriptor)
     except Timeout:
         return
+
+
+def _is_plain_file(name: str, folder: int) -> bool:
+    """Tell whether a folder has a file of this name that is no link and has no other name."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 @dataclass(frozen=True)
@@ -110,7 +148,8 @@ class SpoolWriter:
         self._ids.update(ids)
         self._longest = max(self._longest, len(lines))
         if self._file is None:
-            self._file = (self._folder / f"{uuid4().hex}.jsonl").open("wb")
+            path = self._folder / f"{uuid4().hex}.jsonl"
+            self._file = open(path, "xb", opener=new_file)  # noqa: SIM115 - closed in `close`
         self._file.write(lines)
         if self._rows >= SEGMENT_ROWS:
             self.close()

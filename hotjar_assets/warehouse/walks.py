@@ -7,6 +7,7 @@ import duckdb
 
 from hotjar_assets.api.decoding import encode_lines
 from hotjar_assets.commits import Figures
+from hotjar_assets.private_files import new_file
 from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, SURVEYS, UNSETTLED
 from hotjar_assets.spool import Segment
 from hotjar_assets.sync import SurveyListing, SurveyRead
@@ -20,7 +21,8 @@ def commit_listing(
     """Merge a listing inside an open transaction; see `Warehouse.merge_surveys`."""
     file = folder / "surveys.jsonl"
     lines = encode_lines(listing.surveys)
-    file.write_bytes(lines)
+    with open(file, "wb", opener=new_file) as opened:
+        opened.write(lines)
     merge = Merge(connection, SURVEYS)
     before = merge.count()
     merge.rows([Segment(file, len(listing.surveys), len(lines), has_duplicates=False)])
