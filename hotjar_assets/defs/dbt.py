@@ -7,7 +7,6 @@ from then on: parsing takes seconds, and every process of a code location would 
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,12 +25,22 @@ from hotjar_assets.defs.assets import IO_MANAGER_KEY
 from hotjar_assets.defs.described import described, with_facts
 from hotjar_assets.defs.models import MODELS_JOB, ModelsDatabase
 from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.private_files import (
+    make_private_folder,
+    owner_only,
+    plain_path,
+    private_cache,
+    refuse_planted,
+    replace_file,
+)
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 _DBT = Path(sys.executable).with_name("dbt")
 # What dbt has parsed, by which it passes over what did not change; it is for one database file.
 _PARSED = "partial_parse.msgpack"
 _DATABASE = environment_variable("database")
+# dbt-duckdb takes the name of the catalog from the path as if that were a URL.
+_MISREAD_BY_DBT = "#;"
 # Unit tests try the formulas on made-up rows: they belong to the development of the package.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
 # dbt asks the package index for its newest version; nothing that runs here needs the network.
@@ -61,11 +70,12 @@ def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
         dbt = DbtCliResource(project_dir=PROJECT, profiles_dir=PROJECT, dbt_executable=_DBT)
         with tempfile.TemporaryDirectory(prefix="hotjar_dbt_") as folder:
             target = Path(folder) / "target"
-            given = _given(Path(hotjar_dbt.database))
-            # From this folder dagster-dbt takes what was parsed before.
-            with _environment({**given, **_NO_NETWORK, "DBT_TARGET_PATH": str(parsed.parent)}):
-                invocation = dbt.cli(_BUILD, context=context, target_path=target)
             database = Path(hotjar_dbt.database)
+            refuse_planted(database)
+            given = {**_given(database), **_NO_NETWORK, "DBT_TARGET_PATH": str(parsed.parent)}
+            # From this folder dagster-dbt takes what was parsed before. dbt inherits the umask.
+            with owner_only(), _environment(given):
+                invocation = dbt.cli(_BUILD, context=context, target_path=target)
             yield from with_facts(invocation.stream(), manifest, database, log=context.log)
             _keep(target / _PARSED, parsed)
 
@@ -83,15 +93,15 @@ def _manifest(database: Path) -> Path:
     folder = _cache() / f"{database.name.split('.')[0]}-{_fingerprint()}"
     manifest = folder / "manifest.json"
     if not manifest.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):
+        make_private_folder(folder)
+        with FileLock(folder / "lock", mode=0o600):
             if not manifest.exists():
                 _parse(database, manifest)
     return manifest
 
 
 def _parse(database: Path, manifest: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=manifest.parent) as target:
+    with owner_only(), tempfile.TemporaryDirectory(dir=manifest.parent) as target:
         parsed = subprocess.run(  # noqa: S603 - the program of this environment
             [str(_DBT), "--no-use-colors", "parse", "--target-path", target, "--log-path", target],
             cwd=PROJECT,
@@ -111,9 +121,7 @@ def _parse(database: Path, manifest: Path) -> None:
 
 def _keep(made: Path, kept: Path) -> None:
     """Put a file into its place at once: others may be reading the one before it."""
-    copy = kept.with_suffix(f".{os.getpid()}")
-    shutil.copy(made, copy)
-    copy.replace(kept)
+    replace_file(kept, made.read_bytes())
 
 
 def _fingerprint() -> str:
@@ -127,18 +135,23 @@ def _fingerprint() -> str:
 
 
 def _cache() -> Path:
-    """Return a folder for files that can be made again; the package's own may be read-only."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hotjar_assets"
+    """Return a folder for files that can be made again; the package's own may be read-only.
+
+    What lies there is run by dbt, so it is one that no other user can have prepared.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return private_cache(Path(given))
     try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        home = Path(tempfile.gettempdir()) / f"hotjar_assets-{os.getuid()}"
-    return home
+        return private_cache(Path.home() / ".cache")
+    except RuntimeError:  # Neither HOME nor the list of users names one.
+        return private_cache(None)
 
 
 def _given(database: Path) -> dict[str, str]:
     """Return what the profile of the project asks for; dbt works in the project's own folder."""
-    return {_DATABASE: str(database.absolute()), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    path = plain_path(database.absolute(), _MISREAD_BY_DBT)
+    return {_DATABASE: str(path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
 
 
 @contextmanager

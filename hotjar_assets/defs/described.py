@@ -18,6 +18,7 @@ from hotjar_assets.config import Settings
 from hotjar_assets.defs.catalogue import code_metadata
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.materializations import ROW_COUNT
+from hotjar_assets.private_files import replace_file
 from hotjar_assets.schema import SCHEMA
 from hotjar_assets.warehouse.relations import Relation, read_relations
 
@@ -122,7 +123,7 @@ def _origins(manifest: Path) -> Origins:
     """Tell where the columns of the models come from; work it out if nobody did."""
     found = manifest.with_name("origins.json")
     if not found.exists():
-        with FileLock(f"{found}.lock"):
+        with FileLock(f"{found}.lock", mode=0o600):
             if not found.exists():
                 # It takes a second to load and another to work.
                 from hotjar_assets.warehouse.lineage import column_origins  # noqa: PLC0415
@@ -130,9 +131,7 @@ def _origins(manifest: Path) -> Origins:
                 columns = {
                     node["name"]: list(node["columns"]) for node in _nodes(manifest).values()
                 }
-                made = found.with_suffix(".new")
-                made.write_text(json.dumps(column_origins(columns)), encoding="utf-8")
-                made.replace(found)
+                replace_file(found, json.dumps(column_origins(columns)).encode())
     origins: Origins = json.loads(found.read_bytes())
     return origins
 
