@@ -39,9 +39,9 @@ demo: install  ## Sync the built-in sandbox account twice; show its scores, writ
 	$(BIN)/hotjar-assets demo
 
 dev: install  ## Open Dagster's UI on this project, with an instance kept in .dagster_home
-	@mkdir -p .dagster_home
+	@mkdir -p -m 700 .dagster_home
 	@test -e .dagster_home/dagster.yaml || ln -sf ../dagster.yaml .dagster_home/dagster.yaml
-	DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" exec $(BIN)/dagster dev
+	umask 077; DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" exec $(BIN)/dagster dev
 
 test: install  ## Run the suite: all but the tests marked browser, slow or soak
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.private_files import owner_only
 
 ENVIRONMENT_PREFIX = "HOTJAR_"
 REAL_DATABASE = "data/warehouse.duckdb"
@@ -34,6 +35,7 @@ SANDBOX_DATABASE = "data/sandbox.duckdb"
 SANDBOX_INSIGHTS_DATABASE = "data/sandbox-insights.duckdb"
 EVERY_RESPONSE = '{"sort_by":"-index","clauses":[]}'
 """The survey_query that leaves nothing out, newest first."""
+_MISREAD_BY_DUCKDB = "?\\"
 _WITHOUT_ACCOUNT = object()
 """Validation context of what makes no request."""
 
@@ -441,14 +443,19 @@ def given_database(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def make_database_folder(database: Path) -> None:
-    """Make the folder of the database if it is missing.
+    """Make the folder of the database if it is missing; only its owner can enter a new one.
 
     Raises:
-        HotjarConfigError: It cannot be made or written to, or the path is a folder.
+        HotjarConfigError: It cannot be made or written to, or the path is a folder, or DuckDB
+            cannot open a file of this path.
     """
     setting, folder = environment_variable("database"), database.absolute().parent
+    if set(_MISREAD_BY_DUCKDB) & set(str(database.absolute())):
+        problem = "has a ? or a backslash, which DuckDB takes for part of a URL or for a slash"
+        raise HotjarConfigError(setting, f"{str(database.absolute())!r} {problem}; choose another")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with owner_only():
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = f"the folder {folder} cannot be made ({error.strerror}); choose another"
         raise HotjarConfigError(setting, problem) from error

@@ -14,9 +14,9 @@ Only the owner is checked, so root, and a user who may write to a folder above, 
 import atexit
 import grp
 import hashlib
-import logging
 import os
 import pwd
+import shlex
 import shutil
 import stat
 import tempfile
@@ -27,8 +27,9 @@ from functools import cache
 from pathlib import Path
 
 from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.printable import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 CACHE_NAME = "hotjar-assets"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -265,7 +266,7 @@ def refuse_foreign_folder(path: Path) -> None:
     if found.st_uid not in {0, os.geteuid()}:
         problem = f"belongs to another user ({_name(found.st_uid)})"
     elif is_writable_by_others(found):
-        problem = f"may be written by other users: run chmod go-w {path}"
+        problem = f"may be written by other users: run chmod go-w {shlex.quote(str(path))}"
     else:
         return
     raise NotPrivateError(f"{path} {problem}")
@@ -290,7 +291,8 @@ def exposed(*paths: Path) -> Iterator[str]:
         if found.st_mode & _OTHERS and is_reachable:
             mode = "700" if stat.S_ISDIR(found.st_mode) else "600"
             verb = "write to" if is_writable_by_others(found) else "read"
-            yield f"other users can {verb} {path}; to prevent it: chmod {mode} {path}"
+            command = f"chmod {mode} {shlex.quote(str(path))}"
+            yield f"other users can {verb} {path}; to prevent it: {command}"
 
 
 # --- Names that other products misread -----------------------------------------------------------

@@ -37,6 +37,12 @@ from hotjar_assets.defs.partitions import (
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.materializations import FAILED_SURVEYS, PARTITION_ROW_COUNT
+from hotjar_assets.private_files import (
+    NotPrivateError,
+    owner_only,
+    plain_path,
+    refuse_foreign_folder,
+)
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.sync import Depth, SurveyState
 from hotjar_assets.warehouse import Warehouse
@@ -91,23 +97,33 @@ def local_instance() -> dg.DagsterInstance:
     It is made if it is missing, with the settings of a `dagster.yaml` that lies here.
 
     Raises:
-        HotjarConfigError: It cannot be made, or its settings are not valid.
+        HotjarConfigError: It cannot be made, its settings are not valid, or nobody named it and
+            another user may write to it.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or Path.cwd() / ".dagster_home")
+    given = os.environ.get("DAGSTER_HOME")
+    home = Path(given or Path.cwd() / ".dagster_home")
     if not home.is_absolute():
         raise HotjarConfigError("DAGSTER_HOME", f"{home} is no absolute path; write the whole path")
     here, settings = Path.cwd() / "dagster.yaml", home / "dagster.yaml"
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        if not settings.exists():
-            if here.exists():
-                settings.symlink_to(os.path.relpath(here, home))
-            else:
-                settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+        with owner_only():
+            home.mkdir(parents=True, exist_ok=True)
+            if not given:
+                refuse_foreign_folder(home)
+            if not settings.exists():
+                if here.exists():
+                    settings.symlink_to(os.path.relpath(here, home))
+                else:
+                    settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    except NotPrivateError as error:
+        # What its dagster.yaml names is imported.
+        problem = f"{error}; or set DAGSTER_HOME to a folder that you trust"
+        raise HotjarConfigError("DAGSTER_HOME", problem) from error
     except OSError as error:
         problem = f"the folder {home} cannot be used ({error.strerror}); choose another"
         raise HotjarConfigError("DAGSTER_HOME", problem) from error
-    os.environ["DAGSTER_HOME"] = str(home)
+    # Dagster makes a URL of the path and quotes nothing.
+    os.environ["DAGSTER_HOME"] = str(plain_path(settings, "?%").parent)
     try:
         return dg.DagsterInstance.get()
     except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:

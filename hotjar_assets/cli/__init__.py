@@ -19,6 +19,7 @@ from hotjar_assets.cli import account, report, sandbox, streams, sync
 from hotjar_assets.cli.common import BAD_USAGE
 from hotjar_assets.cli.output import Program, echo
 from hotjar_assets.printable import PrintableFormatter
+from hotjar_assets.private_files import owner_only
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +31,8 @@ def main() -> None:
     except UnicodeDecodeError:
         echo(".env: is not UTF-8 text; save it as that", err=True)
         sys.exit(BAD_USAGE)
+    # Whatever a command makes is its user's alone, with what Dagster and DuckDB make.
+    click.get_current_context().with_resource(owner_only())
     # On the package's own logger: Dagster, which records these lines in a run, rewrites them for
     # every handler after its own, and the figures of each survey are for its log alone.
     shown = logging.StreamHandler()

@@ -1,6 +1,8 @@
 """`check` and `forget`: an account, and a person in it."""
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -8,6 +10,8 @@ from hotjar_assets.cli.common import FAILED, exit_for, read_settings
 from hotjar_assets.cli.output import echo
 from hotjar_assets.config import Platform, Settings, Source, environment_variable
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
+from hotjar_assets.private_files import exposed
+from hotjar_assets.report.file import default_path
 
 
 @click.command()
@@ -20,7 +24,20 @@ def check() -> None:
     for what, problem in check_account(settings):
         echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
         failed |= problem is not None
+    for problem in exposed(*_written_paths(settings)):
+        echo(f"{'warning':<7} {problem}")
     sys.exit(FAILED if failed else 0)
+
+
+def _written_paths(settings: Settings) -> list[Path]:
+    """List what may hold answers; an earlier release let other users read it."""
+    database = settings.database_path
+    return [
+        database,
+        database.with_name(f"{database.name}.wal"),
+        default_path(database),
+        Path(os.environ.get("DAGSTER_HOME") or ".dagster_home"),
+    ]
 
 
 @click.command()

@@ -18,6 +18,7 @@ import tenacity
 from hotjar_assets.config import make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.printable import get_logger
+from hotjar_assets.private_files import owner_only, refuse_planted
 from hotjar_assets.schema import SCHEMA, Table
 
 logger = get_logger(__name__)
@@ -92,16 +93,23 @@ class Database:
 
     @contextmanager
     def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Connect, waiting for another process that holds the file; always closed."""
-        connection = self._connect()
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
-            yield connection
-        except duckdb.Error as error:
-            # DuckDB's text may quote the value it could not store.
-            raise _store_error(error, self.path) from None
-        finally:
-            connection.close()
+        """Connect, waiting for another process that holds the file; always closed.
+
+        Raises:
+            HotjarStoreError: The file cannot be used, or another user prepared it.
+        """
+        refuse_planted(self.path)
+        # DuckDB makes its log and its temporary files by the umask, at any moment until it closes.
+        with owner_only():
+            connection = self._connect()
+            try:
+                connection.execute("SET TimeZone = 'UTC'")
+                yield connection
+            except duckdb.Error as error:
+                # DuckDB's text may quote the value it could not store.
+                raise _store_error(error, self.path) from None
+            finally:
+                connection.close()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         def log_wait(state: tenacity.RetryCallState) -> None:
