@@ -20,6 +20,7 @@ from hotjar_assets.api.records import Question
 from hotjar_assets.commits import Figures
 from hotjar_assets.config import make_database_folder
 from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.person import Person, PersonSearch
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import ReadT
 from hotjar_assets.schema import SURVEY_RESPONSES, Table
@@ -37,7 +38,7 @@ from hotjar_assets.warehouse.database import (
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
 from hotjar_assets.warehouse.health import Health, health_of
-from hotjar_assets.warehouse.personal import Person, erase_rows, find_rows
+from hotjar_assets.warehouse.personal import Row, Trace, erase_rows, find_rows, find_traces
 from hotjar_assets.warehouse.trends import Trend, trends_of
 from hotjar_assets.warehouse.units import (
     commit_units,
@@ -50,7 +51,7 @@ from hotjar_assets.warehouse.walks import commit_listing, commit_walks
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Figures", "Health", "Person", "TableSlice", "Warehouse"]
+__all__ = ["Figures", "Health", "Person", "TableSlice", "Trace", "Warehouse"]
 
 LOCK_TIMEOUT_SECONDS = 60.0
 
@@ -204,12 +205,12 @@ class Warehouse:
         with self._database.reading() as connection:
             return health_of(connection, table, since=since)
 
-    def find_person(self, person: Person, privacy: Privacy) -> list[tuple[str, str, str | None]]:
+    def find_person(self, person: Person, privacy: Privacy) -> list[Row]:
         """List (survey_id, response_id, hotjar_user_id) of a person's rows; see `personal`."""
         with self._writing(None) as connection:
             return find_rows(connection, person, privacy)
 
-    def erase_person(self, person: Person, privacy: Privacy) -> list[tuple[str, str, str | None]]:
+    def erase_person(self, person: Person, privacy: Privacy) -> list[Row]:
         """Delete a person's rows in one transaction and return what was deleted.
 
         Their ids stay, so that no later sync brings them back.
@@ -219,6 +220,11 @@ class Warehouse:
             if rows:
                 erase_rows(connection, rows)
         return rows
+
+    def find_traces(self, search: PersonSearch, rows: Sequence[Row] = ()) -> list[Trace]:
+        """Look for a person in every other table of the file; see `personal.find_traces`."""
+        with self._database.reading() as connection:
+            return find_traces(connection, search, rows) if connection else []
 
     def stream_states(self, stream: StreamTable) -> dict[str, UnitState]:
         """Tell what the file holds of each unit of a stream, for `StreamSync.read`."""

@@ -2,66 +2,202 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import signature
+from typing import Any
 
 import duckdb
 
 from hotjar_assets.config import PiiMode
+from hotjar_assets.person import NOBODY, Person, PersonSearch
 from hotjar_assets.privacy import Privacy
-from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, SURVEYS
-from hotjar_assets.warehouse.database import qualified
+from hotjar_assets.schema import (
+    FORGOTTEN,
+    META,
+    SCHEMA,
+    SURVEY_RESPONSES,
+    SURVEYS,
+    UNSETTLED,
+)
+from hotjar_assets.warehouse.database import columns_in, qualified, quote
+
+Row = tuple[str, str, str | None]
+"""(survey_id, response_id, hotjar_user_id)."""
+_ROWS_AT_ONCE = 1000
+_IDS = (FORGOTTEN.name, META.name, UNSETTLED.name)
+"""Tables of ours that hold nothing of a person."""
 
 
 @dataclass(frozen=True)
-class Person:
-    """Whose rows are looked for: one of the two is given.
+class Trace:
+    """What a table holds of a person.
 
     Attributes:
-        user_id: The `hotjar_user_id`.
-        email: An e-mail address, in any case.
+        schema: Its schema.
+        table: Its name.
+        rows: How many of its rows.
+        columns: Where in them, sorted.
     """
 
-    user_id: str | None = None
-    email: str | None = None
+    schema: str
+    table: str
+    rows: int
+    columns: tuple[str, ...]
 
 
-def find_rows(
-    connection: duckdb.DuckDBPyConnection, person: Person, privacy: Privacy
-) -> list[tuple[str, str, str | None]]:
-    """List (survey_id, response_id, hotjar_user_id) of a person's rows, sorted.
+def find_rows(connection: duckdb.DuckDBPyConnection, person: Person, privacy: Privacy) -> list[Row]:
+    """List the rows of a person, sorted; see `PersonSearch` for what is recognized.
 
-    An address is looked for in answers, comments, attributes, URLs and `extra`, in clear text and
-    hashed; the rows of the users who gave it are theirs too.
+    An address is looked for in every column; all rows of the users who gave it are theirs too. An
+    id is looked for in every column as well, and the rows of others that mention it are erased, but
+    not all that those others wrote.
     """
     table = qualified(connection, SURVEY_RESPONSES.name)
-    texts = [text for text in (person.user_id, person.email) if text]
-    forms = [form for text in texts for form in (text.strip(), privacy.hash(text))]
-    pattern = "|".join(_word(form) for form in forms)
+    search = PersonSearch(person, privacy)
+    # Part of another id is another person: ids are compared whole where they are the visitor's.
+    left_out = {"hotjar_user_id"} if person.user_id else set()
+    found = {
+        row[:3]
+        for row, _ in _matches(
+            connection, table, search, ("survey_id", "response_id", "hotjar_user_id"), left_out
+        )
+    }
     if person.user_id:
-        condition = "hotjar_user_id IN (SELECT unnest($forms::VARCHAR[]))"
-        values: dict[str, object] = {"forms": forms}
+        users = {*search.user_ids}
     else:
-        columns = ("answers", "user_attributes", "extra", "response_origin_url")
-        matches = [f"regexp_matches(CAST({column} AS VARCHAR), $pattern)" for column in columns]
-        condition = " OR ".join(matches)
-        values = {"pattern": f"(?i){pattern}"}
-    return connection.execute(
-        f"""WITH direct AS (SELECT * FROM {table} WHERE {condition})
-            SELECT survey_id, response_id, hotjar_user_id FROM direct UNION
-            SELECT survey_id, response_id, hotjar_user_id FROM {table}
-            WHERE hotjar_user_id IN (SELECT hotjar_user_id FROM direct)
-              AND hotjar_user_id NOT IN (SELECT unnest($nobody::VARCHAR[])) ORDER BY ALL""",
         # An empty id is nobody's: it would join everybody who has none.
-        {**values, "nobody": ["", privacy.hash("")]},
+        users = {user for _, _, user in found if user} - {*NOBODY, *map(privacy.hash, NOBODY)}
+    found |= {
+        (survey_id, response_id, user)
+        for survey_id, response_id, user in connection.execute(
+            f"SELECT survey_id, response_id, hotjar_user_id FROM {table} "
+            "WHERE hotjar_user_id IN (SELECT unnest($users::VARCHAR[]))",
+            {"users": sorted(users)},
+        ).fetchall()
+    }
+    return sorted(found, key=lambda row: row[:2])
+
+
+def find_traces(
+    connection: duckdb.DuckDBPyConnection, search: PersonSearch, rows: Collection[Row] = ()
+) -> list[Trace]:
+    """Look for a person in every other table of the file, sorted by name.
+
+    A row is theirs where any of its values holds the person, or where it is about one of the
+    responses (`survey_id`, `response_id`) that were erased or are to be.
+
+    Args:
+        connection: The file.
+        search: What recognizes the person.
+        rows: Responses that are to be erased.
+    """
+    ids = {
+        "surveys": [survey_id for survey_id, _, _ in rows],
+        "responses": [response_id for _, response_id, _ in rows],
+    }
+    connection.execute(
+        "CREATE TEMP TABLE erased AS SELECT survey_id, response_id "
+        f"FROM {qualified(connection, FORGOTTEN.name)} UNION SELECT "
+        "unnest($surveys::VARCHAR[]), unnest($responses::VARCHAR[])",
+        ids,
+    )
+    tables = connection.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
     ).fetchall()
+    traces = []
+    for schema, name in tables:
+        if schema == SCHEMA and name in {SURVEY_RESPONSES.name, *_IDS}:
+            continue
+        table = qualified(connection, name, schema)
+        is_erased = "false"
+        if {"survey_id", "response_id"} <= columns_in(connection, table).keys():
+            is_erased = (
+                "EXISTS (FROM temp.erased e WHERE e.survey_id = CAST(t.survey_id AS VARCHAR) "
+                "AND e.response_id = CAST(t.response_id AS VARCHAR))"
+            )
+        places: set[str] = set()
+        count = 0
+        for _, columns in _matches(connection, table, search, (), is_erased=is_erased):
+            count += 1
+            places |= columns
+        if count:
+            traces.append(Trace(schema, name, count, tuple(sorted(places))))
+    connection.execute("DROP TABLE temp.erased")
+    return traces
 
 
-def erase_rows(
-    connection: duckdb.DuckDBPyConnection, rows: list[tuple[str, str, str | None]]
-) -> None:
+def _matches(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    search: PersonSearch,
+    wanted: Sequence[str],
+    left_out: Collection[str] = (),
+    *,
+    is_erased: str = "false",
+) -> Iterator[tuple[tuple[Any, ...], set[str]]]:
+    """Yield the rows of a table in which a person is, and the columns where.
+
+    DuckDB leaves out what cannot hold them, and the rest is looked at here, some rows at a time.
+
+    Args:
+        connection: The file; must not be used before the last row was taken.
+        table: Qualified name.
+        search: What recognizes the person.
+        wanted: Columns of the row to yield.
+        left_out: Columns that are not searched.
+        is_erased: SQL that is true of a row `t` which is theirs whatever it holds.
+    """
+    kinds = {
+        name: kind
+        for name, kind in columns_in(connection, table).items()
+        if name not in left_out and not _WITHOUT_TEXT.fullmatch(kind)
+    }
+    texts = [f"CAST(t.{quote(name)} AS VARCHAR)" for name in kinds]
+    # concat_ws leaves out nulls.
+    holds = (
+        f"regexp_matches(concat_ws(chr(10), {', '.join(texts)}), $pattern)" if texts else "false"
+    )
+    values = [
+        f"CAST(to_json(t.{quote(name)}) AS VARCHAR)" if _is_nested(kind) else text
+        for (name, kind), text in zip(kinds.items(), texts, strict=True)
+    ]
+    selected = ", ".join([*(f"t.{quote(name)}" for name in wanted), is_erased, *values])
+    result = connection.execute(
+        f"SELECT {selected} FROM {table} t WHERE {holds} OR {is_erased}",
+        {"pattern": search.pattern} if texts else None,
+    )
+    while rows := result.fetchmany(_ROWS_AT_ONCE):
+        for row in rows:
+            given, (erased, *cells) = row[: len(wanted)], row[len(wanted) :]
+            places = {
+                name
+                for (name, kind), cell in zip(kinds.items(), cells, strict=True)
+                if cell is not None
+                and (search.is_in_json if _is_json(kind) else search.is_in)(cell)
+            }
+            if erased:
+                places.add("response_id")
+            if places:
+                yield given, places
+
+
+_WITHOUT_TEXT = re.compile(
+    "BOOLEAN|DATE|TIME.*|TIMESTAMP.*|INTERVAL|FLOAT|DOUBLE|U?(TINY|SMALL)INT"
+)
+
+
+def _is_nested(kind: str) -> bool:
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT"))
+
+
+def _is_json(kind: str) -> bool:
+    return kind == "JSON" or _is_nested(kind)
+
+
+def erase_rows(connection: duckdb.DuckDBPyConnection, rows: Collection[Row]) -> None:
     """Delete rows and keep their ids, so that no later sync brings them back."""
     responses, forgotten = (
         qualified(connection, table.name) for table in (SURVEY_RESPONSES, FORGOTTEN)
@@ -83,13 +219,6 @@ def erase_rows(
         "WHERE t.survey_id = i.survey_id AND t.response_id = i.response_id",
         ids,
     )
-
-
-def _word(text: str) -> str:
-    """Match a text that is no part of a longer address: bob@x.com is not in jimbob@x.com.au."""
-    # In a URL the @ is often written %40.
-    escaped = re.escape(text).replace("@", "(?:@|%40)")
-    return rf"(?:^|[^\w.+%-]|%3D|=){escaped}(?:$|[^\w.-]|[.](?:$|\W))"
 
 
 def has_rows(connection: duckdb.DuckDBPyConnection) -> bool:
