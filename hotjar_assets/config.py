@@ -453,6 +453,9 @@ def make_database_folder(database: Path) -> None:
     if set(_MISREAD_BY_DUCKDB) & set(str(database.absolute())):
         problem = "has a ? or a backslash, which DuckDB takes for part of a URL or for a slash"
         raise HotjarConfigError(setting, f"{str(database.absolute())!r} {problem}; choose another")
+    if "${" in str(database):
+        problem = "a ${NAME} in it is not replaced; write the whole path"
+        raise HotjarConfigError(setting, problem)
     try:
         with owner_only():
             folder.mkdir(parents=True, exist_ok=True)

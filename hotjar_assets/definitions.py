@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from hotjar_assets import env_file
 from hotjar_assets.config import given_database, given_owners, is_automated, streams_folder
 from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
 from hotjar_assets.defs.automation import automated
@@ -55,6 +56,7 @@ def build_defs(
     Raises:
         HotjarConfigError: dbt cannot parse the models, or `HOTJAR_OWNERS` names no owners.
     """
+    env_file.restore()
     owners = given_owners() if owners is None else owners
     given = dict(overrides or {})
     if isinstance(given.get("io_manager"), HotjarDuckDBIOManager):
@@ -101,6 +103,7 @@ def build_models_defs(
     Raises:
         HotjarConfigError: dbt cannot parse the models, or `HOTJAR_OWNERS` names no owners.
     """
+    env_file.restore()
     if not has_dbt():
         return dg.Definitions()
     # It takes more than a second to load, and a sync does without.
@@ -128,6 +131,8 @@ def build_project(*, models: bool) -> dg.Definitions:
         HotjarConfigError: A source is described wrongly; names the file, the line and the field.
             Or `HOTJAR_OWNERS` names no owners.
     """
+    # Streams name variables of their own.
+    env_file.restore(prefix="")
     sources = load_folder(streams_folder())
     # A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that
     # a project it is merged into keeps an executor of its own.

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import click
-from dotenv import load_dotenv
 
+from hotjar_assets import env_file
 from hotjar_assets.cli import account, report, sandbox, streams, sync
 from hotjar_assets.cli.common import BAD_USAGE
 from hotjar_assets.cli.output import Program, echo
@@ -27,7 +27,7 @@ from hotjar_assets.private_files import owner_only
 def main() -> None:
     """Hotjar survey responses in your own DuckDB, through Dagster."""
     try:
-        load_dotenv(Path.cwd() / ".env")
+        env_file.load(Path.cwd() / ".env")
     except UnicodeDecodeError:
         echo(".env: is not UTF-8 text; save it as that", err=True)
         sys.exit(BAD_USAGE)
