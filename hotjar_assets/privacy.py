@@ -1,8 +1,10 @@
 """What personal data becomes before it touches the disk: `HOTJAR_PII=keep|hash|drop`.
 
-Personal are `hotjar_user_id`, the values of `user_attributes`, answers that are e-mail addresses,
-the query and fragment of `response_origin_url`, and any field we do not know (`extra`), since
-nobody can say what it holds. Answers in people's own words are what surveys are for, and are kept.
+Personal are `hotjar_user_id`, `recording_url`, the values of `user_attributes`, answers and
+comments that are e-mail addresses, and any field we do not know (`extra`). Of `response_origin_url`
+the query, the fragment, a user name before the host, and parts of the path that are e-mail
+addresses are personal. Answers in people's own words are what surveys are for, and are kept; so are
+tags, device, browser, operating system, country and window size.
 
 `hash` is HMAC-SHA-256 under `HOTJAR_PII_KEY`: stable, so that rows of one person still join, and of
 no use to whoever has the table but not the key.
@@ -14,6 +16,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from hotjar_assets.api.records import Response
 from hotjar_assets.config import PiiMode, Settings
@@ -22,6 +25,10 @@ _HASH_PREFIX = "hmac:"
 _HASHED = re.compile(re.escape(_HASH_PREFIX) + "[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _COVER = "[e-mail address]"
+_USER_OF_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
+
+RULES = "2"
+"""Which values are personal, as a number that a database notes: 1 kept `recording_url`."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,13 @@ class Privacy:
         if self.mode is PiiMode.KEEP:
             return
         response.hotjar_user_id = self.value(response.hotjar_user_id)
+        response.recording_url = self.value(response.recording_url)
         response.response_origin_url = self.url(response.response_origin_url)
         for attribute in response.user_attributes or ():
             attribute.value = self.value(attribute.value)
         for answer in response.answers or ():
             answer.answer = self.answer(answer.answer, answer.question_id, email_questions)
+            answer.comment = self.answer(answer.comment, None, ())
         if response.extra:
             response.extra = self.unknown(response.extra)
 
@@ -85,11 +94,19 @@ class Privacy:
         return self.value(answer) if is_personal else answer
 
     def url(self, url: Any) -> str | None:
-        """Replace the query and fragment of a URL."""
+        """Replace the query and fragment of a URL, and what is an address before them."""
         if url is None:
             return None
         page = re.split(r"[?#]", str(url), maxsplit=1)[0]
         personal = str(url).removeprefix(page)
+        if "@" in page or "%40" in page:
+            page = _USER_OF_URL.sub(r"\1//", page)
+            parts = page.split("/")
+            # A part keeps its place, so that pages of one kind still look alike.
+            page = "/".join(
+                self.value(unquote(part)) or "" if is_email(unquote(part)) else part
+                for part in parts
+            )
         if len(personal) <= 1 or self.mode is PiiMode.DROP:
             return page
         return f"{page}?{self.value(personal.removeprefix('?'))}"

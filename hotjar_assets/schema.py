@@ -207,7 +207,7 @@ SURVEY_RESPONSES = Table(
         Column(
             "recording_url",
             "VARCHAR",
-            "Session recording; kept here after Hotjar removed it (365 days).",
+            "Session recording; kept here after Hotjar removed it, as HOTJAR_PII says.",
             "recording_url",
             kept_when_removed=True,
             is_personal=True,

@@ -12,7 +12,7 @@ import duckdb
 
 from hotjar_assets.config import PiiMode, Source
 from hotjar_assets.errors import HotjarStoreError
-from hotjar_assets.privacy import Privacy
+from hotjar_assets.privacy import RULES, Privacy
 from hotjar_assets.schema import (
     FORGOTTEN,
     META,
@@ -75,8 +75,9 @@ def file_id(connection: duckdb.DuckDBPyConnection | None) -> str | None:
 
 
 def of_privacy(privacy: Privacy) -> dict[str, str]:
-    """Return what is noted of a privacy mode and its key."""
-    return {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
+    """Return what is noted of a privacy mode, its key, and which values it regards as personal."""
+    noted = {"pii": privacy.mode.value, "pii_key_fingerprint": privacy.fingerprint}
+    return noted if privacy.mode is PiiMode.KEEP else {**noted, "pii_rules": RULES}
 
 
 def adopt(
@@ -87,7 +88,7 @@ def adopt(
     if noted.items() >= wanted.items():
         return
     facts = {"pii": PiiMode.KEEP.value, "pii_key_fingerprint": "", **noted}
-    is_same = facts.items() >= wanted.items()
+    is_same = {**facts, "pii_rules": RULES}.items() >= wanted.items()
     is_new = "pii" not in noted and not has_rows(connection)
     if not (is_same or is_new or rewrite):
         raise HotjarStoreError(
@@ -97,16 +98,17 @@ def adopt(
         )
     # Hashes under another key join with nothing; they come back with the rows.
     was_hashed = facts["pii"] == PiiMode.HASH.value
-    drops = was_hashed and privacy.mode is PiiMode.HASH
+    drops = was_hashed and privacy.mode is PiiMode.HASH and not is_same
     rewrite_personal(connection, Privacy(PiiMode.DROP) if drops else privacy)
-    # Until each survey was read whole, its rows are partly of the old mode.
-    unsettled, responses = (
-        qualified(connection, table.name) for table in (UNSETTLED, SURVEY_RESPONSES)
-    )
-    connection.execute(
-        f"INSERT INTO {unsettled} SELECT DISTINCT survey_id, $now FROM {responses}",
-        {"now": datetime.now(UTC)},
-    )
+    if not is_same:
+        # Until each survey was read whole, its rows are partly of the old mode.
+        unsettled, responses = (
+            qualified(connection, table.name) for table in (UNSETTLED, SURVEY_RESPONSES)
+        )
+        connection.execute(
+            f"INSERT INTO {unsettled} SELECT DISTINCT survey_id, $now FROM {responses}",
+            {"now": datetime.now(UTC)},
+        )
     meta = qualified(connection, META.name)
     connection.execute(f"DELETE FROM {meta} WHERE name LIKE 'pii%'")
     _note(connection, wanted)

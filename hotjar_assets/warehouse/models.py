@@ -40,6 +40,11 @@ def model_queries(relations: Mapping[str, str]) -> dict[str, str]:
     return {name: render(sql, relations) for name, sql in _texts("models").items()}
 
 
+def model_names() -> set[str]:
+    """Return the names of all models."""
+    return {path.stem for path in (_PROJECT / "models").rglob("*.sql")}
+
+
 def _texts(kind: str) -> dict[str, str]:
     """Map the names of the project's files of one kind to what they hold."""
     files = (_PROJECT / kind).rglob("*.sql")

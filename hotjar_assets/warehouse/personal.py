@@ -22,6 +22,7 @@ from hotjar_assets.schema import (
     UNSETTLED,
 )
 from hotjar_assets.warehouse.database import columns_in, qualified, quote
+from hotjar_assets.warehouse.models import model_names
 
 Row = tuple[str, str, str | None]
 """(survey_id, response_id, hotjar_user_id)."""
@@ -103,12 +104,8 @@ def find_traces(
         "unnest($surveys::VARCHAR[]), unnest($responses::VARCHAR[])",
         ids,
     )
-    tables = connection.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables() "
-        "WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
-    ).fetchall()
     traces = []
-    for schema, name in tables:
+    for schema, name in _tables(connection):
         if schema == SCHEMA and name in {SURVEY_RESPONSES.name, *_IDS}:
             continue
         table = qualified(connection, name, schema)
@@ -242,7 +239,11 @@ def rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) ->
         items, asked = json.loads(text or "null"), json.loads(email_questions or "[]")
         return items and json.dumps(
             [
-                {**item, "answer": privacy.answer(item["answer"], item["question_id"], asked)}
+                {
+                    **item,
+                    "answer": privacy.answer(item["answer"], item["question_id"], asked),
+                    "comment": privacy.answer(item["comment"], None, ()),
+                }
                 for item in items
             ]
         )
@@ -250,8 +251,13 @@ def rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) ->
     def extra(text: str | None) -> str | None:
         return text and json.dumps(privacy.unknown(json.loads(text)))
 
+    def comment(text: str | None) -> str | None:
+        answer: str | None = privacy.answer(text, None, ())
+        return answer
+
     functions: dict[str, Callable[..., str | None]] = {
         "personal_value": privacy.value,
+        "personal_comment": comment,
         "personal_url": privacy.url,
         "personal_attributes": attributes,
         "personal_answers": answers,
@@ -266,6 +272,7 @@ def rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) ->
     connection.execute(
         f"""UPDATE {qualified(connection, SURVEY_RESPONSES.name)} t SET
               hotjar_user_id = personal_value(hotjar_user_id),
+              recording_url = personal_value(recording_url),
               response_origin_url = personal_url(response_origin_url),
               user_attributes = CAST(CAST(personal_attributes(CAST(to_json(user_attributes)
                 AS VARCHAR)) AS JSON) AS {types["user_attributes"]}),
@@ -278,3 +285,34 @@ def rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) ->
               synced_at = $now""",
         {"now": datetime.now(UTC)},
     )
+    _rewrite_models(connection)
+
+
+_OF_MODELS = {
+    "hotjar_user_id": "personal_value",
+    "recording_url": "personal_value",
+    "response_origin_url": "personal_url",
+    "page": "personal_url",
+    "comment": "personal_comment",
+}
+"""Columns of the models that hold a personal value as it is in the table, and what replaces it."""
+
+
+def _rewrite_models(connection: duckdb.DuckDBPyConnection) -> None:
+    """Replace the personal values in the models: it may be long until dbt makes them again."""
+    for schema, name in _tables(connection):
+        if name not in model_names():
+            continue
+        table = qualified(connection, name, schema)
+        columns = _OF_MODELS.keys() & columns_in(connection, table).keys()
+        changes = [f"{quote(each)} = {_OF_MODELS[each]}({quote(each)})" for each in sorted(columns)]
+        if changes:
+            connection.execute(f"UPDATE {table} SET {', '.join(changes)}")
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """List the schema and name of every table of the file, sorted."""
+    return connection.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND NOT internal ORDER BY ALL"
+    ).fetchall()

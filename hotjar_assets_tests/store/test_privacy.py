@@ -27,9 +27,10 @@ PERSON = {
         {"name": "nothing", "value": None},
     ],
     "response_origin_url": "https://shop.example.com/cart?token=MARK3#part-MARK4",
+    "recording_url": "https://insights.hotjar.com/r/MARK8",
     "mood": {"unknown": "MARK5"},
 }
-MARKS = ["MARK1", "MARK2", "MARK3", "MARK4", "MARK5", "MARK6", "MARK7"]
+MARKS = ["MARK1", "MARK2", "MARK3", "MARK4", "MARK5", "MARK6", "MARK7", "MARK8"]
 
 
 @pytest.fixture
@@ -203,3 +204,78 @@ def test_another_key_leaves_no_hash_of_the_old_one(account, store, survey_id, pe
     account.delete_response(survey_id, person)
     store.warehouse.adopt(Privacy(PiiMode.HASH, b"another key, also long"), rewrite=True)
     assert str(HASH.value("user-MARK1")) not in everything(store, survey_id)
+
+
+# --- What an earlier release took for personal -------------------------------------------------
+
+
+def written_by_an_earlier_release(store, survey_id, person, privacy):
+    """Make a file as it was when recordings were kept in every mode, with a model of it."""
+    sync(store, survey_id, privacy)
+    with store.warehouse._database.transaction() as connection:
+        connection.execute(
+            "UPDATE warehouse.hotjar.survey_responses SET recording_url = $url, answers = "
+            "list_transform(answers, lambda a: struct_update(a, comment := 'ada@MARK7.example')) "
+            "WHERE response_id = $person",
+            {"url": PERSON["recording_url"], "person": person},
+        )
+        connection.execute("DELETE FROM warehouse.hotjar.meta WHERE name = 'pii_rules'")
+        connection.execute("CREATE SCHEMA warehouse.marts")
+        connection.execute(
+            "CREATE TABLE warehouse.marts.hotjar__response AS "
+            "SELECT * EXCLUDE (answers), 'https://u@s.example/ada%40MARK7.example/x' AS page "
+            "FROM warehouse.hotjar.survey_responses"
+        )
+
+
+@pytest.mark.parametrize("privacy", [HASH, DROP], ids=["hash", "drop"])
+def test_a_file_of_an_earlier_release_is_brought_up_to_date_when_it_is_opened(
+    store, survey_id, person, privacy
+):
+    sync(store, survey_id, privacy)
+    expected = model.cells(model.responses(store.path, survey_id))
+    store.path.unlink()
+    written_by_an_earlier_release(store, survey_id, person, privacy)
+    store.warehouse.adopt(privacy, rewrite=False)
+    rows = model.responses(store.path, survey_id)
+    assert rows[person]["recording_url"] == privacy.value(PERSON["recording_url"])
+    assert rows[person]["answers"][0]["comment"] == privacy.value("ada@MARK7.example")
+    with duckdb.connect(str(store.path)) as connection:
+        models = str(connection.execute("FROM marts.hotjar__response").fetchall())
+    assert [mark for mark in MARKS if mark in models and mark != "MARK6"] == []
+    # Nothing else changed, and nothing is hashed twice.
+    assert sync(store, survey_id, privacy, Depth.ALL)[survey_id].figures.new == 0
+    assert model.cells(model.responses(store.path, survey_id)) == expected
+
+
+def test_a_recording_that_hotjar_removed_is_not_kept_in_clear_text(
+    account, store, survey_id, person
+):
+    sync(store, survey_id, KEEP)
+    account.set_response(survey_id, person, recording_url=None)
+    sync(store, survey_id, HASH, Depth.ALL)
+    assert stored(store, survey_id, person)["recording_url"] == HASH.value(PERSON["recording_url"])
+
+
+@pytest.mark.parametrize(
+    ("url", "hashed", "dropped"),
+    [
+        ("https://s.example/a", "https://s.example/a", "https://s.example/a"),
+        ("https://bob:MARK@s.example/a", "https://s.example/a", "https://s.example/a"),
+        ("//bob@s.example", "//s.example", "//s.example"),
+        ("https://s.example/@bob/a", "https://s.example/@bob/a", "https://s.example/@bob/a"),
+        (
+            "https://s.example/u/Bob%40x.example/a",
+            f"https://s.example/u/{HASH.value('bob@x.example')}/a",
+            "https://s.example/u//a",
+        ),
+        (
+            "/u/bob@x.example?a=1",
+            f"/u/{HASH.value('bob@x.example')}?{HASH.value('a=1')}",
+            "/u/",
+        ),
+    ],
+)
+def test_of_a_url_only_the_page_is_kept(url, hashed, dropped):
+    assert (HASH.url(url), DROP.url(url)) == (hashed, dropped)
+    assert HASH.url(HASH.url(url)) == hashed
