@@ -1,4 +1,4 @@
-"""What is done with an account besides syncing it: checking it, and forgetting a person."""
+"""What is done with an account besides syncing it: checking it, and asking it to forget."""
 
 from collections.abc import Iterator
 
@@ -35,25 +35,6 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
             f"database {warehouse.path}",
             _problem_of_database(warehouse, client, Privacy.from_settings(settings)),
         )
-
-
-def forget_person(
-    settings: Settings, person: Person, *, erase: bool
-) -> list[tuple[str, str, str | None]]:
-    """List a person's rows as (survey_id, response_id, hotjar_user_id), erased if wanted.
-
-    Raises:
-        HotjarStoreError: Nothing was erased.
-    """
-    warehouse = Warehouse(
-        settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
-    )
-    privacy = Privacy.from_settings(settings)
-    # Hashed values are only found with the key they were made with.
-    warehouse.adopt(privacy, rewrite=False)
-    if erase:
-        return warehouse.erase_person(person, privacy)
-    return warehouse.find_person(person, privacy)
 
 
 def ask_hotjar_to_forget(

@@ -2,16 +2,24 @@
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hotjar_assets.cli.common import FAILED, exit_for, read_settings
-from hotjar_assets.cli.output import echo
+from hotjar_assets.cli.output import echo, echo_json
 from hotjar_assets.config import Platform, Settings, Source, environment_variable
-from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
+from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.private_files import exposed
 from hotjar_assets.report.file import default_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hotjar_assets.erasure import Erasure, Place
+    from hotjar_assets.person import Person
 
 
 @click.command()
@@ -46,36 +54,103 @@ def _written_paths(settings: Settings) -> list[Path]:
 @click.option("--yes", is_flag=True, help="Erase; without it, only what would be is shown.")
 @click.option("--at-hotjar", is_flag=True, help="Also ask Hotjar for its report on the person.")
 @click.option("--delete-at-hotjar", is_flag=True, help="With --at-hotjar: delete there, at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 def forget(
-    *, user_id: str | None, email: str | None, yes: bool, at_hotjar: bool, delete_at_hotjar: bool
+    *,
+    user_id: str | None,
+    email: str | None,
+    yes: bool,
+    at_hotjar: bool,
+    delete_at_hotjar: bool,
+    as_json: bool,
 ) -> None:
-    """Erase one person's responses here, for ever, and keep only the ids."""
-    if bool(user_id) == bool(email):
-        raise click.UsageError("give one of --user and --email")
+    """Erase one person's responses here, for ever, and keep only the ids.
+
+    What else holds the person is erased too, or named, and then the exit code is 1.
+    """
     if delete_at_hotjar and not at_hotjar:
         raise click.UsageError("--delete-at-hotjar needs --at-hotjar")
+    person = _person(user_id, email)
     settings = read_settings(needs_account=at_hotjar)
     if at_hotjar:
         _require_user_lookup(settings)
-    from hotjar_assets.account import ask_hotjar_to_forget, forget_person  # noqa: PLC0415
-    from hotjar_assets.warehouse import Person  # noqa: PLC0415 - DuckDB loads with it
+    from hotjar_assets.erasure import forget_person  # noqa: PLC0415 - DuckDB loads with it
 
-    person = Person(user_id=user_id, email=email)
     try:
-        rows = forget_person(settings, person, erase=yes)
-        echo(f"{'erased' if yes else 'would erase'} {len(rows)} responses")
-        for survey_id, response_id, _ in rows:
-            echo(f"  survey {survey_id}  response {response_id}")
-        if at_hotjar and yes:
-            ask_hotjar_to_forget(settings, person, delete=delete_at_hotjar)
-            echo(f"asked Hotjar to {'delete' if delete_at_hotjar else 'mail its report'}")
-        if yes and rows:
-            _renew_models(settings)
+        done = forget_person(settings, person, erase=yes, renew_models=_renewal(settings))
     except HotjarError as error:
         echo(error, err=True)
         sys.exit(FAILED)
-    if not yes:
+    problems = [_line(place) for place in done.places if yes and place.is_left]
+    asked = None
+    if at_hotjar and yes:
+        asked, refusal = _ask_hotjar(settings, person, delete=delete_at_hotjar)
+        problems += [refusal] if refusal else []
+    if as_json:
+        echo_json(_summary(done, asked, is_erased=yes))
+    else:
+        _print_erasure(done, asked, is_erased=yes)
+    for problem in problems:
+        echo(problem, err=True)
+    sys.exit(FAILED if problems else 0)
+
+
+def _person(user_id: str | None, email: str | None) -> "Person":
+    from hotjar_assets.person import Person  # noqa: PLC0415 - no other command needs it
+
+    if (user_id is None) == (email is None):
+        raise click.UsageError("give one of --user and --email")
+    try:
+        return Person(user_id=user_id, email=email)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _ask_hotjar(
+    settings: Settings, person: "Person", *, delete: bool
+) -> tuple[str | None, str | None]:
+    """Return what Hotjar was asked to do, and why it refused."""
+    from hotjar_assets.account import ask_hotjar_to_forget  # noqa: PLC0415
+
+    try:
+        ask_hotjar_to_forget(settings, person, delete=delete)
+    except HotjarError as error:
+        return None, str(error)
+    return "delete" if delete else "mail its report", None
+
+
+def _summary(done: "Erasure", asked: str | None, *, is_erased: bool) -> dict[str, Any]:
+    return {
+        "is_erased": is_erased,
+        "responses": [
+            {"survey_id": survey_id, "response_id": response_id}
+            for survey_id, response_id, _ in done.rows
+        ],
+        "places": [asdict(place) for place in done.places],
+        "not_searched": done.not_searched,
+        "asked_hotjar_to": asked,
+    }
+
+
+def _print_erasure(done: "Erasure", asked: str | None, *, is_erased: bool) -> None:
+    echo(f"{'erased' if is_erased else 'would erase'} {len(done.rows)} responses")
+    for survey_id, response_id, _ in done.rows:
+        echo(f"  survey {survey_id}  response {response_id}")
+    for place in done.places:
+        # What is left of an erasure is a failure, which is told on stderr.
+        if not (is_erased and place.is_left):
+            echo(_line(place))
+    for text in done.not_searched:
+        echo(f"note: {text}")
+    if asked:
+        echo(f"asked Hotjar to {asked}")
+    if not is_erased:
         echo("nothing was erased; add --yes to do it")
+
+
+def _line(place: "Place") -> str:
+    rows = "" if place.rows is None else f" ({place.rows} rows, in {', '.join(place.columns)})"
+    return f"{'left: ' if place.is_left else ''}{place.name}{rows}: {place.done}"
 
 
 def _require_user_lookup(settings: Settings) -> None:
@@ -91,16 +166,17 @@ def _require_user_lookup(settings: Settings) -> None:
             exit_for(HotjarConfigError(environment_variable(name), problem))
 
 
-def _renew_models(settings: Settings) -> None:
-    """Make the models anew, so that nothing of an erased row stays in them."""
+def _renewal(settings: Settings) -> "Callable[[], str | None] | None":
+    """Return what runs the dbt models and tells what went wrong; None where dbt is missing."""
     from hotjar_assets.defs.models import has_dbt  # noqa: PLC0415 - Dagster loads with it
 
-    if not has_dbt():
-        return
-    from hotjar_assets.runs import local_instance, run_models  # noqa: PLC0415
+    def renew() -> str | None:
+        from hotjar_assets.runs import local_instance, run_models  # noqa: PLC0415
 
-    with local_instance() as instance:
-        problem = run_models(instance, settings.database_path)
-    if problem:
-        raise HotjarStoreError(f"{problem}; they may still hold what was erased: run them again")
-    echo("made the dbt models anew")
+        try:
+            with local_instance() as instance:
+                return run_models(instance, settings.database_path)
+        except HotjarError as error:
+            return f"the models failed: {error}"
+
+    return renew if has_dbt() else None

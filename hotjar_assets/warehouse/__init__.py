@@ -29,6 +29,7 @@ from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
 from hotjar_assets.warehouse import facts, states
+from hotjar_assets.warehouse.compaction import compact, delete_spilled
 from hotjar_assets.warehouse.database import (
     MEMORY_LIMITS,
     Database,
@@ -38,7 +39,15 @@ from hotjar_assets.warehouse.database import (
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
 from hotjar_assets.warehouse.health import Health, health_of
-from hotjar_assets.warehouse.personal import Row, Trace, erase_rows, find_rows, find_traces
+from hotjar_assets.warehouse.personal import (
+    Row,
+    Trace,
+    erase_rows,
+    find_rows,
+    find_traces,
+    is_compaction_due,
+    note_compaction,
+)
 from hotjar_assets.warehouse.trends import Trend, trends_of
 from hotjar_assets.warehouse.units import (
     commit_units,
@@ -225,6 +234,26 @@ class Warehouse:
         """Look for a person in every other table of the file; see `personal.find_traces`."""
         with self._database.reading() as connection:
             return find_traces(connection, search, rows) if connection else []
+
+    def compact(self, *, is_due: bool = False) -> bool:
+        """Write the file anew where its free blocks may hold what was erased; tell whether it was.
+
+        Args:
+            is_due: Whether they may, besides what `erase_person` noted.
+
+        Raises:
+            HotjarStoreError: The file is as it was.
+        """
+        with self._database.reading() as connection:
+            if connection is None:
+                return False
+            delete_spilled(self.path)
+            if not (is_due or is_compaction_due(connection)):
+                return False
+            compact(connection, self.path, sleep=self._database.sleep)
+        with self._database.transaction() as connection:
+            note_compaction(connection, is_due=False)
+        return True
 
     def stream_states(self, stream: StreamTable) -> dict[str, UnitState]:
         """Tell what the file holds of each unit of a stream, for `StreamSync.read`."""

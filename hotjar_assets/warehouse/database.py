@@ -52,7 +52,7 @@ class Database:
         self.path = path
         self._lock_timeout_seconds = lock_timeout_seconds
         self._connection_config = dict(connection_config)
-        self._sleep = sleep
+        self.sleep = sleep
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -121,7 +121,7 @@ class Database:
             wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
             stop=tenacity.stop_after_delay(self._lock_timeout_seconds),
             before_sleep=log_wait,
-            sleep=self._sleep,
+            sleep=self.sleep,
             reraise=True,
         )
         try:

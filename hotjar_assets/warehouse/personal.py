@@ -21,7 +21,7 @@ from hotjar_assets.schema import (
     SURVEYS,
     UNSETTLED,
 )
-from hotjar_assets.warehouse.database import columns_in, qualified, quote
+from hotjar_assets.warehouse.database import columns_in, qualified, quote, rows_if_any
 from hotjar_assets.warehouse.models import model_names
 
 Row = tuple[str, str, str | None]
@@ -194,6 +194,26 @@ def _is_json(kind: str) -> bool:
     return kind == "JSON" or _is_nested(kind)
 
 
+_COMPACTION_IS_DUE = "compaction_is_due"
+"""Noted in a file whose free blocks may hold what was erased."""
+
+
+def is_compaction_due(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether the free blocks of the file may hold what was erased."""
+    rows = rows_if_any(
+        connection, META, "SELECT 1 FROM {table} WHERE name = $name", name=_COMPACTION_IS_DUE
+    )
+    return bool(rows)
+
+
+def note_compaction(connection: duckdb.DuckDBPyConnection, *, is_due: bool) -> None:
+    """Note whether the free blocks of the file may hold what was erased."""
+    meta = qualified(connection, META.name)
+    connection.execute(f"DELETE FROM {meta} WHERE name = $name", {"name": _COMPACTION_IS_DUE})
+    if is_due:
+        connection.execute(f"INSERT INTO {meta} VALUES ($name, '1')", {"name": _COMPACTION_IS_DUE})
+
+
 def erase_rows(connection: duckdb.DuckDBPyConnection, rows: Collection[Row]) -> None:
     """Delete rows and keep their ids, so that no later sync brings them back."""
     responses, forgotten = (
@@ -216,6 +236,7 @@ def erase_rows(connection: duckdb.DuckDBPyConnection, rows: Collection[Row]) -> 
         "WHERE t.survey_id = i.survey_id AND t.response_id = i.response_id",
         ids,
     )
+    note_compaction(connection, is_due=True)
 
 
 def has_rows(connection: duckdb.DuckDBPyConnection) -> bool:
