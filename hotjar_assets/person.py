@@ -27,11 +27,10 @@ _PERCENT = re.compile(r"(?:%[0-9a-f]{2})+|%u[0-9a-f]{4}", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,31});?", re.IGNORECASE)
 _ESCAPE = re.compile(r"""(?:\\x[0-9a-fA-F]{2})+|(?:\\u[0-9a-fA-F]{4})+|\\["'\\/bfnrt]""")
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-# What word processors and telephones put into an address, and soft hyphens and the like, which
-# come with what is copied from a page.
-_RETOUCHED = {0x2018: "'", 0x2019: "'"} | dict.fromkeys(
-    (0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)
-)
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+"""Soft hyphens and the like, which come with what is copied from a page."""
+_ENCODED = re.compile(r"%[0-9a-fu]|\\[ux]|&#|&[a-z]{2,31};", re.IGNORECASE)
+"""What shows that a letter, a digit or an @ may be encoded."""
 _SURROUNDINGS = (
     "{}", "<{}>", "({})", "[{}]", '"{}"', "'{}'", "{}.", "{},", "{};", "{}!", "mailto:{}",
     "<mailto:{}>", "email:{}", "e-mail:{}", "mail:{}", "email={}", "@{}",
@@ -91,6 +90,12 @@ class PersonSearch:
             written = [around.format(text) for text in addresses for around in _SURROUNDINGS]
             hashes = {privacy.hash(text) for text in (*written, *ids)}
         self._hashes = (hashes | {each for each in ids if _HASH.fullmatch(each)}) - shared
+        # What JSON writes as it is.
+        self._parts = (
+            *{(_run(form.rpartition("@")[0]), form[form.rindex("@") :]) for form in forms},
+            *((_run(each),) for each in self._ids),
+            *([("hmac:",)] if self._hashes else []),
+        )
         self.user_ids = tuple(sorted((ids | {privacy.hash(each) for each in ids}) - shared))
         """What the column `hotjar_user_id` holds of the person, if the id was given."""
 
@@ -109,17 +114,20 @@ class PersonSearch:
                 wanted.add(run + (r"[^a-z0-9]{0,20}(?:@|&commat)" if at else ""))
             elif name.isascii():
                 return ""
-        encoded = r"%[0-9a-fu]", r"\\[ux]", "&#", "&[a-z]{2,31};", r"[^\x00-\x7f]"
-        return f"(?i){'|'.join((*sorted(wanted), *encoded))}"
+        return "(?i)" + "|".join((*sorted(wanted), _ENCODED.pattern, r"[^\x00-\x7f]"))
 
     def is_in(self, text: str) -> bool:
         """Tell whether a text holds the person."""
+        if not self._may_be_in(text):
+            return False
         if self._hashes and not self._hashes.isdisjoint(_HASH.findall(text)):
             return True
         return any(self._is_written_in(reading) for reading in self._readings(text))
 
     def is_in_json(self, text: str) -> bool:
         """Tell whether any key or value of a JSON document holds the person."""
+        if not self._may_be_in(text):
+            return False
         try:
             # Numbers keep their digits, since an id may be one, and a key that comes twice is read
             # twice.
@@ -127,6 +135,13 @@ class PersonSearch:
         except (ValueError, RecursionError):
             return self.is_in(text)
         return any(self.is_in(each) for each in _texts(document))
+
+    def _may_be_in(self, text: str) -> bool:
+        """Tell at little cost whether a text, or the values of a JSON document, may hold them."""
+        plain = normalized(text)
+        if any(all(part in plain for part in parts) for parts in self._parts):
+            return True
+        return _ENCODED.search(text) is not None
 
     def _is_written_in(self, text: str) -> bool:
         plain = normalized(text)
@@ -176,7 +191,9 @@ def normalized(text: str) -> str:
     """Return a text as it is compared: without case, and one form for what looks the same."""
     if text.isascii():
         return text.lower()
-    text = unicodedata.normalize("NFKC", text.translate(_RETOUCHED))
+    # Telephones write an apostrophe as a quotation mark.
+    text = _INVISIBLE.sub("", text).replace("\u2018", "'").replace("\u2019", "'")
+    text = unicodedata.normalize("NFKC", text)
     return unicodedata.normalize("NFKC", text.casefold())
 
 
