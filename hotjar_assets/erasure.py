@@ -116,7 +116,7 @@ def _elsewhere(
     if erase and renew_models and (rows or any(map(_is_model, traces))):
         problem = renew_models()
         is_renewed = problem is None
-        yield Place("dbt models", problem or "made anew", is_left=not is_renewed)
+        yield Place("dbt models", problem or "made the dbt models anew", is_left=not is_renewed)
         traces = warehouse.find_traces(search, rows)
     for trace in traces:
         yield _of_trace(trace, erase=erase, has_dbt=bool(renew_models))

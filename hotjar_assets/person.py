@@ -31,6 +31,14 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 """Soft hyphens and the like, which come with what is copied from a page."""
 _ENCODED = re.compile(r"%[0-9a-fu]|\\[ux]|&#|&[a-z]{2,31};", re.IGNORECASE)
 """What shows that a letter, a digit or an @ may be encoded."""
+_AT = r"[@\x{FF20}\x{FE6B}]"
+_NEAR_AT = (
+    *(f"{odd}\\S*{_AT}|{_AT}\\S*{odd}" for odd in ("%[0-9a-fu]", r"[^\x00-\x7f]")),
+    "%40|%25|%u",
+    r"\\[ux]|&#|&[a-z]{2,31};",
+)
+"""The same, and other forms of a letter, where there is an @ without a blank between. For RE2: any
+other engine may take time that is quadratic."""
 _SURROUNDINGS = (
     "{}", "<{}>", "({})", "[{}]", '"{}"', "'{}'", "{}.", "{},", "{};", "{}!", "mailto:{}",
     "<mailto:{}>", "email:{}", "e-mail:{}", "mail:{}", "email={}", "@{}",
@@ -114,11 +122,13 @@ class PersonSearch:
                 wanted.add(run + (r"[^a-z0-9]{0,20}(?:@|&commat)" if at else ""))
             elif name.isascii():
                 return ""
-        return "(?i)" + "|".join((*sorted(wanted), _ENCODED.pattern, r"[^\x00-\x7f]"))
+        is_near_at = not self._ids and not self._has_blank
+        odd = _NEAR_AT if is_near_at else (_ENCODED.pattern, r"[^\x00-\x7f]")
+        return "(?i)" + "|".join((*sorted(wanted), *odd))
 
     def is_in(self, text: str) -> bool:
         """Tell whether a text holds the person."""
-        if not self._may_be_in(text):
+        if not self.may_be_in(text):
             return False
         if self._hashes and not self._hashes.isdisjoint(_HASH.findall(text)):
             return True
@@ -126,7 +136,7 @@ class PersonSearch:
 
     def is_in_json(self, text: str) -> bool:
         """Tell whether any key or value of a JSON document holds the person."""
-        if not self._may_be_in(text):
+        if not self.may_be_in(text):
             return False
         try:
             # Numbers keep their digits, since an id may be one, and a key that comes twice is read
@@ -136,7 +146,7 @@ class PersonSearch:
             return self.is_in(text)
         return any(self.is_in(each) for each in _texts(document))
 
-    def _may_be_in(self, text: str) -> bool:
+    def may_be_in(self, text: str) -> bool:
         """Tell at little cost whether a text, or the values of a JSON document, may hold them."""
         plain = normalized(text)
         if any(all(part in plain for part in parts) for parts in self._parts):

@@ -166,15 +166,17 @@ def _matches(
         f"SELECT {selected} FROM {table} t WHERE {holds} OR {is_erased}",
         {"pattern": search.pattern} if texts else None,
     )
+    checks = [
+        (name, search.is_in_json if _is_json(kind) else search.is_in)
+        for name, kind in kinds.items()
+    ]
     while rows := result.fetchmany(_ROWS_AT_ONCE):
         for row in rows:
             given, (erased, *cells) = row[: len(wanted)], row[len(wanted) :]
-            places = {
-                name
-                for (name, kind), cell in zip(kinds.items(), cells, strict=True)
-                if cell is not None
-                and (search.is_in_json if _is_json(kind) else search.is_in)(cell)
-            }
+            places: set[str] = set()
+            if search.may_be_in("\n".join(filter(None, cells))):
+                cells_of = zip(checks, cells, strict=True)
+                places = {name for (name, is_in), cell in cells_of if cell and is_in(cell)}
             if erased:
                 places.add("response_id")
             if places:

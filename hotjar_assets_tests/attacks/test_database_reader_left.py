@@ -155,6 +155,7 @@ def test_a_file_that_cannot_be_written_anew_is_named(known, tmp_path):
 @pytest.mark.slow
 def test_no_commit_of_another_process_is_lost_while_the_file_is_written_anew(tmp_path):
     path = tmp_path / "tables.duckdb"
+    Warehouse(path).check("real")
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE TABLE counted (n INTEGER)")
     program = """
@@ -334,7 +335,7 @@ def test_models_that_fail_are_named_and_run_again(known, monkeypatch):
     assert "left: hotjar_marts.hotjar__response (1 rows" in first.stderr
     second = forget(known)
     assert (second.exit_code, second.stderr) == (0, "")
-    assert "dbt models: made anew" in second.stdout
+    assert "made the dbt models anew" in second.stdout
     assert outcomes == []
 
 
