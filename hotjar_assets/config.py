@@ -269,6 +269,25 @@ class Settings(BaseModel):
     lock_timeout_seconds: int = Field(
         default=60, ge=0, description="Seconds to wait for a database that another process holds."
     )
+    max_answer_mb: int = Field(
+        default=96,
+        ge=1,
+        le=1024**2,
+        description="MiB of memory that one answer of an API may take once it is unpacked and "
+        "parsed, or the listing of a site's surveys; the answer itself may have a third of it.",
+    )
+    max_export_mb: int = Field(
+        default=2048,
+        ge=1,
+        le=1024**2,
+        description="MiB that an Insights export may have once it is unpacked.",
+    )
+    max_columns: int = Field(
+        default=300,
+        ge=1,
+        le=100_000,
+        description="Columns that the table of a stream, or an Insights export, may have.",
+    )
     streams: str = Field(
         default="streams", description="Folder of the YAML files that describe further APIs."
     )
@@ -415,6 +434,17 @@ def streams_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of streams, which need no account."""
     given = environ.get(environment_variable("streams"), "").strip()
     return Path(given or Settings.model_fields["streams"].default)
+
+
+def given_limits(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return settings of which only the limits (`max_…`) are read: streams need no account.
+
+    Raises:
+        HotjarConfigError: One of them is not a number in its range.
+    """
+    names = [name for name in set_names(environ) if name.startswith("max_")]
+    given = {name: environ[environment_variable(name)] for name in names}
+    return Settings.parse(given, needs_account=False)
 
 
 def given_owners(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -16,6 +16,7 @@
         HotjarTargetError              a URL that gets no credentials, so is not asked -> final
         HotjarPaginationError          a cursor that repeats, pages without end        -> final
         HotjarSchemaError              a documented field is missing or unusable       -> final
+          HotjarLimitError             larger than a limit; names its setting          -> final
 
 No message holds a secret, a token or anything a respondent wrote: a schema error shows the path of
 a field and never its value.
@@ -221,3 +222,24 @@ class HotjarSchemaError(HotjarApiError):
         """Pass every text of the error through a function that removes secrets."""
         self.path = cover(self.path)
         return super().cover(cover)
+
+
+class HotjarLimitError(HotjarSchemaError):
+    """An answer, a file or a table is larger than is allowed.
+
+    Args:
+        path: Where, for example `body` or `line 3`.
+        problem: What is too large, without any value.
+        limit: How much is allowed.
+        setting: The environment variable that allows more; empty where nothing does.
+    """
+
+    def __init__(self, path: str, problem: str, *, limit: int | str, setting: str = "") -> None:
+        is_set_by = (
+            f"{setting} is {limit}; set it higher if this is right"
+            if setting
+            else f"the limit is {limit}"
+        )
+        super().__init__(path, f"{problem}; {is_set_by}")
+        self.limit = limit
+        self.setting = setting

@@ -18,6 +18,7 @@ from time import monotonic
 from traceback import extract_tb
 from typing import Any, Generic, Protocol, TypeVar
 
+from hotjar_assets.api.limits import large_answers
 from hotjar_assets.errors import HotjarError, HotjarStoreError, HotjarTransportError
 from hotjar_assets.printable import get_logger
 from hotjar_assets.seats import Seats
@@ -151,7 +152,8 @@ class Readers(Generic[UnitT, ReadT]):
     def _walk_or_error(self, unit: UnitT, turns: "Turns") -> ReadT | BaseException:
         """Walk one unit; an error is returned only if no other unit can be read either."""
         try:
-            return self.walk(unit, turns)
+            with large_answers.walking():
+                return self.walk(unit, turns)
         except OSError as error:
             return HotjarStoreError(
                 f"cannot spool to {self.spool_folder}: {error.strerror}; free some disk space"
@@ -185,6 +187,7 @@ class Turns:
                 cancelled = "cancelled while reading"
                 raise HotjarTransportError(cancelled)
             yield page
+            large_answers.leave()
             self.seats.give_way()
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.dialects import DIALECTS
 from hotjar_assets.api.insights import InsightsClient
+from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.source import SurveySource
 from hotjar_assets.config import (
     Settings,
@@ -70,6 +71,9 @@ class HotjarResource(dg.ConfigurableResource[None]):
     pii_key: str | None = _setting("pii_key")
     key_created_on: str | None = _setting("key_created_on")
     organization_id: str | None = _setting("organization_id")
+    max_answer_mb: int = _setting("max_answer_mb")
+    max_export_mb: int = _setting("max_export_mb")
+    max_columns: int = _setting("max_columns")
     sandbox: bool = _setting("sandbox")
 
     _client: SurveySource | None = PrivateAttr(default=None)
@@ -150,6 +154,7 @@ def _client(settings: Settings) -> SurveySource:
             survey_query=settings.survey_query,
             requests_per_minute=settings.requests_per_minute,
             use_environment=not settings.sandbox,
+            limits=Limits.of(settings),
         )
     return HotjarClient(
         settings.api_url,
@@ -159,6 +164,7 @@ def _client(settings: Settings) -> SurveySource:
         dialect=DIALECTS[settings.platform],
         requests_per_minute=settings.requests_per_minute,
         use_environment=not settings.sandbox,
+        limits=Limits.of(settings),
     )
 
 

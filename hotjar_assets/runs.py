@@ -16,6 +16,7 @@ import dagster as dg
 import yaml
 
 from hotjar_assets.api.exports import ExportFile
+from hotjar_assets.api.limits import Limits
 from hotjar_assets.config import Settings
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.abandoned import process_tag
@@ -246,6 +247,7 @@ def run_import(
         (_site_of(state, site_id, settings),),
         warehouse.questions(survey_id),
         "sandbox" if settings.sandbox else "real",
+        Limits.of(settings),
     )
     added = add_surveys(instance, [survey_id])
     (tags,) = range_tags(known_surveys(instance), [survey_id])

@@ -20,12 +20,17 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from hotjar_assets.api.decoding import encode_lines
+from hotjar_assets.api.limits import MAX_RECORD_BYTES, MIB, too_long
 from hotjar_assets.api.records import Response
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.private_files import check_private, make_private_folder, new_file
 
 SEGMENT_ROWS = 10_000
 """Rows in one file: what a merge handles at a time, whatever the size of the survey."""
+SEGMENT_BYTES = 16 * MIB
+"""Bytes after which a file is finished too: rows may be long."""
+_SHORT_BYTES = 256 * 1024
+"""Up to here, buffers for a line are no larger than for any other."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 _LOCK_SUFFIX = ".lock"
 
@@ -106,6 +111,7 @@ class Segment:
         has_duplicates: Whether a row may stand in it twice; the one with the higher ordinal is the
             later one.
         unit: The unit all its rows belong to; empty where that is not known.
+        bytes: How large it is.
     """
 
     path: Path
@@ -113,6 +119,14 @@ class Segment:
     longest: int
     has_duplicates: bool
     unit: str = ""
+    bytes: int = 0
+
+
+def longest_line(lines: bytes) -> int:
+    """Return a length, in bytes, that no line exceeds: near it where the lines are many."""
+    if len(lines) <= _SHORT_BYTES:
+        return len(lines)
+    return max(map(len, lines.split(b"\n"))) + 1
 
 
 class SpoolWriter:
@@ -128,7 +142,7 @@ class SpoolWriter:
         self._unit = unit
         self._file: BinaryIO | None = None
         self._ids: set[str] = set()
-        self._rows = self._longest = 0
+        self._rows = self._longest = self._bytes = 0
         self.segments: list[Segment] = []
         self.ordinal = 0
         """Rows written so far; a line carries its own, so that the later of two is known."""
@@ -140,18 +154,24 @@ class SpoolWriter:
             lines: Its rows as JSON lines.
             rows: How many.
             ids: Their ids; none where they are not known, and any may stand twice.
+
+        Raises:
+            HotjarLimitError: A line is longer than can be stored.
         """
         if not rows:
             return
         self.ordinal += rows
         self._rows += rows
         self._ids.update(ids)
-        self._longest = max(self._longest, len(lines))
+        self._longest = max(self._longest, longest_line(lines))
+        if self._longest > MAX_RECORD_BYTES:
+            raise too_long(f"row after row {self.ordinal - rows}")
+        self._bytes += len(lines)
         if self._file is None:
             path = self._folder / f"{uuid4().hex}.jsonl"
             self._file = open(path, "xb", opener=new_file)  # noqa: SIM115 - closed in `close`
         self._file.write(lines)
-        if self._rows >= SEGMENT_ROWS:
+        if self._rows >= SEGMENT_ROWS or self._bytes >= SEGMENT_BYTES:
             self.close()
 
     def close(self) -> None:
@@ -161,9 +181,11 @@ class SpoolWriter:
         with self._file as file:
             path = Path(file.name)
         has_duplicates = len(self._ids) < self._rows
-        self.segments.append(Segment(path, self._rows, self._longest, has_duplicates, self._unit))
+        self.segments.append(
+            Segment(path, self._rows, self._longest, has_duplicates, self._unit, self._bytes)
+        )
         self._file, self._ids = None, set()
-        self._rows = self._longest = 0
+        self._rows = self._longest = self._bytes = 0
 
     def discard(self) -> None:
         """Delete what was written: a part of a walk must never be stored."""

@@ -5,24 +5,34 @@ from collections.abc import Iterator
 import requests
 
 from hotjar_assets.api.deadlines import Deadline
-from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.api.limits import LARGE_BYTES, MIB, large_answers
+from hotjar_assets.errors import HotjarLimitError
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 
 
-def read_body(response: requests.Response, most_bytes: int, deadline: Deadline) -> bytes:
-    """Return a whole body; errors as in `read_chunks`."""
-    return b"".join(read_chunks(response, most_bytes, deadline))
+def read_body(
+    response: requests.Response, most_bytes: int, deadline: Deadline, setting: str = ""
+) -> bytes:
+    """Return a whole body, a large one when no other is read; errors as in `read_chunks`."""
+    chunks, size = [], 0
+    for chunk in read_chunks(response, most_bytes, deadline, setting):
+        size += len(chunk)
+        if size > LARGE_BYTES and not large_answers.is_inside:
+            # Waiting for others is not the server's time.
+            with deadline.paused():
+                large_answers.enter()
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def read_chunks(
-    response: requests.Response, most_bytes: int, deadline: Deadline
+    response: requests.Response, most_bytes: int, deadline: Deadline, setting: str = ""
 ) -> Iterator[bytes]:
-    """Yield a body, decompressed, as it comes.
+    """Yield a body, decompressed, as it comes; `setting` is what allows a larger one.
 
     Raises:
-        HotjarSchemaError: It is larger than it may be.
+        HotjarLimitError: It is larger than it may be.
         HotjarTransportError: It takes longer than it may.
     """
     size = 0
@@ -31,7 +41,8 @@ def read_chunks(
         size += len(chunk)
         if size > most_bytes:
             response.close()
-            problem = f"the answer is larger than {most_bytes // 1024 // 1024} MiB"
-            raise HotjarSchemaError("body", problem)
+            limit = f"{most_bytes / MIB:.3g} MiB"
+            problem = f"the answer is larger than {limit}"
+            raise HotjarLimitError("body", problem, limit=limit, setting=setting)
         yield chunk
     deadline.check()

@@ -16,6 +16,8 @@ _SEPARATOR = re.compile(r"\s*[,;|\n]\s*")
 _SINGLE = "single"
 """How types begin of which one choice is all that can be ticked."""
 _CELLS_REMEMBERED = 1024
+_MOST_TRIED = 200_000
+"""Each choice is tried at each character: a cell for which that is more is kept as it is."""
 
 
 class Choices:
@@ -41,27 +43,35 @@ class Choices:
 
     def named_in(self, cell: str) -> tuple[str, ...]:
         """Return the choices that a cell names, in its order; or the cell as it is."""
-        return self._read(cell) if len(cell) <= self._longest else (cell,)
+        is_short = len(cell) <= min(self._longest, _MOST_TRIED // max(1, len(self._patterns)))
+        return self._read(cell) if is_short else (cell,)
 
     def _read_cell(self, cell: str) -> tuple[str, ...]:
         text = unicodedata.normalize("NFC", cell).strip()
-        # From the end back: in how many ways the rest reads as choices, and the first of them.
-        ways = [0] * len(text)
-        found: list[tuple[str, ...]] = [()] * len(text)
-        for start in reversed(range(len(text))):
+        # From the end back: in how many ways the rest reads as choices (2 is many), and of the last
+        # of them the first choice and where the rest after it begins.
+        end = len(text)
+        ways = [0] * end
+        found: list[tuple[str, int]] = [("", end)] * end
+        for start in reversed(range(end)):
             for choice, pattern in self._patterns:
                 match = pattern.match(text, start)
                 if match is None:
                     continue
-                if match.end() == len(text):
-                    ways[start], found[start] = ways[start] + 1, (choice,)
+                if match.end() == end:
+                    ways[start], found[start] = min(2, ways[start] + 1), (choice, end)
                     continue
                 separator = _SEPARATOR.match(text, match.end())
-                if separator and separator.end() < len(text) and ways[separator.end()]:
-                    ways[start] += ways[separator.end()]
-                    found[start] = (choice, *found[separator.end()])
-        named = found[0] if text and ways[0] == 1 else ()
-        return named if len(set(named)) == len(named) > 1 else (cell,)
+                if separator and separator.end() < end and ways[separator.end()]:
+                    ways[start] = min(2, ways[start] + ways[separator.end()])
+                    found[start] = choice, separator.end()
+        if not text or ways[0] != 1:
+            return (cell,)
+        named, start = [], 0
+        while start < end:
+            choice, start = found[start]
+            named.append(choice)
+        return tuple(named) if len(set(named)) == len(named) > 1 else (cell,)
 
 
 def _pattern(choice: str) -> re.Pattern[str]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from hotjar_assets.api.decoding import decode_response_page, decode_survey, decode_survey_page
 from hotjar_assets.api.dialects import HOTJAR, Dialect
+from hotjar_assets.api.limits import memory_of
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.source import HttpOptions, HttpSource
@@ -70,8 +71,17 @@ class HotjarClient(HttpSource):
         """
         params: dict[str, str | int] = {"with_questions": str(with_questions).lower()}
         path = self._dialect.surveys(site_id)
-        pages = self._iter_pages(path, decode_survey_page, params, None, count)
-        for page in pages:
+        place, memory = f"surveys of site {site_id}", 0
+
+        def decode(body: bytes) -> Page[Survey]:
+            nonlocal memory
+            page = decode_survey_page(body)
+            # A listing is held whole, to tell which surveys are gone.
+            memory += memory_of(body)
+            self.limits.check_memory(place, memory)
+            return page
+
+        for page in self._iter_pages(path, decode, params, None, count):
             for survey in page.results:
                 yield self._placed(survey, site_id)
 

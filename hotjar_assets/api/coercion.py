@@ -26,8 +26,11 @@ from hotjar_assets.api.records import (
     Tag,
     Text,
 )
-from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
 from hotjar_assets.printable import is_printable
+
+MAX_UNKNOWN_FIELDS = 1000
+"""Most fields of one record that no column holds: each costs far more than its bytes."""
 
 
 def survey_from_json(row: Any, path: str) -> Survey:
@@ -78,7 +81,7 @@ class _Coercion:
         for name, item in value.items():
             place = f"{path}.{name}" if path else name
             if name not in known:
-                self.extra[clean(place)] = clean(item)
+                self._keep(place, item)
                 continue
             field_name, coerce, required = known[name]
             if item is None and not required:
@@ -89,11 +92,18 @@ class _Coercion:
                 if required:
                     problem = f"is not the {required} it is documented to be"
                     raise HotjarSchemaError(f"{self._root}.{place}", problem) from None
-                self.extra[clean(place)] = clean(item)
+                self._keep(place, item)
         for name, (field_name, _, required) in known.items():
             if required and field_name not in fields:
                 raise HotjarSchemaError(f"{self._root}.{path}{name}", "is missing")
         return kind(**fields)
+
+    def _keep(self, place: str, value: Any) -> None:
+        if len(self.extra) == MAX_UNKNOWN_FIELDS:
+            problem = "has too many fields that are not documented"
+            limit = str(MAX_UNKNOWN_FIELDS)
+            raise HotjarLimitError(self._root, problem, limit=limit)
+        self.extra[clean(place)] = clean(value)
 
     def text(self, value: Any, _path: str) -> str:
         if isinstance(value, str):
@@ -146,7 +156,7 @@ class _Coercion:
                 items.append(self.struct(kind, item, place))
             except _UnusableError:
                 if item is not None:
-                    self.extra[place] = clean(item)
+                    self._keep(place, item)
                 # An item keeps its place, so that the paths in `extra` keep their meaning.
                 items.append(kind())
         return items

@@ -7,6 +7,7 @@ reader for ever. Here a timer shuts the socket down from outside.
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -27,11 +28,34 @@ class Deadline:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._seconds = self._remaining_seconds = seconds
+        self._started_at = 0.0
+        self._timer: threading.Timer
         self._lock = threading.Lock()
         self._connection: HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._expired = False
+
+    def start(self) -> None:
+        """Let the time run."""
+        self._started_at = time.monotonic()
+        self._timer = threading.Timer(max(0.0, self._remaining_seconds), self.expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Let the time stand still."""
+        self._timer.cancel()
+        self._remaining_seconds -= time.monotonic() - self._started_at
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the time stand still meanwhile."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def check(self) -> None:
         """Make sure that the time is not over.
@@ -73,14 +97,12 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 def deadline_after(seconds: float) -> Iterator[Deadline]:
     """Give what this thread sends and receives through a `DeadlineAdapter` a deadline."""
     deadline = Deadline(seconds)
-    timer = threading.Timer(seconds, deadline.expire)
-    timer.daemon = True
     token = _current.set(deadline)
-    timer.start()
+    deadline.start()
     try:
         yield deadline
     finally:
-        timer.cancel()
+        deadline.stop()
         _current.reset(token)
 
 

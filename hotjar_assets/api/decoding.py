@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from hotjar_assets.api.coercion import response_from_json, survey_from_json
 from hotjar_assets.api.json_values import BOM, parse_float, parse_json
+from hotjar_assets.api.limits import MAX_PAGE_ROWS
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
-from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
 
 
 def decode_response_page(body: bytes) -> Page[Response]:
@@ -103,7 +104,7 @@ def _decode_page(
             envelope = _ENVELOPE.decode(body.removeprefix(BOM))
             rows = strict(envelope.pop("results"))
             cursor = envelope.pop("next_cursor", b"null")
-            if _hold_scalars(rows):
+            if len(rows) <= MAX_PAGE_ROWS and _hold_scalars(rows):
                 return Page(rows, _cursor(parse_json(bytes(cursor))), _decode_values(envelope))
         except (msgspec.MsgspecError, KeyError, RecursionError, ValueError):
             # Whatever is wrong, the tolerant decoder says it better or gets over it.
@@ -111,7 +112,11 @@ def _decode_page(
     page = parse_json(body)
     if not isinstance(page, dict) or not isinstance(page.get("results"), list):
         raise ValueError("a page needs a list `results`")  # noqa: TRY004 - a malformed body
-    rows = [tolerant(row, f"results[{n}]") for n, row in enumerate(page.pop("results"))]
+    found = page.pop("results")
+    if len(found) > MAX_PAGE_ROWS:
+        limit = f"{MAX_PAGE_ROWS} rows"
+        raise HotjarLimitError("results", "has too many rows for one page", limit=limit)
+    rows = [tolerant(row, f"results[{n}]") for n, row in enumerate(found)]
     return Page(rows, _cursor(page.pop("next_cursor", None)), page)
 
 

@@ -5,7 +5,6 @@ Nothing here knows what the columns mean, but for the two without which a row is
 
 import csv
 import io
-import lzma
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -14,13 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import IO, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.api.csv_rows import CsvReader
+from hotjar_assets.api.limits import MAX_EXPORT, MIB, Limits, too_many_columns
+from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
 
-MAX_UNPACKED_BYTES = 8 * 1024**3
-MAX_CELL_LENGTH = 4 * 1024**2
-_MAX_LINE_LENGTH = 2 * MAX_CELL_LENGTH
+MAX_UNSORTED_ROWS = 2_000_000
+"""Most rows of an export whose numbers neither only rise nor only fall."""
+_ROWS_COMPARED = 250_000
+"""Numbers that are remembered at once."""
+_MAX_DIRECTORY_BYTES = MIB
+"""Largest list of the files in a ZIP."""
 
 NUMBER, SUBMITTED = "number", "date submitted"
 _ZIP_SIGNATURES = {b"PK\x03\x04", b"PK\x05\x06"}
@@ -51,7 +55,7 @@ class Row:
         return len(self.number), self.number
 
 
-def iter_rows(file: IO[bytes], most_bytes: int) -> Iterator[Row]:
+def iter_rows(file: IO[bytes], limits: Limits) -> Iterator[Row]:
     """Yield the rows, whose `Number` and date are there.
 
     Raises:
@@ -61,10 +65,10 @@ def iter_rows(file: IO[bytes], most_bytes: int) -> Iterator[Row]:
     is_zip = file.read(4) in _ZIP_SIGNATURES
     file.seek(0)
     if not is_zip:
-        yield from _rows_of_csv(_Bounded(file, _Budget(most_bytes)), "")
+        yield from _rows_of_csv(_Bounded(file, _Budget(limits)), "", limits)
         return
-    budget = _Budget(most_bytes)
-    with _damage(), ZipFile(file) as archive:
+    budget = _Budget(limits)
+    with _damage(), ZipFile(_Archive(file)) as archive:
         members = [info for info in archive.infolist() if not _is_litter(info)]
         if not members:
             raise HotjarSchemaError("ZIP", "holds no CSV")
@@ -74,8 +78,11 @@ def iter_rows(file: IO[bytes], most_bytes: int) -> Iterator[Row]:
                 raise HotjarSchemaError(place, "is encrypted; unpack it and import the CSV")
             if not info.filename.lower().endswith(".csv"):
                 raise HotjarSchemaError(place, "is no CSV")
+            if info.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
+                # Of the others, a few bytes may unpack to gigabytes at once.
+                raise HotjarSchemaError(place, "is packed in an unusual way; unpack and import it")
             with archive.open(info) as member:
-                yield from _rows_of_csv(_Bounded(member, budget), f"{place}, ")
+                yield from _rows_of_csv(_Bounded(member, budget), f"{place}, ", limits)
 
 
 @contextmanager
@@ -89,7 +96,6 @@ def _damage() -> Iterator[None]:
         EOFError,
         OSError,
         zlib.error,
-        lzma.LZMAError,
     ) as error:
         what = f"is damaged, or packed in an unknown way ({type(error).__name__})"
         raise HotjarSchemaError("ZIP", what) from None
@@ -101,9 +107,43 @@ def _is_litter(info: ZipInfo) -> bool:
     return info.is_dir() or name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
 
 
-@dataclass
+class _Archive(io.BufferedIOBase):
+    """Reads a ZIP that it does not own, and at most so much at once: the list of its files."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._file.read(_MAX_DIRECTORY_BYTES + 1 if size is None or size < 0 else size)
+        if len(data) > _MAX_DIRECTORY_BYTES:
+            limit = f"a list of them of {_MAX_DIRECTORY_BYTES // MIB} MiB"
+            raise HotjarLimitError("ZIP", "holds too many files", limit=limit)
+        return data
+
+
 class _Budget:
-    left: int
+    """What is left of the bytes that all files of an export may have."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._left = limits.export_bytes
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            limit = self._limits.export_mb
+            problem = "is larger than this program unpacks"
+            raise HotjarLimitError("export", problem, limit=limit, setting=MAX_EXPORT)
 
 
 class _Bounded(io.RawIOBase):
@@ -119,16 +159,16 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         chunk = self._file.read(len(buffer))
-        self._budget.left -= len(chunk)
-        if self._budget.left < 0:
-            raise HotjarSchemaError("export", "is larger than this program unpacks")
+        self._budget.take(len(chunk))
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
 
-def _rows_of_csv(file: io.RawIOBase, place: str) -> Iterator[Row]:
+def _rows_of_csv(file: io.RawIOBase, place: str, limits: Limits) -> Iterator[Row]:
     records = _records(file, place)
     _, header = next(records, (0, []))
+    if len(header) > limits.columns:
+        raise too_many_columns(f"{place}line 1", len(header), limits.columns)
     names = [plain(name).lower() for name in header]
     for name in (NUMBER, SUBMITTED):
         if name not in names:
@@ -154,31 +194,16 @@ def _rows_of_csv(file: io.RawIOBase, place: str) -> Iterator[Row]:
 
 def _records(file: io.RawIOBase, place: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of its first line, cells) of each row that is not blank."""
-    # The limit is one for the whole process; a respondent may well write more than the default.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_LENGTH))
     text = io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig", newline="")
-    reader = csv.reader(_lines(text, place), strict=True)
-    line = 1
+    reader = CsvReader(text, place=place)
     try:
         for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
+            yield reader.line, cells
     except csv.Error:
-        raise HotjarSchemaError(f"{place}line {line}", "is no well-formed CSV") from None
+        raise HotjarSchemaError(f"{place}line {reader.line}", "is no well-formed CSV") from None
     except UnicodeDecodeError:
         problem = "is no UTF-8 text; take the file as Hotjar exports it, not as a spreadsheet saves"
-        raise HotjarSchemaError(f"{place}from line {line} on", problem) from None
-
-
-def _lines(text: io.TextIOWrapper, place: str) -> Iterator[str]:
-    number = 0
-    while line := text.readline(_MAX_LINE_LENGTH):
-        number += 1
-        if len(line) == _MAX_LINE_LENGTH:
-            raise HotjarSchemaError(f"{place}line {number}", "is too long to be one of an export")
-        # No text column can hold it.
-        yield line.replace("\x00", "\ufffd")
+        raise HotjarSchemaError(f"{place}from line {reader.line} on", problem) from None
 
 
 def _instant(text: str) -> datetime | None:
@@ -189,26 +214,40 @@ def _instant(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def check_rows(file: IO[bytes], most_bytes: int) -> bool:
+def check_rows(file: IO[bytes], limits: Limits) -> bool:
     """Read the whole file and tell whether it is not newest first.
 
     Raises:
         HotjarSchemaError: As of `iter_rows`, or two rows of one `Number` differ.
     """
     is_unsorted = is_rising = is_falling = False
-    for earlier, later in pairwise(iter_rows(file, most_bytes)):
+    rows = 1
+    for earlier, later in pairwise(iter_rows(file, limits)):
+        rows += 1
         is_unsorted |= earlier.created < later.created
         # Any order would do: what only rises, or only falls, holds nothing twice.
         is_rising |= earlier.rank <= later.rank
         is_falling |= earlier.rank >= later.rank
     if is_rising and is_falling:
-        seen: dict[str, int] = {}
-        for row in iter_rows(file, most_bytes):
+        if rows > MAX_UNSORTED_ROWS:
+            problem = "has too many rows in no order of Number; sort it by Number"
+            raise HotjarLimitError("export", problem, limit=f"{MAX_UNSORTED_ROWS} rows")
+        # One part of the numbers after the other: all at once would need memory for all rows.
+        parts = -(-rows // _ROWS_COMPARED)
+        for part in range(parts):
+            _refuse_repeated(file, limits, part, parts)
+    return is_unsorted
+
+
+def _refuse_repeated(file: IO[bytes], limits: Limits, part: int, parts: int) -> None:
+    seen: dict[int, int] = {}
+    for row in iter_rows(file, limits):
+        number = hash(row.number)
+        if number % parts == part:
             digest = hash(tuple(row.cells))
-            if seen.setdefault(row.number, digest) != digest:
+            if seen.setdefault(number, digest) != digest:
                 problem = "is that of an earlier row, which differs; one of the two would be lost"
                 raise HotjarSchemaError(f"{row.place}, column Number", problem)
-    return is_unsorted
 
 
 def plain(text: str) -> str:

@@ -18,14 +18,12 @@ and kept as it comes. `Date Submitted` has no zone and is taken as UTC.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from hotjar_assets.api.choices import Choices
 from hotjar_assets.api.dialects import HOTJAR
 from hotjar_assets.api.export_rows import (
-    MAX_UNPACKED_BYTES,
     NUMBER,
     SUBMITTED,
     Row,
@@ -33,9 +31,12 @@ from hotjar_assets.api.export_rows import (
     iter_rows,
     plain,
 )
+from hotjar_assets.api.limits import DEFAULT_LIMITS, Limits
 from hotjar_assets.api.records import Answer, Page, Question, Response, UserAttribute
 
 PAGE_ROWS = 500
+_PAGE_CHARACTERS = 4 * 1024**2
+"""Characters after which a page ends too: rows may be long."""
 USER = "user"
 _FIELDS = {
     "country": "country",
@@ -56,7 +57,7 @@ def iter_export_pages(
     file: IO[bytes],
     questions: Sequence[Question] | None,
     *,
-    most_bytes: int = MAX_UNPACKED_BYTES,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Page[Response]]:
     """Yield the responses of an export in the order of the file, the whole file checked before.
 
@@ -64,7 +65,7 @@ def iter_export_pages(
         file: The export, seekable; stays open.
         questions: The survey's questions, in order; None if they are not known: then every column
             that is not standard is one, with its text as its id (a repeated one with " (2)").
-        most_bytes: The most that it may be unpacked.
+        limits: How large it may be.
 
     Yields:
         Pages of up to `PAGE_ROWS`; one without rows if there are none. Each says whether the whole
@@ -75,26 +76,35 @@ def iter_export_pages(
             usable `Date Submitted`, or two rows of one `Number` that differ; names line and column
             and never a value.
     """
-    is_unsorted = check_rows(file, most_bytes)
-    responses = _iter_responses(file, questions, most_bytes)
-    rows, read = list(islice(responses, PAGE_ROWS)), 0
+    is_unsorted = check_rows(file, limits)
+    parts = _iter_parts(file, questions, limits)
+    rows, read = next(parts, []), 0
     while True:
         read += len(rows)
-        following = list(islice(responses, PAGE_ROWS))
+        following = next(parts, [])
         yield Page(rows, str(read) if following else None, {}, is_unsorted=is_unsorted)
         if not following:
             return
         rows = following
 
 
-def _iter_responses(
-    file: IO[bytes], questions: Sequence[Question] | None, most_bytes: int
-) -> Iterator[Response]:
+def _iter_parts(
+    file: IO[bytes], questions: Sequence[Question] | None, limits: Limits
+) -> Iterator[list[Response]]:
+    """Yield the responses, so many at once as a page may hold."""
     layout: _Layout | None = None
-    for row in iter_rows(file, most_bytes):
+    part: list[Response] = []
+    characters = 0
+    for row in iter_rows(file, limits):
         if layout is None or layout.header is not row.header:
             layout = _Layout.of(row.header, questions)
-        yield layout.response(row)
+        characters += sum(map(len, row.cells))
+        if len(part) == PAGE_ROWS or (part and characters > _PAGE_CHARACTERS):
+            yield part
+            part, characters = [], 0
+        part.append(layout.response(row))
+    if part:
+        yield part
 
 
 # --- Columns -----------------------------------------------------------------------------------
@@ -208,12 +218,14 @@ class ExportFile:
         site_ids: The site the survey is on.
         questions: The survey's questions; None if they are not known.
         account: `real` or `sandbox`: whose rows these are said to be.
+        limits: How large it may be.
     """
 
     path: Path
     site_ids: tuple[str, ...]
     questions: Sequence[Question] | None
     account: str
+    limits: Limits = DEFAULT_LIMITS
     name: ClassVar[str] = "insights"
     platform: ClassVar[str] = HOTJAR.platform
     is_newest_first: ClassVar[bool] = True
@@ -229,7 +241,7 @@ class ExportFile:
     ) -> Iterator[Page[Response]]:
         """Yield the responses of the file; errors as in `iter_export_pages`."""
         with self.path.open("rb") as file:
-            for page in iter_export_pages(file, self.questions):
+            for page in iter_export_pages(file, self.questions, limits=self.limits):
                 for response in page.results:
                     response.site_id, response.survey_id = site_id, survey_id
                     response.platform = self.platform

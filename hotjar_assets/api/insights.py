@@ -206,7 +206,7 @@ class InsightsClient(HttpSource):
             KEPT_IN_MEMORY_BYTES, dir=str(folder) if folder else None
         ) as file:
             self._transport.download(url, file, count=count)
-            for page in iter_export_pages(file, survey.questions or ()):
+            for page in iter_export_pages(file, survey.questions or (), limits=self.limits):
                 for response in page.results:
                     self._placed(response, site_id).survey_id = survey_id
                 yield page

@@ -5,6 +5,9 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from hotjar_assets.api.limits import MAX_DEPTH
+from hotjar_assets.errors import HotjarLimitError
+
 BOM = b"\xef\xbb\xbf"
 
 
@@ -52,12 +55,33 @@ def parse_json(body: bytes) -> Any:
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def clean(value: Any) -> Any:
-    """Replace what no text column can hold (NUL, lone surrogates) by U+FFFD."""
+def clean(value: Any, depth: int = 0) -> Any:
+    """Replace what no text column can hold (NUL, lone surrogates) by U+FFFD.
+
+    What needs no change is not copied: an answer may fill much of the memory that there is.
+
+    Raises:
+        HotjarLimitError: Arrays and objects are nested deeper than `MAX_DEPTH`.
+    """
     if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value)
+        is_plain = type(value) is str and not _UNSTORABLE.search(value)
+        return value if is_plain else _UNSTORABLE.sub("\ufffd", value)
+    if not isinstance(value, list | dict):
+        return value
+    if depth == MAX_DEPTH:
+        raise HotjarLimitError("body", "is nested too deep", limit=f"{MAX_DEPTH} levels")
     if isinstance(value, list):
-        return [clean(item) for item in value]
-    if isinstance(value, dict):
-        return {clean(key): clean(item) for key, item in value.items()}
+        for number, item in enumerate(value):
+            cleaned = clean(item, depth + 1)
+            if cleaned is not item:
+                value[number] = cleaned
+        return value
+    unstorable = [name for name in value if _UNSTORABLE.search(name)]
+    if unstorable:
+        # In their order, as they came.
+        value = {clean(name): item for name, item in value.items()}
+    for name, item in value.items():
+        cleaned = clean(item, depth + 1)
+        if cleaned is not item:
+            value[name] = cleaned
     return value

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from hotjar_assets.errors import HotjarApiError, HotjarPaginationError
+from hotjar_assets.api.limits import MAX_CURSOR_LENGTH
+from hotjar_assets.errors import HotjarApiError, HotjarLimitError, HotjarPaginationError
 
 MAX_EMPTY_PAGES = 1000
 """Empty pages in a row before a listing counts as endless."""
@@ -47,10 +48,12 @@ def iter_pages(
     Raises:
         HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row, or
             `MAX_REPEATED_PAGES` whose rows came before and must not.
+        HotjarLimitError: A cursor is longer than `MAX_CURSOR_LENGTH`.
         HotjarApiError: Whatever `get_page` raised, with the page's number.
     """
-    cursor, seen, number, empty = start_cursor, {start_cursor}, 0, 0
-    met: set[int] = set()
+    cursor, number, empty = start_cursor, 0, 0
+    # Their hashes alone: a listing may have millions of pages.
+    seen, met = {hash(start_cursor)}, set[int]()
     repeated = 0
     while True:
         number += 1
@@ -59,7 +62,7 @@ def iter_pages(
         except HotjarApiError as error:
             raise error.locate(page=number) from None
         if forbid_repeats and page.results:
-            content = hash(repr(page.results))
+            content = hash(tuple(hash(repr(row)) for row in page.results))
             repeated = repeated + 1 if content in met else 0
             met.add(content)
             if repeated == MAX_REPEATED_PAGES:
@@ -72,12 +75,16 @@ def iter_pages(
         cursor = page.next_cursor
         if cursor is None:
             return
+        if len(cursor) > MAX_CURSOR_LENGTH:
+            limit = f"{MAX_CURSOR_LENGTH} characters"
+            too_long = HotjarLimitError("next_cursor", "is too long to be sent", limit=limit)
+            raise too_long.locate(page=number)
         empty = 0 if page.results else empty + 1
-        if cursor in seen or empty == MAX_EMPTY_PAGES:
+        if hash(cursor) in seen or empty == MAX_EMPTY_PAGES:
             problem = (
                 "next_cursor repeats an earlier one; reading on would never end"
-                if cursor in seen
+                if hash(cursor) in seen
                 else f"{empty} empty pages in a row; giving up"
             )
             raise HotjarPaginationError(problem).locate(page=number)
-        seen.add(cursor)
+        seen.add(hash(cursor))

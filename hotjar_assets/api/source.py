@@ -13,6 +13,7 @@ from typing import Protocol, TypedDict, Unpack
 
 from hotjar_assets.api.auth import Auth
 from hotjar_assets.api.dialects import HOTJAR
+from hotjar_assets.api.limits import DEFAULT_LIMITS, Limits
 from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
 from hotjar_assets.api.refusals import Advice
@@ -108,12 +109,14 @@ class HttpOptions(TypedDict, total=False):
         use_environment: Whether proxies and certificates come from the environment; default true.
         sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
         clock: Seconds on a clock that never goes backwards.
+        limits: How large answers and exports may be.
     """
 
     requests_per_minute: float
     use_environment: bool
     sleep: Callable[[float], bool | None]
     clock: Callable[[], float]
+    limits: Limits
 
 
 class HttpSource(PacedClient, ABC):
@@ -143,6 +146,7 @@ class HttpSource(PacedClient, ABC):
         **options: Unpack[HttpOptions],
     ) -> None:
         self.site_ids = site_ids
+        self.limits = options.get("limits", DEFAULT_LIMITS)
         self._seen_sandbox = False
         super().__init__(
             api_url,
@@ -154,6 +158,7 @@ class HttpSource(PacedClient, ABC):
             domain=domain,
             use_environment=options.get("use_environment", True),
             on_answer=self._note_account,
+            limits=self.limits,
         )
 
     @property

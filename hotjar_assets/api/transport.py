@@ -18,8 +18,16 @@ import tenacity
 from urllib3.exceptions import HTTPError
 
 from hotjar_assets.api.auth import Auth, Credentials, Login, LoginAnswer
-from hotjar_assets.api.bodies import MAX_BODY_BYTES, read_body, read_chunks
+from hotjar_assets.api.bodies import read_body, read_chunks
 from hotjar_assets.api.deadlines import Deadline, DeadlineAdapter, deadline_after
+from hotjar_assets.api.limits import (
+    DEFAULT_LIMITS,
+    MAX_ANSWER,
+    MAX_EXPORT,
+    MAX_LOGIN_BYTES,
+    Limits,
+    large_answers,
+)
 from hotjar_assets.api.pacing import Pacer
 from hotjar_assets.api.recipients import (
     AnySecureHost,
@@ -59,7 +67,6 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 30.0
 MAX_EXCHANGE_SECONDS = 120.0
 """From connecting to the last byte of an answer."""
-MAX_DOWNLOAD_BYTES = 2 * 1024**3
 MAX_DOWNLOAD_SECONDS = 3600.0
 MAX_REDIRECTS = 5
 ResultT = TypeVar("ResultT")
@@ -115,6 +122,7 @@ class Transport:
         on_request: Called with every request before it goes out.
         secrets: What must never be shown, besides what `auth` knows.
         exchange_seconds: How long one request and its answer may take.
+        limits: How large answers may be.
 
     Raises:
         HotjarConfigError: The base URL is invalid.
@@ -135,6 +143,7 @@ class Transport:
         on_request: Callable[[SentRequest], None] | None = None,
         secrets: tuple[str, ...] = (),
         exchange_seconds: float = MAX_EXCHANGE_SECONDS,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._auth = auth
@@ -148,6 +157,7 @@ class Transport:
         self._on_request = on_request
         self._further_secrets = secrets
         self._exchange_seconds = exchange_seconds
+        self._limits = limits
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self.total = RequestCount()
@@ -231,7 +241,7 @@ class Transport:
         url: str,
         file: IO[bytes],
         *,
-        most_bytes: int = MAX_DOWNLOAD_BYTES,
+        most_bytes: int | None = None,
         count: RequestCount | None = None,
     ) -> None:
         """Write what one GET of any host gives to a file; no credentials and no cookies go there.
@@ -239,7 +249,7 @@ class Transport:
         Args:
             url: A URL that `download_hosts` allow, as those that it redirects to must be.
             file: Holds the whole body afterwards, from its start.
-            most_bytes: The most that is taken.
+            most_bytes: The most that is taken; None: what an export may have.
             count: Where to count what is sent, besides the total.
 
         Raises:
@@ -251,7 +261,8 @@ class Transport:
         def save(response: requests.Response, deadline: Deadline) -> None:
             if not response.ok:
                 raise status_error(response, DOWNLOAD, deadline)
-            chunks = read_chunks(response, most_bytes, deadline)
+            most = self._limits.export_bytes if most_bytes is None else most_bytes
+            chunks = read_chunks(response, most, deadline, MAX_EXPORT)
             try:
                 file.seek(0)
                 file.truncate()
@@ -334,7 +345,7 @@ class Transport:
                     url,
                     LoginHost(origin_of(url)),
                     lambda response, deadline: _read_login(
-                        self._answer(response, deadline), login, place
+                        self._answer(response, deadline, MAX_LOGIN_BYTES), login, place
                     ),
                     None,
                     data=login.form,
@@ -355,8 +366,19 @@ class Transport:
 
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
         retrying = policy(sleep=self._sleep, clock=self._clock, before_sleep=self._hold_everybody)
+
+        def attempt_and_leave() -> ResultT:
+            try:
+                result = attempt()
+            except BaseException:
+                # Others may go on while this one waits to try again.
+                large_answers.leave()
+                raise
+            large_answers.after_request()
+            return result
+
         try:
-            return retrying(attempt)
+            return retrying(attempt_and_leave)
         except HotjarApiError as error:
             tries = retrying.statistics["attempt_number"]
             raise error.locate(tries=error.tries or tries) from None
@@ -472,10 +494,14 @@ class Transport:
             self._sessions.append(session)
         return session
 
-    def _answer(self, response: requests.Response, deadline: Deadline) -> Answer:
+    def _answer(
+        self, response: requests.Response, deadline: Deadline, most_bytes: int | None = None
+    ) -> Answer:
         if not response.ok:
             raise status_error(response, self._advice, deadline)
-        body = read_body(response, MAX_BODY_BYTES, deadline)
+        setting = "" if most_bytes else MAX_ANSWER
+        body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
+        self._limits.check_answer(body)
         cookies = response.cookies.get_dict()
         return Answer(response.status_code, body, response.headers, cookies, response.url)
 

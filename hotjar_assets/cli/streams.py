@@ -10,7 +10,7 @@ import click
 from hotjar_assets.cli.common import BAD_USAGE, FAILED, exit_for
 from hotjar_assets.cli.output import echo, echo_json, echo_lines
 from hotjar_assets.cli.tables import print_rows
-from hotjar_assets.config import streams_folder
+from hotjar_assets.config import given_limits, streams_folder
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 
 
@@ -27,6 +27,7 @@ def streams() -> None:
 def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> None:
     """Show the requests of the stream NAME, or SOURCE.NAME, and its first rows; store nothing."""
     # No other command needs these.
+    from hotjar_assets.api.limits import Limits  # noqa: PLC0415
     from hotjar_assets.streams.loading import load_folder, load_source  # noqa: PLC0415
     from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415
     from hotjar_assets.streams.trial import find_stream, iter_rows  # noqa: PLC0415
@@ -50,7 +51,7 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
         source, stream = find_stream(sources, name)
         # Of no rows, it tells whether what is computed can be, before any request.
         preview(source, stream, [])
-        client = SourceClient(source, on_request=note)
+        client = SourceClient(source, on_request=note, limits=Limits.of(given_limits()))
     except HotjarConfigError as error:
         exit_for(error)
     try:

@@ -1,10 +1,13 @@
 """What Dagster is given of a source of streams: an asset for each, its key the table, and jobs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
+from hotjar_assets.api.limits import Limits
+from hotjar_assets.config import given_limits
 from hotjar_assets.defs.catalogue import RAW, table_metadata, with_owners
 from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
 from hotjar_assets.errors import HotjarStoreError
@@ -117,8 +120,10 @@ def _asset(
                     context.add_asset_metadata(each, partition_key=key)
 
         with as_failure():
-            client = SourceClient(source)
-            return StreamSync(client, table, keys, None if keys is None else report)
+            limits = Limits.of(given_limits())
+            client = SourceClient(source, limits=limits)
+            stored = replace(table, max_columns=limits.columns)
+            return StreamSync(client, stored, keys, None if keys is None else report)
 
     return read_stream
 

@@ -38,6 +38,9 @@ _SECRET_NAMES = frozenset(
 )
 _JSON_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _OURS = {"surveys", "survey_responses", "forgotten", "unsettled", "meta"}
+_SYNCED_AT = "synced_at"
+_MAX_NAME_LENGTH = 2000
+_INTERNAL_PREFIX = "hotjar_assets:"
 _DUCKDB_TYPE = re.compile(r"[A-Za-z][\w ]*(\(\d+(, ?\d+)?\))?(\[\])*", re.ASCII)
 """A type by name: what is nested is JSON or comes of the expression."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -80,6 +83,20 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 def _or_known(word: str, known: Collection[str]) -> str:
     return meant(word, known) or f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def reserved(column: str) -> str:
+    """Say why a stream's table cannot have a column of a name of its own; else an empty text."""
+    name = column.lower()
+    if name == _SYNCED_AT:
+        why = "has the name of the column for the time a row was last written"
+    elif name.startswith(_INTERNAL_PREFIX):
+        why = f"has a name that begins with {_INTERNAL_PREFIX}, as internal columns do"
+    elif len(name) > _MAX_NAME_LENGTH:
+        why = f"has a name of more than {_MAX_NAME_LENGTH} characters"
+    else:
+        return ""
+    return f"{why}; rename or drop it in transform"
 
 
 def mistakes(source: "Source") -> Iterator[Mistake]:
@@ -291,6 +308,7 @@ def _columns(stream: "Stream") -> Iterator[Mistake]:
     record = None if stream.record_schema is None else set(stream.record_schema.properties) | added
     yield from _transform(stream, record)
     yield from _computed(stream)
+    yield from _names(stream)
     targets = {*transform.rename.values(), *transform.constant, *transform.computed}
     for number, name in enumerate(stream.primary_key):
         if record is not None and name not in record | targets:
@@ -337,6 +355,27 @@ def _transform(stream: "Stream", record: set[str] | None) -> Iterator[Mistake]:
             if target in seen:
                 yield ("transform", field, name), f"a second column would be named {target}"
             seen.add(target)
+
+
+def _names(stream: "Stream") -> Iterator[Mistake]:
+    transform, schema = stream.transform, stream.record_schema
+    fields = () if schema is None else schema.properties
+    parent_fields = stream.parent.fields if stream.parent else ()
+    added: list[tuple[Place, str]] = [
+        *((("parent", "fields", name), name) for name in parent_fields),
+        *((("metadata", name), name) for name in stream.metadata),
+        *((("transform", "rename", name), new) for name, new in transform.rename.items()),
+        *((("transform", "constant", name), name) for name in transform.constant),
+        *((("transform", "computed", name), name) for name in transform.computed),
+        *(
+            (("schema", "properties", name), name)
+            for name in fields
+            if name not in transform.rename and not _is_dropped(stream, name)
+        ),
+    ]
+    for place, name in added:
+        if reason := reserved(name):
+            yield place, reason
 
 
 def _computed(stream: "Stream") -> Iterator[Mistake]:

@@ -25,7 +25,7 @@ from hotjar_assets.errors import HotjarError
 
 _SCALARS = {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "string": "VARCHAR"}
 _FORMATS = {"date-time": "TIMESTAMPTZ", "date": "DATE"}
-_INTEGER = re.compile(r"[+-]?\d+")
+_INTEGER = re.compile(r"[+-]?\d{1,40}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)")
 """An instant with a zone: one without may mean anything, and stays text unless it is declared."""
 _INT64 = 2**63

@@ -7,12 +7,14 @@ CSV is null, any other is text.
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from hotjar_assets.api.csv_rows import CsvReader
 from hotjar_assets.api.json_values import clean, parse_json
-from hotjar_assets.errors import HotjarBodyError, HotjarSchemaError
+from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_RECORD_BYTES, Limits, too_long
+from hotjar_assets.errors import HotjarBodyError, HotjarLimitError, HotjarSchemaError
 
 if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
@@ -22,11 +24,19 @@ Record = dict[str, Any]
 DELIMITERS = ",;\t|"
 """What is usual between the cells of a CSV."""
 
-# The default is shorter than a long answer; what an API sends is bounded by the transport.
-csv.field_size_limit(2**31 - 1)
+_LOOKED_AT_BYTES = 4096
+MAX_CSV_COLUMNS = 16_384
+"""Most columns of a CSV: as many as a spreadsheet has."""
 
 
-def decode(body: bytes, kind: Format, *, delimiter: str = ",", encoding: str = "utf-8") -> Any:
+def decode(
+    body: bytes,
+    kind: Format,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
     """Return the document that a body holds; of JSON lines and CSV, the list of their records.
 
     Args:
@@ -34,26 +44,72 @@ def decode(body: bytes, kind: Format, *, delimiter: str = ",", encoding: str = "
         kind: Its format.
         delimiter: Between the cells of a CSV.
         encoding: Of a CSV.
+        limits: How much memory it may take.
 
     Raises:
         ValueError: It is not JSON; the text holds none of its values.
+        HotjarLimitError: It is larger than it may be.
         HotjarBodyError: It is not CSV.
         HotjarSchemaError: A CSV of another encoding or delimiter, or rows that do not fit its
             header.
     """
     if kind == "json":
+        limits.check_answer(body)
         return clean(parse_json(body))
     if kind == "jsonl":
+        limits.check_answer(body, row=b"\n")
         return [clean(value) for value in _lines(body)]
+    limits.check_answer(body, separator=delimiter.encode(), row=b"\r\n")
     try:
         return _rows(_text(body, encoding), delimiter)
     except csv.Error as error:
         raise HotjarBodyError(f"not the CSV it should be: {error}") from None
+    except UnicodeError:
+        problem = f"is not {encoding} text; name its `encoding`, for example cp1252"
+        raise HotjarSchemaError("body", problem) from None
 
 
 def first(document: Any, path: str) -> Any:
     """Return the first value that a JSONPath selects; None if there is none."""
-    return next(iter(compiled(path).findall(document)), None)
+    return next(iter(_selected(document, path)), None)
+
+
+def _selected(document: Any, path: str) -> Iterable[Any]:
+    """Yield the values that a JSONPath selects."""
+    steps = _steps(path)
+    if steps is None:
+        return (match.obj for match in compiled(path).finditer(document))
+    # The library keeps an object for every value that it meets, larger than most values.
+    found: Iterable[Any] = [document]
+    for step in steps:
+        found = _below(found, step)
+    return found
+
+
+def _below(values: Iterable[Any], step: str | int | None) -> Iterator[Any]:
+    """Yield what is below some values: one of a name or index, or all."""
+    for value in values:
+        if isinstance(value, dict):
+            if step is None:
+                yield from value.values()
+            elif step in value:
+                yield value[step]
+        elif isinstance(value, list):
+            if step is None:
+                yield from value
+            elif isinstance(step, int) and -len(value) <= step < len(value):
+                yield value[step]
+
+
+@cache
+def _steps(path: str) -> tuple[str | int | None, ...] | None:
+    """Return a path as names, indices and None for all; None if it has other steps."""
+    if not _PLAIN_PATH.fullmatch(path):
+        return None
+    return tuple(
+        int(index) if index else name or quoted or None
+        for name, quoted, index in _PLAIN_STEP.findall(path)
+    )
 
 
 def records_in(document: Any, path: str) -> list[Record]:
@@ -63,7 +119,7 @@ def records_in(document: Any, path: str) -> list[Record]:
         HotjarSchemaError: It selects something else; or the list it names is not there, which is
             not the same as an empty one.
     """
-    found: list[Any] = list(compiled(path).findall(document))
+    found: list[Any] = list(_selected(document, path))
     if not found:
         _require_list(document, path)
     for number, record in enumerate(found):
@@ -95,6 +151,11 @@ def flattened(record: Record, names: Sequence[str]) -> Record:
             flat |= added
         record = flat
     return record
+
+
+_STEP = r"""(?:\.([A-Za-z_]\w{0,99})|\['([\w .-]{1,100})'\]|\[(-?\d{1,9})\]|\[\*\]|\.\*)"""
+_PLAIN_STEP = re.compile(_STEP, re.ASCII)
+_PLAIN_PATH = re.compile(rf"\$(?:{_STEP})*", re.ASCII)
 
 
 @cache
@@ -153,7 +214,9 @@ def _is_list_of_objects(value: Any) -> bool:
 
 def _lines(body: bytes) -> Iterator[Any]:
     # Only line feeds end a line: the other line ends of Unicode may stand in a text.
-    for number, line in enumerate(body.split(b"\n"), start=1):
+    for number, line in enumerate(io.BytesIO(body), start=1):
+        if len(line) > MAX_RECORD_BYTES:
+            raise too_long(f"line {number}")
         if line.strip():
             try:
                 yield parse_json(line)
@@ -161,21 +224,21 @@ def _lines(body: bytes) -> Iterator[Any]:
                 raise ValueError(f"line {number}: {error}") from None
 
 
-def _text(body: bytes, encoding: str) -> str:
-    try:
-        text = body.decode(encoding).removeprefix("\ufeff")
-    except UnicodeError:
-        problem = f"is not {encoding} text; name its `encoding`, for example cp1252"
-        raise HotjarSchemaError("body", problem) from None
-    if text.lstrip()[:1] in {"<", "{"}:
+def _text(body: bytes, encoding: str) -> TextIO:
+    begin = body[:_LOOKED_AT_BYTES].decode(encoding, "ignore").removeprefix("\ufeff")
+    if begin.lstrip()[:1] in {"<", "{"}:
         raise HotjarBodyError("not the CSV it should be: it looks like HTML or JSON")
-    return str(clean(text))
+    return io.TextIOWrapper(io.BytesIO(body), encoding=encoding, newline="")
 
 
-def _rows(text: str, delimiter: str) -> list[Record]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows = (row for row in reader if row)
-    header = [name or f"column_{number}" for number, name in enumerate(next(rows, []), start=1)]
+def _rows(text: TextIO, delimiter: str) -> list[Record]:
+    rows = iter(CsvReader(text, delimiter=delimiter))
+    first = next(rows, [])
+    if len(first) > MAX_CSV_COLUMNS:
+        raise HotjarLimitError("header", "has too many columns", limit=MAX_CSV_COLUMNS)
+    if first:
+        first[0] = first[0].removeprefix("\ufeff")
+    header = [name or f"column_{number}" for number, name in enumerate(first, start=1)]
     if len(header) == 1 and (others := [each for each in DELIMITERS if each in header[0]]):
         problem = f"is one cell with {others[0]!r} in it; set `delimiter` to that"
         raise HotjarSchemaError("header", problem)

@@ -22,6 +22,8 @@ from hotjar_assets.streams.spec import (
     Pagination,
 )
 
+_MAX_DIGITS = 18
+
 
 @dataclass(frozen=True)
 class Request:
@@ -120,7 +122,7 @@ def _cursor(document: Any, selector: str) -> str | None:
 
 def _whole(document: Any, selector: str) -> str | None:
     value = _cursor(document, selector)
-    if value is not None and not value.isdecimal():
+    if value is not None and not (value.isdecimal() and len(value) <= _MAX_DIGITS):
         raise HotjarSchemaError(selector, "is not a whole number")
     return value
 

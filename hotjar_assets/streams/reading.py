@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from hotjar_assets.api.auth import check_header_value
+from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_RECORD_BYTES, Limits, check_record
 from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.secrecy import SentRequest
@@ -68,6 +69,7 @@ class SourceClient(PacedClient):
         sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
         clock: Seconds on a clock that never goes backwards.
         on_request: Called with every request before it goes out; its secrets are hidden.
+        limits: How large answers may be.
 
     Raises:
         HotjarConfigError: A parameter or a secret is missing, or of no use.
@@ -82,8 +84,10 @@ class SourceClient(PacedClient):
         sleep: Callable[[float], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_request: Callable[[SentRequest], None] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.source = source
+        self._limits = limits
         self._templates = Templates.of(source, environ)
         super().__init__(
             _base_url(source, self._templates),
@@ -95,6 +99,7 @@ class SourceClient(PacedClient):
             use_environment=use_environment,
             on_request=on_request,
             secrets=self._templates.secrets,
+            limits=limits,
         )
 
     def iter_pages(
@@ -161,8 +166,11 @@ class SourceClient(PacedClient):
         def read(answer: Answer) -> RecordPage:
             if answer.status == requests.codes.no_content:
                 return RecordPage([], {})
-            document = _document(answer, stream)
+            document = _document(answer, stream, self._limits)
             found = records_in(document, stream.records)
+            if len(answer.body) > MAX_RECORD_BYTES:
+                for number, record in enumerate(found):
+                    check_record(record, f"records[{number}]")
             records = [flattened(record, stream.flatten) for record in found]
             metadata = {name: first(document, path) for name, path in stream.metadata.items()}
             following = paging.next_cursor(
@@ -214,10 +222,14 @@ def sent_value(since: Since, form: str) -> str | int:
     return since if isinstance(since, int) else str(since)
 
 
-def _document(answer: Answer, stream: Stream) -> Any:
+def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:
     try:
         return decode(
-            answer.body, stream.format, delimiter=stream.delimiter, encoding=stream.encoding
+            answer.body,
+            stream.format,
+            delimiter=stream.delimiter,
+            encoding=stream.encoding,
+            limits=limits,
         )
     except ValueError as error:
         # A login page instead of an answer is best known by this.

@@ -31,6 +31,9 @@ from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
 
 logger = get_logger(__name__)
 
+_SPOOLED_ROWS = 1000
+"""Records of a page that are held as lines at once."""
+
 
 class Page(Protocol):
     """What one request gave."""
@@ -324,7 +327,9 @@ class StreamSync:
                         for record, value in zip(records, values, strict=True)
                         if value >= since
                     ]
-            spool.append(lines.encode(records, spool.ordinal, page.metadata), len(records))
+            for start in range(0, max(1, len(records)), _SPOOLED_ROWS):
+                part = records[start : start + _SPOOLED_ROWS]
+                spool.append(lines.encode(part, spool.ordinal, page.metadata), len(part))
             if is_past:
                 read.stopped_early = True
                 break

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hotjar_assets.errors import HotjarSchemaError
+from hotjar_assets.api.limits import DEFAULT_LIMITS, too_many_columns
+from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
 from hotjar_assets.schema import Column, Table
-from hotjar_assets.streams.checks import needed_of_parent
+from hotjar_assets.streams.checks import needed_of_parent, reserved
 from hotjar_assets.streams.columns import (
     LONG,
     UNKNOWN,
@@ -26,6 +27,10 @@ from hotjar_assets.streams.spec import Source, Stream
 
 _SYNCED_AT = "synced_at"
 ORDINAL = "hotjar_assets:ordinal"
+_NAME_SHOWN = 60
+_NAMES_REMEMBERED = 10_000
+_MAX_REPEATED_BYTES = 64 * 1024
+"""Longest values of the parent and of the root of an answer: they stand in every row."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,12 @@ class StreamTable:
     Attributes:
         schema: Schema of the table, the source's name.
         stream: The stream.
+        max_columns: Columns that the table may have.
     """
 
     schema: str
     stream: Stream
+    max_columns: int = DEFAULT_LIMITS.columns
 
     @classmethod
     def of(cls, source: Source, name: str) -> "StreamTable":
@@ -179,6 +186,15 @@ class StreamTable:
                 return str(given.get("description", ""))
         return ""
 
+    def check_columns(self, columns: int) -> None:
+        """Refuse a table that would have too many columns.
+
+        Raises:
+            HotjarLimitError: More than `HOTJAR_MAX_COLUMNS`.
+        """
+        if columns > self.max_columns:
+            raise too_many_columns(f"{self.schema}.{self.name}", columns, self.max_columns)
+
     def stored_column(self, name: str) -> str | None:
         """Return the column that holds what the parent of another stream is asked for."""
         return name if name in self.known_columns else self.column_of(name.partition(".")[0])
@@ -218,6 +234,7 @@ class RecordLines:
             self._find(column, value)
         own = (*self.table.known_columns, _SYNCED_AT)
         self._spelled = {name.lower(): name for name in (*own, *self._declared)}
+        self.table.check_columns(len(self._spelled))
 
     def encode(
         self, records: Iterable[Mapping[str, Any]], ordinal: int, metadata: Mapping[str, Any]
@@ -236,6 +253,10 @@ class RecordLines:
         for name, value in metadata.items():
             self._find(name, value)
         around = {**self.parent, **metadata, **self.table.stream.transform.constant}
+        if len(json.dumps(around, default=str)) > _MAX_REPEATED_BYTES:
+            place, limit = f"{self.table.schema}.{self.table.name}", _MAX_REPEATED_BYTES
+            problem = "the values of the parent and of `metadata`, which every row holds, are long"
+            raise HotjarLimitError(place, problem, limit=f"{limit // 1024} KiB")
         lines = []
         for number, record in enumerate(records, ordinal):
             row: dict[str, Any] = {}
@@ -255,10 +276,10 @@ class RecordLines:
                     )
                     raise self._error(number, problem, name)
             try:
-                lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False))
+                lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False).encode())
             except ValueError:
                 raise self._error(number, "holds a number that is not finite") from None
-        return ("\n".join(lines) + "\n").encode() if lines else b""
+        return b"\n".join([*lines, b""])
 
     def _value(self, target: "_Field", value: Any, number: int) -> Any:
         if target.same_as is not None:
@@ -286,36 +307,51 @@ class RecordLines:
 
     def _know(self, name: str, number: int) -> "_Field":
         """Decide what becomes of a field met for the first time."""
-        stream = self.table.stream
         column = self.table.column_of(name)
-        same_as = None
-        if column == "":
-            raise self._error(
-                number, "a field without a name cannot be a column; drop or rename it"
-            )
         if column is not None:
-            spelled = self._spelled.setdefault(column.lower(), column)
-            if spelled != column or column == _SYNCED_AT or column in self.table.metadata:
-                problem = (
-                    f"the field {column!r} cannot have a column beside {spelled!r}; rename or drop "
-                    "it in transform"
-                )
-                raise self._error(number, problem)
-            if column in self.parent:
-                same_as = str(self.parent[column])
-            is_known = column in self._declared or column in self.table.known_columns
-            if stream.record_schema and not is_known:
-                if stream.unknown_fields == "freeze":
+            self._refuse_name(column, number)
+            if self._is_unknown(column):
+                unknown_fields = self.table.stream.unknown_fields
+                if unknown_fields == "freeze":
                     problem = (
                         f"the field {name!r} is not in the schema (unknown_fields: freeze); add it"
                     )
                     raise self._error(number, problem)
-                if stream.unknown_fields == "discard":
+                if unknown_fields == "discard":
                     column = None
-        self._fields[name] = _Field(column, self._declared.get(str(column)), same_as)
-        if column is not None and column not in self._declared:
+        if column is None:
+            found = _Field(None, None, None)
+            # There may be any number of names that are not stored.
+            if len(self._fields) < _NAMES_REMEMBERED:
+                self._fields[name] = found
+            return found
+        same_as = str(self.parent[column]) if column in self.parent else None
+        self._fields[name] = found = _Field(column, self._declared.get(column), same_as)
+        self._spelled.setdefault(column.lower(), column)
+        self.table.check_columns(len(self._spelled))
+        if column not in self._declared:
             self.found.setdefault(column, UNKNOWN)
-        return self._fields[name]
+        return found
+
+    def _is_unknown(self, column: str) -> bool:
+        is_known = column in self._declared or column in self.table.known_columns
+        return self.table.stream.record_schema is not None and not is_known
+
+    def _refuse_name(self, column: str, number: int) -> None:
+        """Refuse a field that cannot be a column of this name."""
+        if column == "":
+            raise self._error(
+                number, "a field without a name cannot be a column; drop or rename it"
+            )
+        if reason := reserved(column):
+            raise self._error(number, f"the field {column[:_NAME_SHOWN]!r} {reason}")
+        spelled = self._spelled.get(column.lower(), column)
+        if spelled != column or column in self.table.metadata:
+            problem = (
+                f"the field {column!r} cannot have a column beside {spelled!r}; rename or drop "
+                "it in transform"
+            )
+            raise self._error(number, problem)
 
     def _error(self, number: int, problem: str, column: str | None = None) -> HotjarSchemaError:
         place = f"{self.table.schema}.{self.table.name}, row {number + 1}"

@@ -1,5 +1,6 @@
 """Values of single fields of the YAML: each check returns the value, or says what is wrong."""
 
+import codecs
 import re
 from urllib.parse import urlsplit
 
@@ -86,16 +87,23 @@ def check_instant_format(value: str) -> str:
     return value
 
 
+_SLOW_ENCODINGS = {"idna", "punycode", "raw-unicode-escape", "unicode-escape"}
+"""Encodings of host names and of source code; no text of an API is of one."""
+
+
 def check_encoding(value: str) -> str:
     """Return an encoding.
 
     Raises:
         ValueError: It is none.
     """
+    problem = "is no encoding; one is utf-8, another cp1252"
     try:
         "".encode(value)
     except LookupError:
-        raise ValueError("is no encoding; one is utf-8, another cp1252") from None
+        raise ValueError(problem) from None
+    if codecs.lookup(value).name in _SLOW_ENCODINGS:
+        raise ValueError(problem)
     return value
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from hotjar_assets.schema import Column, Table
-from hotjar_assets.spool import Segment
+from hotjar_assets.spool import SEGMENT_BYTES, Segment
 from hotjar_assets.warehouse.database import (
     RowsRefusedError,
     columns_in,
@@ -28,10 +28,12 @@ _BUFFER_BYTES = 1024 * 1024
 def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
     """Group segments, in their order, to what one merge handles at a time."""
     chunk: list[Segment] = []
+    rows = size = 0
     for segment in segments:
-        if chunk and sum(each.rows for each in chunk) + segment.rows > _CHUNK_ROWS:
+        rows, size = rows + segment.rows, size + segment.bytes
+        if chunk and (rows > _CHUNK_ROWS or size > SEGMENT_BYTES):
             yield chunk
-            chunk = []
+            chunk, rows, size = [], segment.rows, segment.bytes
         chunk.append(segment)
     if chunk:
         yield chunk
@@ -270,7 +272,8 @@ class Merge:
     def _differs(self) -> str:
         """SQL that is true where the stored row `t` changes."""
         differs = [f"{sql} IS DISTINCT FROM t.{name}" for name, sql in self._merged.items()]
-        if any(column.name == "deleted_at" for column in self._table.columns):
+        # A field of that name, which a stream may have, is a value as any other.
+        if any(each.name == "deleted_at" and not each.source for each in self._table.columns):
             differs.append("t.deleted_at IS NOT NULL")
         return f"({' OR '.join(differs)})"
 

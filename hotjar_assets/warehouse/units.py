@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from hotjar_assets.commits import Figures
-from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.errors import HotjarLimitError, HotjarStoreError
 from hotjar_assets.schema import Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.streams.columns import UNKNOWN, wider_type
@@ -132,6 +132,10 @@ def commit_units(
     if not (there or is_typed or any(read.segments for read in reads)):
         # Nothing is known yet of what identifies a row: the first record will tell its type.
         return dict.fromkeys(units, Figures())
+    try:
+        stream.check_columns(len({*there, *(column.name for column in table.columns)}))
+    except HotjarLimitError as error:
+        raise RowsRefusedError(f"{error} (nothing was changed)") from None
     create_schema(connection, stream.schema)
     types = {column.name: column.type for column in table.columns}
     _change_types(connection, table, types, there)

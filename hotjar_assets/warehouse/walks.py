@@ -9,7 +9,7 @@ from hotjar_assets.api.decoding import encode_lines
 from hotjar_assets.commits import Figures
 from hotjar_assets.private_files import new_file
 from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, SURVEYS, UNSETTLED
-from hotjar_assets.spool import Segment
+from hotjar_assets.spool import Segment, longest_line
 from hotjar_assets.sync import SurveyListing, SurveyRead
 from hotjar_assets.warehouse.database import qualified
 from hotjar_assets.warehouse.merge import Merge, chunks, record_type, select_keys
@@ -25,7 +25,8 @@ def commit_listing(
         opened.write(lines)
     merge = Merge(connection, SURVEYS)
     before = merge.count()
-    merge.rows([Segment(file, len(listing.surveys), len(lines), has_duplicates=False)])
+    longest = longest_line(lines)
+    merge.rows([Segment(file, len(listing.surveys), longest, has_duplicates=False)])
     merge.execute(
         """UPDATE {table} SET synced_at = $now, deleted_at = CASE
              WHEN survey_id IN (SELECT unnest($listed::VARCHAR[])) THEN NULL

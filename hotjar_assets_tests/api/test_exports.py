@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotjar_assets.api.exports import PAGE_ROWS, iter_export_pages
+from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.records import Choice, Question, Response
 from hotjar_assets.errors import HotjarSchemaError
 
@@ -368,14 +369,17 @@ def test_a_zip_that_is_no_export_is_refused_with_what_is_wrong(body, message):
 
 
 def test_a_zip_that_unpacks_to_more_than_allowed_is_refused_before_it_is_unpacked():
-    bomb = zipped(*((f"{n}.csv", wide() + b"\n" * 1_000_000) for n in range(5)))
-    assert len(bomb) < 20_000
+    rows = [row(n, "2026-01-31", "x" * 50_000) for n in range(20)]
+    bomb = zipped(*((f"{n}.csv", wide(*rows, header=[*STANDARD, "Why?"])) for n in range(5)))
+    assert len(bomb) < 50_000
 
-    assert "is larger than this program unpacks" in refusal(bomb, most_bytes=2_000_000)
+    message = refusal(bomb, limits=Limits(export_mb=2))
+    assert "is larger than this program unpacks" in message
+    assert "HOTJAR_MAX_EXPORT_MB is 2" in message
 
 
 def test_a_line_without_an_end_is_refused():
-    assert "is too long to be one of an export" in refusal(wide() + b"x" * 9_000_000)
+    assert "line 2: is too long" in refusal(wide() + b"x" * 9_000_000)
 
 
 # --- What is no export -------------------------------------------------------------------------

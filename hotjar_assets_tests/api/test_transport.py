@@ -9,7 +9,7 @@ from time import time as now
 
 import pytest
 
-from hotjar_assets.api.bodies import MAX_BODY_BYTES
+from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -384,7 +384,7 @@ def test_page_that_stays_none_is_an_error_with_its_number(reply, client, api):
 
 @pytest.mark.parametrize("shape", ["plain", "zipped"])
 def test_body_that_is_too_large_is_refused_at_once(shape, client, api):
-    body = b'{"results":[],"padding":"' + b"x" * MAX_BODY_BYTES + b'"}'
+    body = b'{"results":[],"padding":"' + b"x" * Limits().answer_bytes + b'"}'
     zipped = shape == "zipped"
     headers = {"Content-Encoding": "gzip"} if zipped else {}
     api.answers(body_reply(gzip.compress(body, 1) if zipped else body, **headers))
