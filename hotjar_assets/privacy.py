@@ -23,7 +23,9 @@ from hotjar_assets.config import PiiMode, Settings
 
 _HASH_PREFIX = "hmac:"
 _HASHED = re.compile(re.escape(_HASH_PREFIX) + "[0-9a-f]{64}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_WORD = re.compile(r"\S+")
+_MAX_EMAIL_LENGTH = 320
+"""RFC 3696: 64 characters, the @, and 255 more."""
 _COVER = "[e-mail address]"
 _USER_OF_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
 
@@ -118,9 +120,36 @@ class Privacy:
 
 def without_emails(text: str) -> str:
     """Cover the e-mail addresses, and hashes of such, in a text that others will read."""
-    return _EMAIL.sub(_COVER, _HASHED.sub(_COVER, text))
+    return _WORD.sub(lambda word: _without_email(word[0]), _HASHED.sub(_COVER, text))
+
+
+def _without_email(word: str) -> str:
+    """Cover the addresses in a word: what is around an @, up to another one."""
+    if "@" not in word:
+        return word
+    parts = word.split("@")
+    shown, number = [], 0
+    while number < len(parts):
+        if number + 1 < len(parts) and parts[number] and _is_domain(parts[number + 1]):
+            shown.append(_COVER)
+            number += 2
+        else:
+            shown.append(parts[number])
+            number += 1
+    return "@".join(shown)
 
 
 def is_email(value: object) -> bool:
     """Tell whether a text is an e-mail address and nothing else."""
-    return isinstance(value, str) and _EMAIL.fullmatch(value.strip()) is not None
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    if len(text) > _MAX_EMAIL_LENGTH or text.count("@") != 1 or len(text.split()) != 1:
+        return False
+    name, _, domain = text.partition("@")
+    return bool(name) and _is_domain(domain)
+
+
+def _is_domain(text: str) -> bool:
+    """Tell whether a text has a dot with something on either side."""
+    return "." in text[1:-1]
