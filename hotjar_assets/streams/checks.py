@@ -6,7 +6,7 @@ mend it. `loading` finds the line.
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
-_SHORTEST = 3
-"""Letters of the shortest abbreviation."""
+MAX_VALUES = 50_000
+"""Most values in the YAML of a source."""
+_SHORTEST, _LONGEST = 3, 100
+"""Letters of the shortest abbreviation, and of the longest word that is compared."""
 TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 _SECRET_NAMES = frozenset(
     {
@@ -66,6 +68,35 @@ class MisfitError(ValueError):
         self.problem = problem
 
 
+def check_size(root: Any, children: Callable[[Any], Collection[Any]]) -> None:
+    """Refuse a document that grows too large when its aliases (`*name`) are replaced.
+
+    Args:
+        root: The document.
+        children: The values that a value holds.
+
+    Raises:
+        ValueError: It has too many values, or one that holds itself.
+    """
+    sizes: dict[int, int] = {}
+
+    def size_of(value: Any) -> int:
+        inner = children(value)
+        if not inner:
+            return 1
+        if id(value) not in sizes:
+            # Until it is counted, it is larger than is allowed: it may hold itself.
+            sizes[id(value)] = MAX_VALUES + 1
+            sizes[id(value)] = 1 + sum(map(size_of, inner))
+        return sizes[id(value)]
+
+    if size_of(root) > MAX_VALUES:
+        problem = (
+            f"holds more than {MAX_VALUES} values once its aliases (*name) are replaced; use fewer"
+        )
+        raise ValueError(problem)
+
+
 def names_in(text: str) -> list[str]:
     """List the names that stand in `{{ … }}`."""
     return TEMPLATE.findall(text)
@@ -73,6 +104,9 @@ def names_in(text: str) -> list[str]:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """Return `did you mean …?` if a known word is close; else an empty text."""
+    if len(word) > _LONGEST:
+        # Comparing takes the product of two lengths, and no name is like it anyway.
+        return ""
     candidates = {name.lower(): name for name in known}
     given = word.lower()
     close = difflib.get_close_matches(given, candidates, n=1)

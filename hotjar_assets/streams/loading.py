@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hotjar_assets.errors import HotjarSourceError
-from hotjar_assets.streams.checks import MisfitError, Place, meant
+from hotjar_assets.streams.checks import MisfitError, Place, check_size, meant
 from hotjar_assets.streams.spec import Source
 
 
@@ -34,6 +34,7 @@ def load_source(path: Path, text: str | None = None) -> Source:
             line = node.start_mark.line + 1 if node else 1
             problem = "a source is a mapping that begins with `name: …` and `base_url: …`"
             raise HotjarSourceError(path, line, "", problem)
+        _check_size(path, node)
         _refuse_repeated_keys(path, node)
         return Source.model_validate(loader.construct_document(node))
     except yaml.MarkedYAMLError as error:
@@ -86,6 +87,9 @@ def load_folder(folder: Path) -> list[Source]:
     return list(sources.values())
 
 
+_MAX_FILE_BYTES = 1024**2
+
+
 class _Loader(yaml.SafeLoader):
     """Reads scalars as YAML 1.2 does: `no`, `12:30`, `010` and `2026-01-31` are text."""
 
@@ -109,6 +113,9 @@ _Loader.add_implicit_resolver(
 
 def _read(path: Path) -> str:
     try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            problem = f"is larger than {_MAX_FILE_BYTES // 1024**2} MiB; one file is one source"
+            raise HotjarSourceError(path, 1, "", problem)
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise HotjarSourceError(path, 1, "", "is not UTF-8 text; save it as that") from None
@@ -147,6 +154,19 @@ def _refuse_repeated_keys(path: Path, root: yaml.Node) -> None:
                 problem = "stands here a second time; keep one"
                 raise HotjarSourceError(path, line, field, problem)
             seen.add(key.value)
+
+
+def _check_size(path: Path, root: yaml.Node) -> None:
+    try:
+        check_size(root, _inner_nodes)
+    except ValueError as error:
+        raise HotjarSourceError(path, root.start_mark.line + 1, "", str(error)) from None
+
+
+def _inner_nodes(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _mappings(

@@ -24,6 +24,7 @@ headers and body of a child `{{ parent.field }}`, a field of the parent's record
 No value of a secret may stand in it, only the name of an environment variable (`…_env`).
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -307,8 +308,20 @@ class Source(_Model):
     )
     streams: tuple[Stream, ...] = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_usual_size(cls, data: Any) -> Any:
+        checks.check_size(data, _items)
+        return data
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Source":
         for place, problem in checks.mistakes(self):
             raise checks.MisfitError(place, problem)
         return self
+
+
+def _items(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()

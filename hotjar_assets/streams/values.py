@@ -38,11 +38,27 @@ def check_path(value: str) -> str:
     """
     if not value.startswith("$"):
         raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
+    if len(value) > _MAX_PATH_LENGTH:
+        raise ValueError(f"is longer than {_MAX_PATH_LENGTH} characters")
     try:
         compiled(value)
     except ValueError as error:
         raise ValueError(f"is no JSONPath ({error}); it looks like $.data[*]") from None
+    plain = _QUOTED.sub("''", value)
+    for pattern, what in _SLOW_PATHS:
+        if pattern.search(plain):
+            raise ValueError(f"holds {what}, which may take for ever; name the fields instead")
     return value
+
+
+_MAX_PATH_LENGTH, _MAX_URL_LENGTH = 500, 2000
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"|(?<!\.)/(?:[^/\\]|\\.)*+/")
+_SLOW_PATHS = (
+    (re.compile(r"(?:\.\.|\?)[^|]*?\.\."), "`..` twice, or in a filter"),
+    (re.compile(r"=~|\b(?:match|search)\s*\("), "a regular expression"),
+    (re.compile(r"(?<!&)&(?!&)"), "an intersection (&)"),
+)
+"""What takes more steps than a document has values, and how it is called."""
 
 
 def check_base_url(value: str) -> str:
@@ -51,6 +67,8 @@ def check_base_url(value: str) -> str:
     Raises:
         ValueError: It is none, or holds what belongs elsewhere.
     """
+    if len(value) > _MAX_URL_LENGTH:
+        raise ValueError(f"is longer than {_MAX_URL_LENGTH} characters")
     # A template at the beginning is a URL itself, any other may be a part of a host or a port.
     stand_in = re.sub(r"\{\{.*?\}\}", "1", re.sub(r"^\{\{.*?\}\}", "https://x", value))
     try:
