@@ -295,6 +295,14 @@ def exposed(*paths: Path) -> Iterator[str]:
             yield f"other users can {verb} {path}; to prevent it: {command}"
 
 
+def replaceable(path: Path) -> Iterator[str]:
+    """Yield which folder above a path lets other users put something else in its place."""
+    if folder := weak_parent(path.resolve()):
+        yield (
+            f"{folder} belongs to another user or can be written by others, who can replace {path}"
+        )
+
+
 # --- Names that other products misread -----------------------------------------------------------
 
 

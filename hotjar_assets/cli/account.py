@@ -12,7 +12,7 @@ from hotjar_assets.cli.common import FAILED, exit_for, read_settings
 from hotjar_assets.cli.output import echo, echo_json
 from hotjar_assets.config import Platform, Settings, Source, environment_variable
 from hotjar_assets.errors import HotjarConfigError, HotjarError
-from hotjar_assets.private_files import exposed
+from hotjar_assets.private_files import exposed, replaceable
 from hotjar_assets.report.file import default_path
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def check() -> None:
     for what, problem in check_account(settings):
         echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
         failed |= problem is not None
-    for problem in exposed(*_written_paths(settings)):
+    warnings = (*exposed(*_written_paths(settings)), *replaceable(settings.database_path))
+    for problem in warnings:
         echo(f"{'warning':<7} {problem}")
     sys.exit(FAILED if failed else 0)
 

@@ -119,7 +119,7 @@ def preview(source: Source, stream: Stream, rows: Iterable[Mapping[str, Any]]) -
         types = {column.name: column.type for column in stored.sourced}
         if not spool.segments:
             return Preview(types, [])
-        with duckdb.connect() as connection:
+        with duckdb.connect(config={"temp_directory": folder}) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             columns = ", ".join(
                 # As text, an instant needs no pytz.

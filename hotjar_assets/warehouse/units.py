@@ -251,7 +251,9 @@ def _converted(column: str, stored: str, kind: str) -> str:
 
 def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
     """Find the computed column that cannot be had from some rows, and say so; None if all can."""
-    with duckdb.connect() as connection:
+    # By default, what does not fit into memory goes to the folder the process was started in.
+    spool = str(segments[0].path.parent)
+    with duckdb.connect(config={"temp_directory": spool}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for column in table.columns:
             if column.source in {None, quote(column.name)}:

@@ -124,6 +124,19 @@ def test_an_open_database_of_an_earlier_release_is_named_and_not_changed(shell, 
     assert "warning" not in shell("check").stdout
 
 
+def test_a_folder_in_which_others_can_replace_the_database_is_named(shell):
+    assert shell("check").exit_code == 0
+    shell.database.parent.chmod(0o777)
+
+    result = shell("check")
+
+    assert result.exit_code == 0
+    (warning,) = [line for line in result.stdout.splitlines() if line.startswith("warning")]
+    assert f"{shell.database.parent} belongs to another user or can be written" in warning
+    shell.database.parent.chmod(0o1777)
+    assert "warning" not in shell("check").stdout
+
+
 @pytest.mark.slow
 def test_the_demo_with_its_models_leaves_nothing_that_others_can_read(tmp_path):
     environment = {
