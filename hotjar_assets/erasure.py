@@ -187,7 +187,8 @@ def _reports(database: Path, search: PersonSearch, *, erase: bool, is_due: bool)
         is_ours = is_default or str(database) in text or database.name in text
         if not is_ours or not (is_due or search.is_in(text)):
             continue
-        if not is_default or path.is_symlink():
+        is_whole = not path.name.startswith(".")
+        if (is_whole and not is_default) or path.is_symlink():
             done = "is a report of this database; delete it, or write it again"
             yield Place(str(path), done, is_left=True)
         elif not erase:
@@ -202,7 +203,8 @@ def _reports(database: Path, search: PersonSearch, *, erase: bool, is_due: bool)
 
 
 def _is_report(path: Path) -> bool:
-    if ".html" not in path.name or not path.is_file():
+    # A report that was being written when its process was killed ends with .new.
+    if path.suffix not in {".html", ".new"} or not path.is_file():
         return False
     try:
         with path.open("rb") as file:

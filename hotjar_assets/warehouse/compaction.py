@@ -17,6 +17,7 @@ from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.warehouse.database import literal, quote
 
 _PAUSE_SECONDS = 0.2
+_MEMORY_LIMIT = "200MB"
 _NEW = "hotjar_assets:new"
 _CATALOG = {
     "tables": "schema_name, table_name, sql, comment",
@@ -75,6 +76,8 @@ def delete_spilled(path: Path) -> None:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, new: Path) -> None:
+    connection.execute("SET threads = 1")
+    connection.execute(f"SET memory_limit = {literal(_MEMORY_LIMIT)}")
     connection.execute("CHECKPOINT")
     ((catalog, tags),) = connection.execute(
         "SELECT database_name, tags FROM duckdb_databases() "

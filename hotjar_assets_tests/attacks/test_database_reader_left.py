@@ -190,6 +190,8 @@ def test_the_report_beside_the_database_is_deleted_and_others_are_named(known):
     board, elsewhere = report.with_name("board.html"), report.with_name("page.html")
     assert known("report", "--out", str(board)).exit_code == 0
     elsewhere.write_text("<html>not ours</html>", encoding="utf-8")
+    killed = report.with_name(".hotjar-5e8d1f2a.new")
+    killed.write_bytes(report.read_bytes())
     shown = known("forget", "--email", ADDRESS)
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert f"{report.name}: would be deleted" in shown.stdout
@@ -197,6 +199,7 @@ def test_the_report_beside_the_database_is_deleted_and_others_are_named(known):
     result = forget(known)
     assert result.exit_code == 1
     assert not report.exists()
+    assert not killed.exists()
     assert f"{board}: is a report of this database" in result.stderr
     assert "page.html" not in result.output
     assert board.exists()
