@@ -135,10 +135,12 @@ class SpoolWriter:
     Args:
         folder: Where the files are made.
         unit: The unit that is walked through.
+        segment_bytes: Bytes after which a file is finished.
     """
 
-    def __init__(self, folder: Path, unit: str = "") -> None:
+    def __init__(self, folder: Path, unit: str = "", *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder
+        self._segment_bytes = segment_bytes
         self._unit = unit
         self._file: BinaryIO | None = None
         self._ids: set[str] = set()
@@ -171,7 +173,7 @@ class SpoolWriter:
             path = self._folder / f"{uuid4().hex}.jsonl"
             self._file = open(path, "xb", opener=new_file)  # noqa: SIM115 - closed in `close`
         self._file.write(lines)
-        if self._rows >= SEGMENT_ROWS or self._bytes >= SEGMENT_BYTES:
+        if self._rows >= SEGMENT_ROWS or self._bytes >= self._segment_bytes:
             self.close()
 
     def close(self) -> None:

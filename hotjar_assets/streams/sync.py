@@ -261,7 +261,10 @@ class StreamSync:
 
     def _walk(self, unit: Unit, state: UnitState, spool_folder: Path, turns: Turns) -> StreamRead:
         read = StreamRead(unit.key, datetime.now(UTC))
-        count, spool = RequestCount(), SpoolWriter(spool_folder)
+        count, spool = (
+            RequestCount(),
+            SpoolWriter(spool_folder, segment_bytes=self.table.segment_bytes),
+        )
         lines = RecordLines(self.table, unit.columns)
         try:
             since = self._since(unit, state)

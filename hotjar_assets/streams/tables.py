@@ -13,6 +13,7 @@ from typing import Any
 from hotjar_assets.api.limits import DEFAULT_LIMITS, too_many_columns
 from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
 from hotjar_assets.schema import Column, Table
+from hotjar_assets.spool import SEGMENT_BYTES
 from hotjar_assets.streams.checks import needed_of_parent, reserved
 from hotjar_assets.streams.columns import (
     LONG,
@@ -185,6 +186,11 @@ class StreamTable:
             if self.column_of(name) == column:
                 return str(given.get("description", ""))
         return ""
+
+    @property
+    def segment_bytes(self) -> int:
+        """Bytes of rows that are stored at once: what is computed may be longer than they are."""
+        return SEGMENT_BYTES // 4 if self.stream.transform.computed else SEGMENT_BYTES
 
     def check_columns(self, columns: int) -> None:
         """Refuse a table that would have too many columns.

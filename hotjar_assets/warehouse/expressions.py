@@ -1,7 +1,6 @@
 """What a stream computes: checked to be one expression, and tried on some records."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,15 +13,8 @@ from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable
 from hotjar_assets.warehouse.merge import record_type, select_rows
+from hotjar_assets.warehouse.row_expressions import problem_of
 from hotjar_assets.warehouse.units import refused_column
-
-_NOT_SCALAR = {
-    "SUBQUERY": "a subquery",
-    "WINDOW": "a window function",
-    "STAR": "a *",
-    "PARAMETER": "a parameter",
-    "DEFAULT": "DEFAULT",
-}
 
 
 def check_expressions(stream: StreamTable) -> None:
@@ -32,48 +24,13 @@ def check_expressions(stream: StreamTable) -> None:
         HotjarConfigError: Names stream and column.
     """
     for name, computed in stream.stream.transform.computed.items():
-        problem = _problem(computed.sql)
+        problem = problem_of(computed.sql)
         if problem:
             raise HotjarConfigError(
                 f"{stream.schema}.{stream.name}",
                 f"transform.computed.{name}.sql {problem}; write one DuckDB expression over the "
                 "columns of the row",
             )
-
-
-def _problem(sql: str) -> str | None:
-    # Alone it must be one expression with nothing after it, in brackets it must be nothing else:
-    # neither of the two can be satisfied by closing the bracket and going on.
-    trees = [_parsed(f"SELECT \n{sql}\n"), _parsed(f"SELECT (\n{sql}\n)")]
-    if any(tree is None for tree in trees):
-        return "is no expression that DuckDB can parse"
-    for tree in trees:
-        nodes = [each["node"] for each in (tree or {}).get("statements", [])]
-        is_bare = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE"
-        if not is_bare or len(nodes[0]["select_list"]) != 1 or nodes[0]["modifiers"]:
-            return "is more than one expression"
-        if nodes[0]["from_table"]["type"] != "EMPTY":
-            return "is more than one expression"
-    found = {kind for tree in trees for kind in _classes(tree)} & _NOT_SCALAR.keys()
-    return f"holds {_NOT_SCALAR[min(found)]}" if found else None
-
-
-def _parsed(statement: str) -> dict[str, Any] | None:
-    with duckdb.connect() as connection:
-        ((text,),) = connection.execute("SELECT json_serialize_sql($1)", [statement]).fetchall()
-    tree: dict[str, Any] = json.loads(text)
-    return None if tree["error"] else tree
-
-
-def _classes(tree: Any) -> Iterator[str]:
-    if isinstance(tree, dict):
-        if isinstance(tree.get("class"), str):
-            yield tree["class"]
-        for item in tree.values():
-            yield from _classes(item)
-    elif isinstance(tree, list):
-        for item in tree:
-            yield from _classes(item)
 
 
 @dataclass(frozen=True)

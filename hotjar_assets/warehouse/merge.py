@@ -25,13 +25,13 @@ _HELD = ("incoming", "existing", "changed")
 _BUFFER_BYTES = 1024 * 1024
 
 
-def chunks(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
+def chunks(segments: Iterable[Segment], most_bytes: int = SEGMENT_BYTES) -> Iterator[list[Segment]]:
     """Group segments, in their order, to what one merge handles at a time."""
     chunk: list[Segment] = []
     rows = size = 0
     for segment in segments:
         rows, size = rows + segment.rows, size + segment.bytes
-        if chunk and (rows > _CHUNK_ROWS or size > SEGMENT_BYTES):
+        if chunk and (rows > _CHUNK_ROWS or size > most_bytes):
             yield chunk
             chunk, rows, size = [], segment.rows, segment.bytes
         chunk.append(segment)

@@ -151,7 +151,8 @@ def commit_units(
             )
     if not table.key:
         merge.delete(units)
-    for chunk in chunks(segment for read in reads for segment in read.segments):
+    segments = (segment for read in reads for segment in read.segments)
+    for chunk in chunks(segments, stream.segment_bytes):
         try:
             merge.rows(chunk)
         except duckdb.Error:
