@@ -480,9 +480,11 @@ def make_database_folder(database: Path) -> None:
             cannot open a file of this path.
     """
     setting, folder = environment_variable("database"), database.absolute().parent
+    if database.is_dir():
+        raise HotjarConfigError(setting, f"{database} is a folder; name a file in it")
     if set(_MISREAD_BY_DUCKDB) & set(str(database.absolute())):
         problem = "has a ? or a backslash, which DuckDB takes for part of a URL or for a slash"
-        raise HotjarConfigError(setting, f"{str(database.absolute())!r} {problem}; choose another")
+        raise HotjarConfigError(setting, f"{database.absolute()} {problem}; choose another")
     if "${" in str(database):
         problem = "a ${NAME} in it is not replaced; write the whole path"
         raise HotjarConfigError(setting, problem)
@@ -494,8 +496,6 @@ def make_database_folder(database: Path) -> None:
         raise HotjarConfigError(setting, problem) from error
     if str(database).startswith(":memory:"):
         raise HotjarConfigError(setting, "rows kept in memory would be lost; name a file")
-    if database.is_dir():
-        raise HotjarConfigError(setting, f"{database} is a folder; name a file in it")
     unwritable = next(
         (path for path in (folder, database) if path.exists() and not os.access(path, os.W_OK)),
         None,
