@@ -167,4 +167,8 @@ class HotjarClient(HttpSource):
             query = {"limit": PAGE_SIZE, **params, **({"cursor": cursor} if cursor else {})}
             return self._transport.get(path, decode=decode, params=query, count=count)
 
-        return iter_pages(get_page, start_cursor=start_cursor)
+        return iter_pages(
+            get_page,
+            start_cursor=start_cursor,
+            identify=lambda page: [row.id for row in page.results],
+        )

@@ -1,6 +1,6 @@
 """Following cursors to their end, and noticing when they have none."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from hotjar_assets.api.limits import MAX_CURSOR_LENGTH
@@ -31,7 +31,7 @@ def iter_pages(
     get_page: Callable[[str | None], PageT],
     *,
     start_cursor: str | None = None,
-    forbid_repeats: bool = False,
+    identify: Callable[[PageT], Iterable[object]] | None = None,
 ) -> Iterator[PageT]:
     """Yield the pages of one listing, in the API's order.
 
@@ -41,9 +41,9 @@ def iter_pages(
     Args:
         get_page: Cursor to page; None asks for the first one.
         start_cursor: Where to start instead of at the first page.
-        forbid_repeats: Whether pages whose rows came before are a fault: an API that does not heed
-            the place it is asked for would give them for ever. One may repeat, where rows that
-            come meanwhile shift it.
+        identify: Page to what tells its rows apart, where pages whose rows came before are a
+            fault: an API that ignores the cursor gives them for ever. A page may repeat, where
+            rows that arrive meanwhile shift it.
 
     Raises:
         HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row, or
@@ -61,14 +61,14 @@ def iter_pages(
             page = get_page(cursor)
         except HotjarApiError as error:
             raise error.locate(page=number) from None
-        if forbid_repeats and page.results:
-            content = hash(tuple(hash(repr(row)) for row in page.results))
+        if identify and page.results:
+            content = hash(tuple(hash(repr(row)) for row in identify(page)))
             repeated = repeated + 1 if content in met else 0
             met.add(content)
             if repeated == MAX_REPEATED_PAGES:
                 problem = (
-                    f"{repeated} pages in a row hold what came before: the API does not heed the "
-                    "place it is asked for, or gives its last page for ever; check `pagination`"
+                    f"{repeated} pages in a row hold what came before: the API ignores the cursor, "
+                    "or gives its last page for ever; of a stream, check `pagination`"
                 )
                 raise HotjarPaginationError(problem).locate(page=number)
         yield page

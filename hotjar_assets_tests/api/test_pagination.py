@@ -1,6 +1,8 @@
 """Cursors: sent as they came, followed to their end, and noticed when they have none."""
 
 from dataclasses import dataclass
+from itertools import count
+from operator import attrgetter
 
 import pytest
 
@@ -8,6 +10,8 @@ from hotjar_assets.api.pagination import MAX_EMPTY_PAGES, MAX_REPEATED_PAGES, it
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError, HotjarServerError
 from hotjar_assets_tests.api.model import RESPONSES_PATH, SITE_ID, SURVEY_ID, response_row
 from hotjar_assets_tests.api.scripted_server import error, json_reply, page
+
+IDENTIFY = attrgetter("results")
 
 
 def pages(client, **options):
@@ -157,7 +161,7 @@ def test_pages_that_came_before_raise_only_where_they_must_not_be(forbid):
     """Two that alternate, with empty ones between; one that repeats alone is no fault."""
     contents = [[1], [2], [], *([[1], [2]] * MAX_REPEATED_PAGES)]
     listing = iter([Listed(rows, f"c{number}") for number, rows in enumerate(contents)])
-    pages = iter_pages(lambda _: next(listing), forbid_repeats=forbid)
+    pages = iter_pages(lambda _: next(listing), identify=IDENTIFY if forbid else None)
     before = 3 + MAX_REPEATED_PAGES - 1
     assert [next(pages).results for _ in range(before)] == contents[:before]
     if forbid:
@@ -172,7 +176,16 @@ def test_pages_that_repeat_between_new_ones_are_no_fault():
     rows = [[1], [2], [1], [3], [1], [4], [1], [5], [1], [6], [1], [7], [1]]
     listing = [Listed(each, f"c{number}") for number, each in enumerate(rows)]
     waiting = iter([*listing, Listed([], None)])
-    assert len(list(iter_pages(lambda _: next(waiting), forbid_repeats=True))) == len(rows) + 1
+    assert len(list(iter_pages(lambda _: next(waiting), identify=IDENTIFY))) == len(rows) + 1
+
+
+@pytest.mark.parametrize("list_rows", [pages, lambda client: client.iter_surveys(SITE_ID)])
+def test_the_same_rows_behind_ever_new_cursors_end(list_rows, client, api):
+    asked = count()
+    api.answers_always(lambda _: page(response_row(), next_cursor=f"c{next(asked)}"))
+    with pytest.raises(HotjarPaginationError, match="hold what came before"):
+        list(list_rows(client))
+    assert len(api.data_requests) == 1 + MAX_REPEATED_PAGES
 
 
 def test_metadata_of_the_root_is_given(client, api):
