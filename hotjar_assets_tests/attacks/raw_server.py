@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
 TICK_SECONDS = 0.02
@@ -89,6 +90,9 @@ class RawServer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for used in self._sockets:
+            # Closing alone does not wake a thread that is sending.
+            with suppress(OSError):
+                used.shutdown(socket.SHUT_RDWR)
             used.close()
         for thread in self._threads:
             thread.join()
