@@ -106,6 +106,15 @@ def test_make_targets_that_the_pages_name_exist(project):
 # --- What they import --------------------------------------------------------------------------
 
 
+def test_the_security_model_names_the_tests_that_exist(project):
+    page = (project / "docs" / "security-model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w/]*test_\w+\.py", page))
+    attacks = {path.name for path in (project / "hotjar_assets_tests/attacks").glob("test_*.py")}
+    assert attacks <= named
+    others = named - attacks
+    assert [name for name in others if not (project / "hotjar_assets_tests" / name).exists()] == []
+
+
 def test_no_private_module_of_another_package_is_imported(project):
     found = [
         f"{path}: {name}"
