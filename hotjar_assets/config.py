@@ -283,7 +283,7 @@ class Settings(BaseModel):
         description="MiB that an Insights export may have once it is unpacked.",
     )
     max_columns: int = Field(
-        default=300,
+        default=200,
         ge=1,
         le=100_000,
         description="Columns that the table of a stream, or an Insights export, may have.",

@@ -231,15 +231,13 @@ class HotjarLimitError(HotjarSchemaError):
         path: Where, for example `body` or `line 3`.
         problem: What is too large, without any value.
         limit: How much is allowed.
-        setting: The environment variable that allows more; empty where nothing does.
+        setting: The environment variable with this limit; empty where it is fixed.
     """
 
     def __init__(self, path: str, problem: str, *, limit: int | str, setting: str = "") -> None:
-        is_set_by = (
+        allowed = (
             f"{setting} is {limit}; set it higher if this is right"
             if setting
             else f"the limit is {limit}"
         )
-        super().__init__(path, f"{problem}; {is_set_by}")
-        self.limit = limit
-        self.setting = setting
+        super().__init__(path, f"{problem}; {allowed}")

@@ -153,7 +153,7 @@ class Readers(Generic[UnitT, ReadT]):
         """Walk one unit; an error is returned only if no other unit can be read either."""
         try:
             with large_answers.walking():
-                return self.walk(unit, turns)
+                return _without_frames(self.walk(unit, turns))
         except OSError as error:
             return HotjarStoreError(
                 f"cannot spool to {self.spool_folder}: {error.strerror}; free some disk space"
@@ -166,6 +166,13 @@ class Readers(Generic[UnitT, ReadT]):
             return self.failed(unit, HotjarError(problem))
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             return error
+
+
+def _without_frames(read: ReadT) -> ReadT:
+    """Return a read whose error no longer holds what it came through: the pages of its scan."""
+    if read.error is not None:
+        read.error.__traceback__ = read.error.__context__ = read.error.__cause__ = None
+    return read
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,12 @@ from hotjar_assets.private_files import check_private, make_private_folder, new_
 
 SEGMENT_ROWS = 10_000
 """Rows in one file: what a merge handles at a time, whatever the size of the survey."""
-SEGMENT_BYTES = 16 * MIB
-"""Bytes after which a file is finished too: rows may be long."""
+SEGMENT_BYTES = 24 * MIB
+"""Memory after which a file is finished too: rows may be long, or hold very many answers."""
+_OBJECT_BYTES = 200
+"""What an object of a row takes at least: it may be of two characters."""
+_SHARED_BYTES = 4 * MIB
+"""Rows of a page that take more together are written one by one."""
 _SHORT_BYTES = 256 * 1024
 """Up to here, buffers for a line are no larger than for any other."""
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -111,7 +115,7 @@ class Segment:
         has_duplicates: Whether a row may stand in it twice; the one with the higher ordinal is the
             later one.
         unit: The unit all its rows belong to; empty where that is not known.
-        bytes: How large it is.
+        bytes: About how much memory it takes.
     """
 
     path: Path
@@ -129,13 +133,17 @@ def longest_line(lines: bytes) -> int:
     return max(map(len, lines.split(b"\n"))) + 1
 
 
+def _memory_of(lines: bytes) -> int:
+    return max(len(lines), _OBJECT_BYTES * lines.count(b"{"))
+
+
 class SpoolWriter:
     """Writes the rows of one walk, a file for every `SEGMENT_ROWS`.
 
     Args:
         folder: Where the files are made.
         unit: The unit that is walked through.
-        segment_bytes: Bytes after which a file is finished.
+        segment_bytes: Memory after which a file is finished.
     """
 
     def __init__(self, folder: Path, unit: str = "", *, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -168,7 +176,7 @@ class SpoolWriter:
         self._longest = max(self._longest, longest_line(lines))
         if self._longest > MAX_RECORD_BYTES:
             raise too_long(f"row after row {self.ordinal - rows}")
-        self._bytes += len(lines)
+        self._bytes += _memory_of(lines)
         if self._file is None:
             path = self._folder / f"{uuid4().hex}.jsonl"
             self._file = open(path, "xb", opener=new_file)  # noqa: SIM115 - closed in `close`
@@ -215,4 +223,10 @@ class ResponseSpool(SpoolWriter):
         self._last_page = page
         for ordinal, row in enumerate(rows, self.ordinal):
             row.ordinal = ordinal
-        self.append(encode_lines(rows), len(rows), page)
+        lines = encode_lines(rows)
+        if _memory_of(lines) <= _SHARED_BYTES:
+            self.append(lines, len(rows), page)
+            return
+        del lines
+        for row in rows:
+            self.append(encode_lines([row]), 1, {str(row.id)})

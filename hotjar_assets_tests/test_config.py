@@ -57,7 +57,7 @@ DEFAULTS = {
     "lock_timeout_seconds": 60,
     "max_answer_mb": 96,
     "max_export_mb": 2048,
-    "max_columns": 300,
+    "max_columns": 200,
     "streams": "streams",
     "automation": False,
     "owners": (),

@@ -12,7 +12,10 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 def read_body(
-    response: requests.Response, most_bytes: int, deadline: Deadline, setting: str = ""
+    response: requests.Response,
+    most_bytes: int,
+    deadline: Deadline,
+    setting: tuple[str, int] | None = None,
 ) -> bytes:
     """Return a whole body, a large one when no other is read; errors as in `read_chunks`."""
     chunks, size = [], 0
@@ -27,9 +30,18 @@ def read_body(
 
 
 def read_chunks(
-    response: requests.Response, most_bytes: int, deadline: Deadline, setting: str = ""
+    response: requests.Response,
+    most_bytes: int,
+    deadline: Deadline,
+    setting: tuple[str, int] | None = None,
 ) -> Iterator[bytes]:
-    """Yield a body, decompressed, as it comes; `setting` is what allows a larger one.
+    """Yield a body, decompressed, as it comes.
+
+    Args:
+        response: The answer.
+        most_bytes: How large it may be.
+        deadline: When it must be here.
+        setting: The setting that `most_bytes` follows from, and its value; None where it is fixed.
 
     Raises:
         HotjarLimitError: It is larger than it may be.
@@ -41,8 +53,9 @@ def read_chunks(
         size += len(chunk)
         if size > most_bytes:
             response.close()
-            limit = f"{most_bytes / MIB:.3g} MiB"
-            problem = f"the answer is larger than {limit}"
-            raise HotjarLimitError("body", problem, limit=limit, setting=setting)
+            size_allowed = f"{most_bytes / MIB:.3g} MiB"
+            name, value = setting or ("", size_allowed)
+            problem = f"the answer is larger than {size_allowed}"
+            raise HotjarLimitError("body", problem, limit=value, setting=name)
         yield chunk
     deadline.check()

@@ -25,10 +25,16 @@ from hotjar_assets.api.records import (
     Survey,
     Tag,
     Text,
+    UserAttribute,
 )
 from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
 from hotjar_assets.printable import is_printable
 
+MAX_ITEMS = 500
+"""Most answers, attributes or tags: a database holds those of 2,000 responses at once."""
+_MAX_CHOICES = 5000
+"""Most questions of a survey, or choices of a question."""
+_OF_A_RESPONSE = {Answer, UserAttribute, Tag}
 MAX_UNKNOWN_FIELDS = 1000
 """Most fields of one record that no column holds: each costs far more than its bytes."""
 
@@ -149,6 +155,10 @@ class _Coercion:
     def list_of(self, kind: type[Struct], value: Any, path: str) -> list[Any]:
         if not isinstance(value, list):
             raise _UnusableError
+        most = MAX_ITEMS if kind in _OF_A_RESPONSE else _MAX_CHOICES
+        if len(value) > most:
+            limit = f"{most} items"
+            raise HotjarLimitError(f"{self._root}.{path}", "is too long", limit=limit)
         items = []
         for n, item in enumerate(value):
             place = f"{path}[{n}]"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from hotjar_assets.api.coercion import response_from_json, survey_from_json
+from hotjar_assets.api.coercion import MAX_ITEMS, response_from_json, survey_from_json
 from hotjar_assets.api.json_values import BOM, parse_float, parse_json
 from hotjar_assets.api.limits import MAX_PAGE_ROWS
 from hotjar_assets.api.records import Page, RecordT, Response, Survey
@@ -104,7 +104,7 @@ def _decode_page(
             envelope = _ENVELOPE.decode(body.removeprefix(BOM))
             rows = strict(envelope.pop("results"))
             cursor = envelope.pop("next_cursor", b"null")
-            if len(rows) <= MAX_PAGE_ROWS and _hold_scalars(rows):
+            if len(rows) <= MAX_PAGE_ROWS and _hold_scalars(rows) and not _have_long_lists(rows):
                 return Page(rows, _cursor(parse_json(bytes(cursor))), _decode_values(envelope))
         except (msgspec.MsgspecError, KeyError, RecursionError, ValueError):
             # Whatever is wrong, the tolerant decoder says it better or gets over it.
@@ -127,6 +127,13 @@ def _hold_scalars(responses: Iterable[Any]) -> bool:
         or (type(attribute.value) is int and -(2**63) <= attribute.value < 2**63)
         for response in responses
         for attribute in response.user_attributes or ()
+    )
+
+
+def _have_long_lists(responses: Iterable[Any]) -> bool:
+    return any(
+        len(response.answers or ()) > MAX_ITEMS or len(response.user_attributes or ()) > MAX_ITEMS
+        for response in responses
     )
 
 

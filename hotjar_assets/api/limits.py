@@ -73,18 +73,18 @@ class Limits:
         """Bytes that an export may have when it is unpacked."""
         return self.export_mb * MIB
 
-    def check_answer(self, body: bytes, *, separator: bytes = b",", row: bytes = b"") -> int:
+    def check_answer(self, body: bytes, *, separators: bytes = b",", rows: bytes = b"") -> int:
         """Return about how much memory an answer takes once it is parsed.
 
         Args:
             body: The body: JSON, JSON lines or CSV.
-            separator: What stands between two values.
-            row: Any byte that ends a record, where that is not a bracket.
+            separators: Bytes of which any stands between two values.
+            rows: Bytes of which any ends a record, where that is not a bracket.
 
         Raises:
             HotjarLimitError: More than `HOTJAR_MAX_ANSWER_MB`.
         """
-        memory = memory_of(body, separator=separator, row=row, enough=self.answer_mb * MIB)
+        memory = memory_of(body, separators=separators, rows=rows, enough=self.answer_mb * MIB)
         self.check_memory("body", memory)
         return memory
 
@@ -102,7 +102,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def memory_of(body: bytes, *, separator: bytes = b",", row: bytes = b"", enough: int = 0) -> int:
+def memory_of(body: bytes, *, separators: bytes = b",", rows: bytes = b"", enough: int = 0) -> int:
     """Return about how much memory an answer takes once it is parsed, and never much less.
 
     Every value but the first of an array or object follows a comma, so that counting bytes bounds
@@ -110,9 +110,9 @@ def memory_of(body: bytes, *, separator: bytes = b",", row: bytes = b"", enough:
     from others, which takes longer.
     """
     text = len(body) * (1 + 2 * _character_bytes(body))
-    values = _count(body, separator, row)
+    values = _count(body, separators, rows)
     if text + values * _VALUE_BYTES > enough:
-        values = _count_outside_texts(body, separator, row)
+        values = _count_outside_texts(body, separators, rows)
     return text + values * _VALUE_BYTES
 
 
@@ -125,14 +125,14 @@ def _character_bytes(body: bytes) -> int:
     return 1 if body.isascii() and b"\\u" not in body else 2
 
 
-def _count(body: bytes, separator: bytes, row: bytes) -> int:
+def _count(body: bytes, separators: bytes, rows: bytes) -> int:
     containers = body.count(b"[") + body.count(b"{")
-    if row:
-        containers += max(map(body.count, row))
-    return 1 + body.count(separator) + 3 * containers
+    # Of the bytes that end a record, only one does in an answer, or both do together.
+    containers += max(map(body.count, rows), default=0)
+    return 1 + sum(map(body.count, separators)) + 3 * containers
 
 
-def _count_outside_texts(body: bytes, separator: bytes, row: bytes) -> int:
+def _count_outside_texts(body: bytes, separators: bytes, rows: bytes) -> int:
     # Without what is escaped, every quote begins or ends a text.
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -140,7 +140,7 @@ def _count_outside_texts(body: bytes, separator: bytes, row: bytes) -> int:
     for start in range(0, len(body), _COUNTED_BYTES):
         for part in body[start : start + _COUNTED_BYTES].split(b'"'):
             if not is_text:
-                values += _count(part, separator, row) - 1
+                values += _count(part, separators, rows) - 1
             is_text = not is_text
         # The next piece goes on where this one ended.
         is_text = not is_text

@@ -262,7 +262,8 @@ class Transport:
             if not response.ok:
                 raise status_error(response, DOWNLOAD, deadline)
             most = self._limits.export_bytes if most_bytes is None else most_bytes
-            chunks = read_chunks(response, most, deadline, MAX_EXPORT)
+            setting = MAX_EXPORT, self._limits.export_mb
+            chunks = read_chunks(response, most, deadline, setting)
             try:
                 file.seek(0)
                 file.truncate()
@@ -370,7 +371,9 @@ class Transport:
         def attempt_and_leave() -> ResultT:
             try:
                 result = attempt()
-            except BaseException:
+            except BaseException as error:
+                # An error of a decoder holds the whole answer.
+                error.__context__ = None
                 # Others may go on while this one waits to try again.
                 large_answers.leave()
                 raise
@@ -499,7 +502,7 @@ class Transport:
     ) -> Answer:
         if not response.ok:
             raise status_error(response, self._advice, deadline)
-        setting = "" if most_bytes else MAX_ANSWER
+        setting = None if most_bytes else (MAX_ANSWER, self._limits.answer_mb)
         body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
         self._limits.check_answer(body)
         cookies = response.cookies.get_dict()
@@ -531,7 +534,11 @@ class Transport:
             return
         secrets = (*self._secrets(), *place.secrets)
         located.locate(method=method, url=shown_url(url, secrets), request_id=place.request_id)
-        raise located.cover(lambda text: redacted(text, secrets)) from None
+        try:
+            raise located.cover(lambda text: redacted(text, secrets)) from None
+        finally:
+            # Else the error would hold this frame, and the frame the error and its answer.
+            del located
 
 
 @dataclass

@@ -57,9 +57,9 @@ def decode(
         limits.check_answer(body)
         return clean(parse_json(body))
     if kind == "jsonl":
-        limits.check_answer(body, row=b"\n")
+        limits.check_answer(body, separators=b",\n")
         return [clean(value) for value in _lines(body)]
-    limits.check_answer(body, separator=delimiter.encode(), row=b"\r\n")
+    limits.check_answer(body, separators=delimiter.encode(), rows=b"\r\n")
     try:
         return _rows(_text(body, encoding), delimiter)
     except csv.Error as error:

@@ -31,8 +31,8 @@ from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
 
 logger = get_logger(__name__)
 
-_SPOOLED_ROWS = 1000
-"""Records of a page that are held as lines at once."""
+_SPOOLED_BYTES = 1024**2
+"""About how much of a page is held as lines at once."""
 
 
 class Page(Protocol):
@@ -330,9 +330,7 @@ class StreamSync:
                         for record, value in zip(records, values, strict=True)
                         if value >= since
                     ]
-            for start in range(0, max(1, len(records)), _SPOOLED_ROWS):
-                part = records[start : start + _SPOOLED_ROWS]
-                spool.append(lines.encode(part, spool.ordinal, page.metadata), len(part))
+            self._spool(records, page.metadata, spool, lines)
             if is_past:
                 read.stopped_early = True
                 break
@@ -343,6 +341,22 @@ class StreamSync:
                 name,
                 given.cursor,
             )
+
+    def _spool(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        metadata: Mapping[str, Any],
+        spool: SpoolWriter,
+        lines: RecordLines,
+    ) -> None:
+        """Write the records of a page, as many at once as are about `_SPOOLED_BYTES`."""
+        start, most = 0, 10
+        while start < max(1, len(records)):
+            part = records[start : start + most]
+            encoded = lines.encode(part, spool.ordinal, metadata)
+            spool.append(encoded, len(part))
+            start += most
+            most = max(1, most * _SPOOLED_BYTES // max(_SPOOLED_BYTES // 100, len(encoded)))
 
 
 _GONE = "the parent is gone from the API"

@@ -189,7 +189,7 @@ class StreamTable:
 
     @property
     def segment_bytes(self) -> int:
-        """Bytes of rows that are stored at once: what is computed may be longer than they are."""
+        """Memory of rows that are stored at once: what is computed may be longer than they are."""
         return SEGMENT_BYTES // 4 if self.stream.transform.computed else SEGMENT_BYTES
 
     def check_columns(self, columns: int) -> None:

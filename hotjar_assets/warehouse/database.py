@@ -31,6 +31,9 @@ Without a limit, 600,000 rows committed at once took 850 MB; with one, they wait
 """
 
 
+_COMMIT_NEEDS_MEMORY = re.compile(r"Failed to commit: .*(failed to (pin|allocate)|memory)")
+
+
 class Database:
     """One DuckDB file.
 
@@ -161,7 +164,8 @@ def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
         return HotjarStoreError(
             f"{path}: no space left on the disk; free some and sync again (nothing was changed)"
         )
-    if isinstance(error, duckdb.OutOfMemoryException):
+    # A commit that has too little memory is a transaction error by its type.
+    if isinstance(error, duckdb.OutOfMemoryException) or _COMMIT_NEEDS_MEMORY.search(text):
         return OutOfMemoryError(
             f"{path}: no space left in memory, or on the disk for what does not fit in it; free "
             "some and sync again (nothing was changed)"

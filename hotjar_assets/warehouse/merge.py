@@ -58,7 +58,9 @@ def records(segments: Sequence[Segment]) -> str:
     return (
         f"(SELECT unnest(from_json(line, $record)) FROM read_csv([{files}], "
         "columns = {'line': 'VARCHAR'}, auto_detect = false, "
-        f"header = false, delim = chr(30), quote = '', escape = '', max_line_size = {longest}, "
+        # In parallel, it refuses files of a few long lines.
+        "parallel = false, header = false, delim = chr(30), quote = '', escape = '', "
+        f"max_line_size = {longest}, "
         f"buffer_size = {max(_BUFFER_BYTES, 2 * longest)}))"
     )
 
