@@ -27,18 +27,12 @@ _PERCENT = re.compile(r"(?:%[0-9a-f]{2})+|%u[0-9a-f]{4}", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,31});?", re.IGNORECASE)
 _ESCAPE = re.compile(r"""(?:\\x[0-9a-fA-F]{2})+|(?:\\u[0-9a-fA-F]{4})+|\\["'\\/bfnrt]""")
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
-"""Soft hyphens and the like, which come with what is copied from a page."""
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Soft hyphens, marks of direction and the like, which come with what is copied from a page."""
+_LOOKALIKES = str.maketrans("\u2018\u2019\u02bc\u00b4\u3002", "''''.")
+"""Telephones write an apostrophe as a quotation mark, Japanese keyboards a dot as a full stop."""
 _ENCODED = re.compile(r"%[0-9a-fu]|\\[ux]|&#|&[a-z]{2,31};", re.IGNORECASE)
 """What shows that a letter, a digit or an @ may be encoded."""
-_AT = r"[@\x{FF20}\x{FE6B}]"
-_NEAR_AT = (
-    *(f"{odd}\\S*{_AT}|{_AT}\\S*{odd}" for odd in ("%[0-9a-fu]", r"[^\x00-\x7f]")),
-    "%40|%25|%u",
-    r"\\[ux]|&#|&[a-z]{2,31};",
-)
-"""The same, and other forms of a letter, where there is an @ without a blank between. For RE2: any
-other engine may take time that is quadratic."""
 _SURROUNDINGS = (
     "{}", "<{}>", "({})", "[{}]", '"{}"', "'{}'", "{}.", "{},", "{};", "{}!", "mailto:{}",
     "<mailto:{}>", "email:{}", "e-mail:{}", "mail:{}", "email={}", "@{}",
@@ -119,12 +113,10 @@ class PersonSearch:
             name, at, _ = form.rpartition("@")
             run = _run(name or form)
             if run:
-                wanted.add(run + (r"[^a-z0-9]{0,20}(?:@|&commat)" if at else ""))
+                wanted.add(run + (r"[^a-z0-9]{0,64}@" if at else ""))
             elif name.isascii():
                 return ""
-        is_near_at = not self._ids and not self._has_blank
-        odd = _NEAR_AT if is_near_at else (_ENCODED.pattern, r"[^\x00-\x7f]")
-        return "(?i)" + "|".join((*sorted(wanted), *odd))
+        return "(?i)" + "|".join((*sorted(wanted), _ENCODED.pattern, r"[^\x00-\x7f]"))
 
     def is_in(self, text: str) -> bool:
         """Tell whether a text holds the person."""
@@ -201,8 +193,7 @@ def normalized(text: str) -> str:
     """Return a text as it is compared: without case, and one form for what looks the same."""
     if text.isascii():
         return text.lower()
-    # Telephones write an apostrophe as a quotation mark.
-    text = _INVISIBLE.sub("", text).replace("\u2018", "'").replace("\u2019", "'")
+    text = _INVISIBLE.sub("", text).translate(_LOOKALIKES)
     text = unicodedata.normalize("NFKC", text)
     return unicodedata.normalize("NFKC", text.casefold())
 

@@ -44,7 +44,7 @@ _SHORT_RESULTS = """
     list_sum list_avg list_count cardinality map_contains array_length struct_contains
 """
 _NO_LONGER = """
-    || concat trim ltrim rtrim substring substr left right reverse split_part regexp_extract
+    || concat reverse split_part regexp_extract
     md5 sha1 sha256 dayname monthname chr typeof translate
     if ifnull nullif coalesce greatest least constant_or_null
     -> ->> json_extract json_extract_string json_extract_path json_extract_path_text json_value
@@ -52,15 +52,16 @@ _NO_LONGER = """
     list_value list_pack list_extract list_element element_at array_extract list_slice array_slice
     list_filter array_filter filter list_distinct list_unique list_sort list_reverse_sort
     list_reverse array_reverse list_concat list_cat array_concat list_append list_prepend
-    list_min list_max list_first list_last list_any_value list_select list_where flatten
+    list_min list_max list_first list_last list_any_value list_where flatten
     list_transform list_apply array_transform array_apply apply
     struct_pack struct_extract struct_extract_at struct_insert row
     map map_keys map_values map_extract map_extract_value map_entries
     from_base64 from_hex unhex decode encode
 """
+_PARTS = "trim ltrim rtrim substring substr left right"
+_OTHER_CASE = "lower upper lcase ucase strip_accents"
 _THREE_TIMES = """
-    lower upper lcase ucase strip_accents nfc_normalize hex to_hex base64 to_base64
-    url_encode url_decode
+    nfc_normalize hex to_hex base64 to_base64 url_encode url_decode
 """
 _FOUR_TIMES = """
     string_split split str_split string_to_array string_split_regex str_split_regex
@@ -77,7 +78,10 @@ _WITH_PATTERN = """
     regexp_matches regexp_full_match regexp_extract regexp_extract_all regexp_replace
     string_split_regex str_split_regex regexp_split_to_array
 """
-_WITH_PATH = "-> ->> json_extract json_extract_string json_value json_exists"
+_WITH_PATH = """
+    -> ->> json_extract json_extract_string json_extract_path json_extract_path_text json_value
+    json_exists json_type json_keys json_array_length
+"""
 _KINDS = (
     "CONSTANT COLUMN_REF FUNCTION CAST CASE COMPARISON CONJUNCTION OPERATOR BETWEEN LAMBDA TYPE"
 )
@@ -96,16 +100,26 @@ _SHORT_TYPES = """
 _OF_THE_SESSION = """
     current_date current_time current_timestamp current_localtime current_localtimestamp localtime
     localtimestamp current_user session_user current_role current_catalog current_schema
-    current_database current_query today now
+    current_database current_query today now user rowid
 """
 
 _SCALAR_FUNCTIONS = frozenset(_SHORT_RESULTS.split())
 _GROWTH = {
     name: times
-    for names, times in ((_NO_LONGER, 1), (_THREE_TIMES, 3), (_FOUR_TIMES, 4), (_SIX_TIMES, 6))
+    for names, times in (
+        (_NO_LONGER, 1),
+        (_PARTS, 1),
+        (_OTHER_CASE, 2),
+        (_THREE_TIMES, 3),
+        (_FOUR_TIMES, 4),
+        (_SIX_TIMES, 6),
+    )
     for name in names.split()
 } | {"strftime": 16}
 """How many times as long as its arguments the result of a function may be."""
+_EMPTY_STAYS_EMPTY = frozenset(f"{_PARTS} {_OTHER_CASE}".split())
+_PADDING = frozenset(("lpad", "rpad"))
+_MAX_PADDED = 1000
 _REPEATING = {"replace": 2, "regexp_replace": 2, "concat_ws": 0, "array_to_string": 1}
 """Functions that repeat one of their arguments, which must be a constant: which one."""
 _LAMBDAS = frozenset(_WITH_LAMBDA.split())
@@ -114,6 +128,8 @@ _LIKES, _PATTERNS, _PATHS = map(
 )
 """Functions whose second argument is a pattern or a path, which must be a constant."""
 _MAX_WILDCARDS = 4
+_UTF_8 = 4
+"""Bytes of a character, at most."""
 _CLASSES = frozenset(_KINDS.split())
 _SCALAR_OPERATORS = frozenset(_WITH_SHORT_RESULT.split())
 _OPERATORS = _SCALAR_OPERATORS | frozenset(_OTHER_OPERATORS.split())
@@ -133,7 +149,9 @@ _NAMES = {
 
 ALLOWED_FUNCTIONS = tuple(
     sorted(
-        name for name in _SCALAR_FUNCTIONS | _GROWTH.keys() | _REPEATING.keys() if name[0].isalpha()
+        name
+        for name in _SCALAR_FUNCTIONS | _GROWTH.keys() | _REPEATING.keys() | _PADDING
+        if name[0].isalpha()
     )
 )
 """The functions that an expression may call, without operators."""
@@ -255,20 +273,11 @@ def _type_names(node: Any) -> Iterator[str]:
 
 def _function(node: Mapping[str, Any], parameters: frozenset[str]) -> _Size:
     name = node["function_name"].lower()
-    if not (name in _SCALAR_FUNCTIONS or name in _GROWTH or name in _REPEATING):
-        near = meant(name, ALLOWED_FUNCTIONS)
-        raise RefusedError(
-            f"calls {name}, which an expression over one row may not"
-            + (f"; {near}" if near else "; docs/streams.md lists the functions that it may call")
-        )
     arguments = list(_inner(node))
-    if node.get("distinct") or node.get("filter"):
-        raise RefusedError(f"calls {name} as an aggregate")
     # In `name.upper()`, the column is parsed as the schema of the function.
     if node.get("schema", "") not in {"", "main"} and name not in _LAMBDAS:
         arguments = [_reference(node["schema"]), *arguments]
-    if name in _LIKES | _PATTERNS | _PATHS and len(arguments) > 1:
-        _check_pattern(name, arguments[1])
+    _check_call(name, node, arguments)
     if name in _LAMBDAS:
         return _lambda(name, arguments, parameters)
     sizes = [_size_of(each, parameters) for each in arguments]
@@ -276,11 +285,37 @@ def _function(node: Mapping[str, Any], parameters: frozenset[str]) -> _Size:
         return _Size({"": _SCALAR})
     if name in _ALTERNATIVES:
         return _largest(sizes)
+    if name in _PADDING:
+        return _sum([*sizes, _Size({"": _UTF_8 * _padded(arguments, name)})])
     total = _sum(sizes)
-    total[""] += _SCALAR
+    if name not in _EMPTY_STAYS_EMPTY:
+        total[""] += _SCALAR
     if name in _REPEATING and len(arguments) > _REPEATING[name]:
         return _times(total, 1 + len(_constant(arguments[_REPEATING[name]], name)))
     return _times(total, _GROWTH.get(name, 1))
+
+
+def _check_call(name: str, node: Mapping[str, Any], arguments: list[Mapping[str, Any]]) -> None:
+    if name not in _SCALAR_FUNCTIONS | _GROWTH.keys() | _REPEATING.keys() | _PADDING:
+        near = meant(name, ALLOWED_FUNCTIONS)
+        raise RefusedError(
+            f"calls {name}, which an expression over one row may not"
+            + (f"; {near}" if near else "; docs/streams.md lists the functions that it may call")
+        )
+    if node.get("distinct") or node.get("filter"):
+        raise RefusedError(f"calls {name} as an aggregate")
+    if name == "age" and len(arguments) == 1:
+        raise RefusedError("calls age with one argument, which depends on the day; give both")
+    if name in _LIKES | _PATTERNS | _PATHS and len(arguments) > 1:
+        _check_pattern(name, arguments[1])
+
+
+def _padded(arguments: list[Mapping[str, Any]], name: str) -> int:
+    """Return the length, a constant, to which a text is padded."""
+    length = _constant(arguments[1], name) if len(arguments) > 1 else ""
+    if not length.isdecimal() or int(length) > _MAX_PADDED:
+        raise RefusedError(f"calls {name} with a length that is not a constant up to {_MAX_PADDED}")
+    return int(length)
 
 
 def _reference(name: str) -> Mapping[str, Any]:

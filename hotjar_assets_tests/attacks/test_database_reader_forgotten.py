@@ -114,6 +114,54 @@ def duck():
         yield connection
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write to asmith\uff20x.com please",
+        "asmith\ufe6bx.com",
+        "asmith%EF%BC%A0x.com",
+        "https://a/?e=asmith%EF%BC%A0x.com",
+        "asmith%26commat%3Bx%26period%3Bcom",
+        "asmith%26%2364x.com",
+        "".join(f"%26%23{ord(each)}%3B" for each in "asmith@x.com"),
+        "".join(f"%5Cx{ord(each):x}" for each in "asmith@x.com"),
+        "".join(quote(chr(ord(each) + 0xFEE0)) for each in "asmith") + "@x.com",
+        "a\u200esmith\u2068@x.com\u2069",
+        "asmith@x\u3002com",
+    ],
+    ids=ascii,
+)
+def test_an_address_in_an_odd_form_is_handed_over_and_found(duck, text):
+    wanted = search("asmith@x.com")
+    assert passes(duck, wanted, text)
+    assert wanted.is_in(text)
+
+
+@pytest.mark.parametrize("apostrophe", ["\u2018", "\u2019", "\u02bc", "\u00b4"])
+def test_an_apostrophe_of_a_keyboard_is_an_apostrophe(apostrophe):
+    assert search("o'neil@x.com").is_in(f"mail o{apostrophe}neil@x.com")
+
+
+ENCODERS = (
+    lambda text: quote(text, safe=""),
+    lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: "".join(f"&#{ord(each)};" for each in text),
+    lambda text: "".join(f"\\x{ord(each):02x}" if each.isascii() else each for each in text),
+    lambda text: text.replace("@", "\uff20"),
+)
+
+
+@given(layers=st.lists(st.sampled_from(ENCODERS), max_size=3), address=st.sampled_from(ADDRESSES))
+def test_what_is_recognized_is_handed_over(duck, layers, address):
+    text = address
+    for encode in layers:
+        text = encode(text)
+    wanted = search(address)
+    if wanted.is_in(text):
+        assert passes(duck, wanted, text)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_address_is_found_in_every_form(duck, form):
     missed = [

@@ -185,3 +185,37 @@ def test_the_size_that_is_foretold_is_not_exceeded():
                 assert row is not None
                 length = len("".join(row[0]).encode())
                 assert length <= size["t"] * len(text.encode()) + size[""], (sql, text[:5])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "list_select([t], [1, 1, 1, 1])",
+        "json_extract_path(t, '$..*')",
+        "json_extract_path_text(t, '$..*')",
+        "json_keys(t, '$..*')",
+        "rpad(t, 1000000000, '0')",
+        "lpad(t, length(t), '0')",
+        "list_transform(string_split(t, ','), lambda e: lpad(e, 900))",
+        "age(d)",
+        "user",
+        "rowid",
+    ],
+)
+def test_what_repeats_or_depends_on_the_session_is_refused(sql):
+    assert problem_of(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "replace(lower(t), '&', ' and ')",
+        "regexp_replace(lower(strip_accents(trim(t))), '[^a-z0-9]+', '-', 'g')",
+        "list_transform(string_split(t, ','), lambda e: trim(lower(e)))",
+        "array_to_string(list_transform(tags, lambda e: lower(e.name)), ', ')",
+        "lpad(t, 5, '0')",
+        "age(a, b)",
+    ],
+)
+def test_what_cleans_text_is_allowed(sql):
+    assert problem_of(sql) is None
