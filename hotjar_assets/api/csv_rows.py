@@ -52,8 +52,9 @@ class CsvReader:
             else:
                 blank += 1
                 if blank > MAX_BLANK_LINES + 2 * rows:
-                    place, limit = f"{self._place}line {self.line}", f"{MAX_BLANK_LINES} and more"
-                    raise HotjarLimitError(place, "follows too many blank lines", limit=limit)
+                    place = f"{self._place}line {self.line}"
+                    limit = f"{MAX_BLANK_LINES}, and two for each row"
+                    raise HotjarLimitError(place, "comes after too many blank lines", limit=limit)
             self.line, self._characters = self._lines + 1, 0
 
     def _iter_lines(self) -> Iterator[str]:

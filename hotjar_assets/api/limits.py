@@ -174,11 +174,9 @@ def too_long(place: str) -> HotjarLimitError:
     return HotjarLimitError(place, "is too long", limit=f"{MAX_RECORD_BYTES // MIB} MiB")
 
 
-def too_many_columns(place: str, columns: int, limit: int) -> HotjarLimitError:
-    """Return the error for a table that would have too many columns."""
-    problem = (
-        f"has {columns} columns; leave some out with `keep` or `drop`, or set `unknown_fields`"
-    )
+def too_many_columns(place: str, columns: int, limit: int, advice: str = "") -> HotjarLimitError:
+    """Return the error for a table or a file that has too many columns."""
+    problem = f"has {columns} columns" + (f"; {advice}" if advice else "")
     return HotjarLimitError(place, problem, limit=limit, setting=MAX_COLUMNS)
 
 

@@ -199,7 +199,9 @@ class StreamTable:
             HotjarLimitError: More than `HOTJAR_MAX_COLUMNS`.
         """
         if columns > self.max_columns:
-            raise too_many_columns(f"{self.schema}.{self.name}", columns, self.max_columns)
+            advice = "leave some out with `keep` or `drop`, or set `unknown_fields`"
+            place = f"{self.schema}.{self.name}"
+            raise too_many_columns(place, columns, self.max_columns, advice)
 
     def stored_column(self, name: str) -> str | None:
         """Return the column that holds what the parent of another stream is asked for."""

@@ -128,7 +128,7 @@ def test_an_export_that_unpacks_to_more_than_the_limit_is_refused(content):
 
 def test_an_export_of_blank_lines_is_given_up_long_before_its_end():
     content = b"Number,Date Submitted\n" + b"\n" * 3 * MIB
-    with pytest.raises(HotjarLimitError, match="line 10004: follows too many blank lines"):
+    with pytest.raises(HotjarLimitError, match="line 10004: comes after too many blank lines"):
         list(iter_export_pages(zipped(content), None))
 
 
