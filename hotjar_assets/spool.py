@@ -33,7 +33,7 @@ _OBJECT_BYTES = 200
 """What an object of a row takes at least: it may be of two characters."""
 _SHARED_BYTES = 4 * MIB
 """Rows of a page that take more together are written one by one."""
-_SHORT_BYTES = 256 * 1024
+_SHORT_BYTES = 128 * 1024
 """Up to here, buffers for a line are no larger than for any other."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 _LOCK_SUFFIX = ".lock"

@@ -30,7 +30,7 @@ from hotjar_assets.api.records import (
 from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
 from hotjar_assets.printable import is_printable
 
-MAX_ITEMS = 500
+MAX_ITEMS = 300
 """Most answers, attributes or tags: a database holds those of 2,000 responses at once."""
 _MAX_CHOICES = 5000
 """Most questions of a survey, or choices of a question."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _CHUNK_ROWS = 10_000
 _HELD = ("incoming", "existing", "changed")
 _BUFFER_BYTES = 1024 * 1024
+_LONG_BYTES = 128 * 1024
+"""Beyond this, DuckDB's parallel reader may refuse a file; the other one takes more memory."""
 
 
 def chunks(segments: Iterable[Segment], most_bytes: int = SEGMENT_BYTES) -> Iterator[list[Segment]]:
@@ -58,9 +60,8 @@ def records(segments: Sequence[Segment]) -> str:
     return (
         f"(SELECT unnest(from_json(line, $record)) FROM read_csv([{files}], "
         "columns = {'line': 'VARCHAR'}, auto_detect = false, "
-        # In parallel, it refuses files of a few long lines.
-        "parallel = false, header = false, delim = chr(30), quote = '', escape = '', "
-        f"max_line_size = {longest}, "
+        "header = false, delim = chr(30), quote = '', escape = '', "
+        f"parallel = {longest <= _LONG_BYTES}, max_line_size = {longest}, "
         f"buffer_size = {max(_BUFFER_BYTES, 2 * longest)}))"
     )
 

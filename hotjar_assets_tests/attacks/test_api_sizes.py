@@ -8,22 +8,33 @@ import gzip
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
+import threading
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.decoding import decode_response_page
 from hotjar_assets.api.exports import iter_export_pages
-from hotjar_assets.api.limits import DEFAULT_LIMITS, Limits
+from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_CURSOR_LENGTH, Limits, OneAtATime
+from hotjar_assets.api.pagination import iter_pages
+from hotjar_assets.api.records import Answer, Page, Response
 from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
+from hotjar_assets.spool import ResponseSpool
+from hotjar_assets.warehouse.database import OutOfMemoryError, _store_error
 from hotjar_assets_tests.api.model import response_row, survey_row
-from hotjar_assets_tests.api.scripted_server import Reply, ScriptedServer
+from hotjar_assets_tests.api.scripted_server import Reply, ScriptedServer, Sent, json_reply
 
 MIB = 1024 * 1024
 PEAK_MB = 350
+INSTANT = datetime(2026, 1, 31, tzinfo=UTC)
+SURVEY = json_reply(survey_row("42"))
 PROGRAM = """
 import sys
 from hotjar_assets.cli import main
@@ -33,6 +44,16 @@ finally:
     peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
     print("peak in kB:", peak.split()[1], file=sys.stderr)
 """
+
+
+def client_of(api: ScriptedServer) -> HotjarClient:
+    return HotjarClient(
+        api.url,
+        client_id="client",
+        client_secret="word",
+        site_ids=("1",),
+        requests_per_minute=1_000_000,
+    )
 
 
 def many(item: bytes, number: int) -> bytes:
@@ -94,12 +115,80 @@ def test_a_limit_is_what_the_setting_says():
             json.dumps({"results": [response_row(**{f"n{n}": 1 for n in range(5_000)})]}).encode(),
             "fields",
         ),
+        (
+            page_with("answers", many(b"{}", 301)),
+            r"results\[0\].answers: is too long; .* 300 items",
+        ),
+        (page_with("answers", many(b'{"answer":"a"}', 301)), "300 items"),
+        (page_with("user_attributes", many(b'{"name":"a","value":1}', 301)), "300 items"),
+        (page_with("answers", b'[{"tags":' + many(b'"a"', 301) + b"}]"), "300 items"),
     ],
-    ids=["depth", "rows", "unknown-fields"],
+    ids=["depth", "rows", "unknown-fields", "objects", "answers", "attributes", "tags"],
 )
 def test_a_page_that_no_api_sends_is_refused(body, match):
     with pytest.raises((HotjarSchemaError, ValueError), match=match):
         decode_response_page(body)
+
+
+def test_a_listing_is_weighed_as_a_whole():
+    def endless(sent: Sent) -> Reply:
+        number = int(sent.query.get("cursor", "0"))
+        rows = [survey_row(f"s{number}-{n}", name="x" * 1000) for n in range(20)]
+        return json_reply({"results": rows, "next_cursor": str(number + 1)})
+
+    with ScriptedServer() as api:
+        api.answers_always(endless)
+        client = HotjarClient(
+            api.url,
+            client_id="client",
+            client_secret="word",
+            site_ids=("1",),
+            requests_per_minute=1_000_000,
+            limits=Limits(answer_mb=1),
+        )
+        with pytest.raises(HotjarLimitError, match=r"surveys of site 1: .* HOTJAR_MAX_ANSWER_MB"):
+            client.list_surveys()
+        client.close()
+        assert len(api.data_requests) < 30
+
+
+@pytest.mark.parametrize("length", [MAX_CURSOR_LENGTH + 1, 5 * MIB])
+def test_a_cursor_that_is_too_long_to_be_sent_ends_the_listing(length):
+    with pytest.raises(HotjarLimitError, match="next_cursor: is too long to be sent") as caught:
+        list(iter_pages(lambda _cursor: Page([], "c" * length, {})))
+    assert caught.value.page == 1
+
+
+def test_large_answers_are_handled_one_after_the_other():
+    inside, order = OneAtATime(), []
+    began = threading.Event()
+
+    def other() -> None:
+        with inside.walking():
+            began.set()
+            inside.enter()
+            order.append("other")
+
+    with inside.walking():
+        inside.enter()
+        inside.after_request()
+        thread = threading.Thread(target=other)
+        thread.start()
+        began.wait()
+        order.append("first")
+        inside.leave()
+    thread.join()
+    assert order == ["first", "other"]
+
+
+def test_a_request_outside_of_a_walk_holds_up_no_other():
+    inside = OneAtATime()
+    inside.enter()
+    inside.after_request()
+    done = threading.Thread(target=inside.enter)
+    done.start()
+    done.join(timeout=60)
+    assert not done.is_alive()
 
 
 # --- Exports -------------------------------------------------------------------------------------
@@ -132,10 +221,118 @@ def test_an_export_of_blank_lines_is_given_up_long_before_its_end():
         list(iter_export_pages(zipped(content), None))
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
+def test_an_export_packed_so_that_a_few_bytes_unpack_to_gigabytes_is_not_unpacked(kind):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", kind) as archive:
+        archive.writestr("a.csv", b"Number,Date Submitted\n" + b"\0" * 10 * MIB)
+    assert len(file.getvalue()) < 20_000
+    with pytest.raises(HotjarSchemaError, match="is packed in an unusual way"):
+        list(iter_export_pages(file, None))
+
+
+def test_a_zip_of_very_many_files_is_refused_before_they_are_listed():
+    begin, directory = b"PK\x03\x04" + bytes(26), b"PK\x01\x02" + bytes(42)
+    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, 46 * 65_535, 30, 0)
+    with pytest.raises(HotjarLimitError, match="ZIP: holds too many files"):
+        list(iter_export_pages(io.BytesIO(begin + directory * 65_535 + end), None))
+
+
+def test_an_export_of_very_many_rows_in_no_order_is_refused(monkeypatch):
+    monkeypatch.setattr("hotjar_assets.api.export_rows.MAX_UNSORTED_ROWS", 3)
+    rows = "".join(f"{number},2026-01-31 09:00:00\n" for number in (1, 3, 2, 4))
+    file = io.BytesIO(b"Number,Date Submitted\n" + rows.encode())
+    with pytest.raises(HotjarLimitError, match="sort it by Number"):
+        list(iter_export_pages(file, None))
+
+
+def test_rows_of_one_number_are_found_in_whichever_part_they_are_compared(monkeypatch):
+    monkeypatch.setattr("hotjar_assets.api.export_rows._ROWS_COMPARED", 2)
+    numbers = [*range(20, 0, -1), *range(21, 31)]
+    rows = [f"{number},2026-01-31 09:00:00" for number in numbers]
+    text = "\n".join(["Number,Date Submitted", *rows])
+    (page,) = iter_export_pages(io.BytesIO(text.encode()), None)
+    assert len(page.results) == 30
+    for number in (1, 20, 30):
+        differs = f"{text}\n{number},2026-01-31 10:00:00"
+        with pytest.raises(HotjarSchemaError, match="line 32, column Number"):
+            list(iter_export_pages(io.BytesIO(differs.encode()), None))
+
+
+def test_pages_of_an_export_end_by_their_length_too():
+    rows = [f'{number},2026-01-31 09:00:00,"{"x" * MIB}"\n' for number in range(12, 0, -1)]
+    file = io.BytesIO(("Number,Date Submitted,Why\n" + "".join(rows)).encode())
+    pages = [len(page.results) for page in iter_export_pages(file, None)]
+    assert sum(pages) == 12
+    assert max(pages) <= 4
+
+
 def test_an_export_of_very_many_columns_is_refused():
     content = ",".join(f"c{number}" for number in range(5_000)).encode() + b"\n"
     with pytest.raises(HotjarLimitError, match="HOTJAR_MAX_COLUMNS"):
         list(iter_export_pages(zipped(content), None))
+
+
+# --- What is stored ------------------------------------------------------------------------------
+
+
+def test_a_segment_ends_by_what_its_rows_take_and_not_by_their_number_alone(tmp_path):
+    spool = ResponseSpool(tmp_path, "1")
+    long = [Response(f"a{n}", INSTANT, answers=[Answer(answer="x" * MIB)]) for n in range(60)]
+    spool.write(long)
+    many = [Response(f"b{n}", INSTANT, answers=[Answer() for _ in range(290)]) for n in range(900)]
+    spool.write(many)
+    spool.close()
+    rows = [segment.rows for segment in spool.segments]
+    assert sum(rows) == 960
+    assert max(rows[:2]) <= 24
+    assert max(rows) < 500
+    assert max(segment.longest for segment in spool.segments) < 2 * MIB
+
+
+def test_a_row_that_is_too_long_to_be_stored_is_refused(tmp_path):
+    spool = ResponseSpool(tmp_path, "1")
+    with pytest.raises(HotjarLimitError, match="is too long; the limit is 8 MiB"):
+        spool.write([Response("a", INSTANT, answers=[Answer(answer="x" * 9 * MIB)])])
+    spool.discard()
+
+
+def test_rows_of_a_few_long_lines_are_stored(store, monkeypatch):
+    """DuckDB's parallel reader refuses such a file."""
+    text = "x" * 300_000
+    rows = [
+        response_row(f"r{n}", answers=[{"question_id": "q", "answer": text}]) for n in range(99)
+    ]
+    with ScriptedServer() as api:
+        api.answers(SURVEY, json_reply({"results": rows, "next_cursor": None}))
+        monkeypatch.setattr(store, "client", client_of(api))
+        figures = store.sync_one("42").figures
+        store.client.close()
+    assert figures.new == 99
+    with duckdb.connect(store.path) as connection:
+        sizes = connection.execute(
+            "SELECT DISTINCT length(answers[1].answer) FROM hotjar.survey_responses"
+        ).fetchall()
+    assert sizes == [(300_000,)]
+
+
+def test_a_commit_that_has_too_little_memory_while_it_commits_is_tried_with_more():
+    text = "TransactionContext Error: Failed to commit: failed to pin block of size 256.0 KiB"
+    error = _store_error(duckdb.TransactionException(text), Path("rows.duckdb"))
+    assert isinstance(error, OutOfMemoryError)
+    other = _store_error(duckdb.TransactionException("Conflict"), Path("rows.duckdb"))
+    assert not isinstance(other, OutOfMemoryError)
+
+
+def test_the_error_of_a_walk_holds_none_of_its_pages(store, monkeypatch):
+    with ScriptedServer() as api:
+        rows = [response_row(f"r{n}") for n in range(50)]
+        api.answers(SURVEY, json_reply({"results": [*rows, {"id": "without a time"}]}))
+        monkeypatch.setattr(store, "client", client_of(api))
+        error = store.sync_one("42").error
+        store.client.close()
+    assert isinstance(error, HotjarSchemaError)
+    assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
 
 
 # --- A whole sync --------------------------------------------------------------------------------
