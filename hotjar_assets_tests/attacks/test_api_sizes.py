@@ -376,10 +376,8 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["lists", *(pytest.param(name, marks=pytest.mark.slow) for name in PAGES if name != "lists")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
 def test_a_sync_stays_within_its_memory(name, tmp_path):
     with ScriptedServer() as server:
         listing = Reply(json.dumps({"results": [survey_row()], "next_cursor": None}).encode())

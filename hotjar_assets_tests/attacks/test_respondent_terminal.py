@@ -291,6 +291,7 @@ def hostile_account() -> SandboxAccount:
     return account
 
 
+@pytest.mark.slow
 def test_a_sync_shows_and_records_nothing_that_commands(tmp_path, monkeypatch):
     home = tmp_path / "home"
     with SandboxServer(hostile_account()) as server:
