@@ -90,13 +90,7 @@ def _damage() -> Iterator[None]:
     """Say in our words what the readers of ZIP files raise, at any time, for a damaged one."""
     try:
         yield
-    except (
-        BadZipFile,
-        NotImplementedError,
-        EOFError,
-        OSError,
-        zlib.error,
-    ) as error:
+    except (BadZipFile, NotImplementedError, EOFError, OSError, zlib.error) as error:
         what = f"is damaged, or packed in an unknown way ({type(error).__name__})"
         raise HotjarSchemaError("ZIP", what) from None
 

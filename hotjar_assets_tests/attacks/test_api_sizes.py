@@ -22,7 +22,13 @@ import pytest
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.decoding import decode_response_page
 from hotjar_assets.api.exports import iter_export_pages
-from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_CURSOR_LENGTH, Limits, OneAtATime
+from hotjar_assets.api.limits import (
+    DEFAULT_LIMITS,
+    MAX_CURSOR_LENGTH,
+    Limits,
+    OneAtATime,
+    memory_of,
+)
 from hotjar_assets.api.pagination import iter_pages
 from hotjar_assets.api.records import Answer, Page, Response
 from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
@@ -96,6 +102,8 @@ def test_an_answer_of_many_values_is_refused_unparsed(body):
     ids=["rows", "separators-in-a-text", "escaped-quotes"],
 )
 def test_an_ordinary_answer_is_taken(body):
+    allowed = DEFAULT_LIMITS.answer_mb * MIB
+    assert memory_of(body.encode(), enough=allowed) < allowed
     DEFAULT_LIMITS.check_answer(body.encode())
 
 

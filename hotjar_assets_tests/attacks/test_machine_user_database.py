@@ -73,6 +73,7 @@ def test_a_link_of_another_user_in_place_of_the_database_is_refused(
 def test_files_of_our_own_in_a_shared_folder_are_used(database):
     for _ in range(2):
         Warehouse(database).check("sandbox")
+    assert account_of(database) == [("sandbox",)]
 
 
 def test_a_database_that_an_administrator_gave_us_is_used(tmp_path, monkeypatch):
@@ -84,6 +85,14 @@ def test_a_database_that_an_administrator_gave_us_is_used(tmp_path, monkeypatch)
     another_user_owns(monkeypatch, folder, database)
 
     Warehouse(database).check("sandbox")
+
+    assert account_of(database) == [("sandbox",)]
+
+
+def account_of(database):
+    """Return what the file notes of its account."""
+    with duckdb.connect(database) as connection:
+        return connection.execute("SELECT value FROM hotjar.meta WHERE name = 'account'").fetchall()
 
 
 # --- The Dagster instance ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ by `HotjarError`, in what Dagster records by `as_failure` and the metadata.
 """
 
 import ast
+import errno
 import html
 import json
 import logging
@@ -262,11 +263,12 @@ def in_terminal(*arguments: str, cwd: Path, **variables: str) -> tuple[int, str]
     os.close(slave)
     shown = b""
     try:
-        # Linux says EIO when the program has closed its end.
         while chunk := os.read(master, 65_536):
             shown += chunk
-    except OSError:
-        pass
+    except OSError as error:
+        # What Linux says when the program has closed its end.
+        if error.errno != errno.EIO:
+            raise
     os.close(master)
     return process.wait(timeout=60), shown.decode()
 
