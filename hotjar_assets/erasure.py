@@ -1,7 +1,7 @@
 """Forgetting a person: everything beside and in the database that may hold their data.
 
 Rows of `hotjar.survey_responses` are erased. What else is ours and can be made again is deleted or
-made again; what is not is named, so that somebody can erase it. No Dagster: who runs the models is
+made again; what is not is named, so that you can erase it. No Dagster: who runs the models is
 given.
 """
 
@@ -221,7 +221,7 @@ def _of_trace(trace: Trace, *, erase: bool, has_dbt: bool) -> Place:
     name = f"{trace.schema}.{trace.table}"
     if _is_model(trace):
         if has_dbt and not erase:
-            done = "is a dbt model and would be made anew"
+            done = "is a dbt model and would be rebuilt"
         else:
             how = "erase again" if has_dbt else "install hotjar-assets[dbt] and erase again"
             done = f"is a dbt model that still holds the person; {how}, or drop it"
@@ -236,5 +236,5 @@ def _free_blocks(warehouse: Warehouse, *, is_due: bool) -> Sequence[Place]:
         is_compacted = warehouse.compact(is_due=is_due)
     except HotjarError as error:
         return [Place(name, str(error), is_left=True)]
-    done = "written anew, so that its free blocks hold nothing of what was erased"
+    done = "rewritten, so that its free blocks hold nothing of what was erased"
     return [Place(name, done)] if is_compacted else []

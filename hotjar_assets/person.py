@@ -232,7 +232,7 @@ def _domains(domain: str) -> set[str]:
     try:
         forms.add(lower.encode("idna").decode("ascii"))
     except UnicodeError:
-        # Not a domain of the older standard, so nobody has written it in that form.
+        # The domain has no form in the older standard.
         return forms
     return forms
 

@@ -1,9 +1,9 @@
-"""Where the rows of a walk wait on disk until they are committed.
+"""Where the rows of a scan wait on disk until they are committed.
 
 Spooled rows are people's answers, so nothing may stay behind: a spool folder is locked while its
-process lives, and whoever opens the next one deletes those whose owner was killed. Another user of
-the machine may have prepared what is found there: only a private folder is used, only names that
-are made here are deleted, and only inside it.
+process lives, and the process that opens the next one deletes the folders of killed ones. Another
+user of the machine may have prepared what is found there: only a private folder is used, only names
+that are made here are deleted, and only inside it.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 A timeout of a socket begins again with every byte. A server that sends one byte a second, of a
 header or of anything that HTTP lets it repeat (`100 Continue`, chunk extensions), would hold a
-reader for ever. Here a timer shuts the socket down from outside.
+reader indefinitely. Here a timer shuts the socket down from outside.
 """
 
 import socket
@@ -37,20 +37,20 @@ class Deadline:
         self._expired = False
 
     def start(self) -> None:
-        """Let the time run."""
+        """Start the timer with the time that is left."""
         self._started_at = time.monotonic()
         self._timer = threading.Timer(max(0.0, self._remaining_seconds), self.expire)
         self._timer.daemon = True
         self._timer.start()
 
     def stop(self) -> None:
-        """Let the time stand still."""
+        """Stop the timer and remember the time that is left."""
         self._timer.cancel()
         self._remaining_seconds -= time.monotonic() - self._started_at
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Let the time stand still meanwhile."""
+        """Pause the deadline inside the block."""
         self.stop()
         try:
             yield

@@ -77,7 +77,7 @@ def iter_rows(file: IO[bytes], limits: Limits) -> Iterator[Row]:
             if info.flag_bits & _ENCRYPTED:
                 raise HotjarSchemaError(place, "is encrypted; unpack it and import the CSV")
             if not info.filename.lower().endswith(".csv"):
-                raise HotjarSchemaError(place, "is no CSV")
+                raise HotjarSchemaError(place, "is not a CSV file")
             if info.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
                 # Of the others, a few bytes may unpack to gigabytes at once.
                 raise HotjarSchemaError(place, "is packed in an unusual way; unpack and import it")
@@ -194,7 +194,7 @@ def _records(file: io.RawIOBase, place: str) -> Iterator[tuple[int, list[str]]]:
         for cells in reader:
             yield reader.line, cells
     except csv.Error:
-        raise HotjarSchemaError(f"{place}line {reader.line}", "is no well-formed CSV") from None
+        raise HotjarSchemaError(f"{place}line {reader.line}", "is not a well-formed CSV") from None
     except UnicodeDecodeError:
         problem = "is no UTF-8 text; take the file as Hotjar exports it, not as a spreadsheet saves"
         raise HotjarSchemaError(f"{place}from line {reader.line} on", problem) from None

@@ -183,7 +183,7 @@ class InsightsClient(HttpSource):
 
         Raises:
             HotjarNotFoundError: The survey is gone.
-            HotjarSchemaError: There is no usable `download_url`, or what it gives is no export.
+            HotjarSchemaError: There is no usable `download_url`, or its file is not an export.
             HotjarStoreError: The folder cannot hold the download.
             HotjarApiError: As its subclasses say.
         """
@@ -242,4 +242,4 @@ def _download_url(body: bytes, hosts: AnySecureHost) -> str:
     try:
         return hosts.resolve(url)
     except ValueError:
-        raise HotjarSchemaError("download_url", "is no https URL") from None
+        raise HotjarSchemaError("download_url", "is not an https URL") from None

@@ -42,7 +42,7 @@ def iter_pages(
         get_page: Cursor to page; None asks for the first one.
         start_cursor: Where to start instead of at the first page.
         identify: Page to what tells its rows apart, where pages whose rows came before are a
-            fault: an API that ignores the cursor gives them for ever. A page may repeat, where
+            fault: an API that ignores the cursor repeats them endlessly. A page may repeat, where
             rows that arrive meanwhile shift it.
 
     Raises:
@@ -68,7 +68,7 @@ def iter_pages(
             if repeated == MAX_REPEATED_PAGES:
                 problem = (
                     f"{repeated} pages in a row hold what came before: the API ignores the cursor, "
-                    "or gives its last page for ever; of a stream, check `pagination`"
+                    "or repeats its last page endlessly; for a stream, check `pagination`"
                 )
                 raise HotjarPaginationError(problem).locate(page=number)
         yield page

@@ -52,7 +52,7 @@ class OwnHost:
 
         Raises:
             ForeignOriginError: It is of another origin.
-            ValueError: It is no URL.
+            ValueError: The URL is invalid.
         """
         origin = origin_of(url)
         if origin != self.origin:
@@ -64,7 +64,7 @@ class OwnHost:
         Raises:
             ForeignOriginError: It is of another origin.
             RedirectError: Following it would drop the body of the request.
-            ValueError: It is no URL that may be followed.
+            ValueError: The URL is invalid or may not be followed.
         """
         url = resolve(_location(response), response.url)
         self.check(url)
@@ -79,7 +79,7 @@ class LoginHost(OwnHost):
     """The one origin that receives the login, whose body holds the secret."""
 
     def redirected(self, response: requests.Response) -> str:  # noqa: ARG002
-        """Refuse: whoever can redirect a login must not choose who gets the secret."""
+        """Refuse: a server that redirects a login must not choose who gets the secret."""
         raise RedirectError("the login was redirected, and a login is sent nowhere else")
 
 

@@ -159,7 +159,7 @@ def _filter_loggers() -> None:
 
 @contextmanager
 def hidden_in_log(secrets: tuple[str, ...]) -> Iterator[None]:
-    """Keep secrets and queries out of the libraries' logs meanwhile."""
+    """Keep secrets and queries out of the libraries' logs inside the block."""
     _filter_loggers()
     token = _hidden.set(secrets)
     try:

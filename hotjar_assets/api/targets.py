@@ -43,7 +43,7 @@ def origin_of(url: str) -> Origin:
     connects. The standard library must read the same host in it: requests asks both.
 
     Raises:
-        ValueError: It is no http or https URL, or the two read it in different ways.
+        ValueError: The URL is not http or https, or the two parsers disagree.
     """
     prepared = requests.PreparedRequest()
     try:
@@ -69,7 +69,7 @@ def resolve(named: object, base_url: str) -> str:
         base_url: Where the answer came from.
 
     Raises:
-        ValueError: It is no URL, or one that parsers read in different ways: it holds a backslash,
+        ValueError: The URL is invalid, or parsers may disagree about it: it holds a backslash,
             a control character or user info (`user:password@`).
     """
     if not isinstance(named, str) or not named.isprintable() or "\\" in named:

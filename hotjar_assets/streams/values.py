@@ -47,7 +47,7 @@ def check_path(value: str) -> str:
     plain = _QUOTED.sub("''", value)
     for pattern, what in _SLOW_PATHS:
         if pattern.search(plain):
-            raise ValueError(f"holds {what}, which may take for ever; name the fields instead")
+            raise ValueError(f"holds {what}, which may never end; name the fields instead")
     return value
 
 

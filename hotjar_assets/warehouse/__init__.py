@@ -236,7 +236,7 @@ class Warehouse:
             return find_traces(connection, search, rows) if connection else []
 
     def compact(self, *, is_due: bool = False) -> bool:
-        """Write the file anew where its free blocks may hold what was erased; tell whether it was.
+        """Rewrite the file where its free blocks may hold what was erased; tell whether it was.
 
         Args:
             is_due: Whether they may, besides what `erase_person` noted.

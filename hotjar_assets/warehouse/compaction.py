@@ -1,4 +1,4 @@
-"""Writing a database file anew, so that its free blocks hold nothing of deleted rows.
+"""Rewriting a database file, so that its free blocks hold nothing of deleted rows.
 
 DuckDB keeps deleted rows in the file until it needs their blocks, and a block is only free when
 nothing else is in it.
@@ -127,6 +127,6 @@ def _take_over_rights(path: Path, new: Path) -> None:
 
 def _refused(path: Path, problem: str) -> HotjarStoreError:
     return HotjarStoreError(
-        f"{path} was not written anew ({problem}), so its free blocks may still hold what was "
+        f"{path} was not rewritten ({problem}), so its free blocks may still hold what was "
         "erased; make room beside it or export and import it, and erase again"
     )

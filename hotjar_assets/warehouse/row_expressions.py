@@ -183,7 +183,7 @@ def problem_of(sql: str) -> str | None:
 def _only_expression(statement: str) -> Mapping[str, Any]:
     tree = _parsed(statement)
     if tree is None:
-        raise RefusedError("is no expression that DuckDB can parse")
+        raise RefusedError("is not an expression that DuckDB can parse")
     nodes = [each["node"] for each in tree.get("statements", [])]
     is_bare = (
         len(nodes) == 1

@@ -351,7 +351,7 @@ NOT_ZIPS = {
     "only-litter": (zipped(("__MACOSX/a.csv", days(1))), "ZIP: holds no CSV"),
     "another-file": (
         zipped(("a.csv", days(1)), ("b.pdf", b"%PDF")),
-        "file 2 of the ZIP: is no CSV",
+        "file 2 of the ZIP: is not a CSV file",
     ),
     "encrypted": (encrypted(), "file 1 of the ZIP: is encrypted"),
     "cut": (WHOLE[: len(WHOLE) // 2], "ZIP: is damaged"),
@@ -404,7 +404,7 @@ NOT_EXPORTS = {
     ),
     "fewer-cells": (QUOTED.replace(b",u1,", b","), "line 2: 9 cells, and the header has 10"),
     "open-quote": (QUOTED.replace(SECRET.encode(), b'"' + SECRET.encode()), "no well-formed CSV"),
-    "stray-quote": (QUOTED.replace(SECRET.encode(), b'"a"b'), "line 2: is no well-formed CSV"),
+    "stray-quote": (QUOTED.replace(SECRET.encode(), b'"a"b'), "line 2: is not a well-formed CSV"),
 }
 
 

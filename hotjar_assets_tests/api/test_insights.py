@@ -288,12 +288,12 @@ def test_the_query_of_the_settings_is_sent_and_filters_if_it_has_clauses(connect
         ({"download_url": None}, "is missing"),
         ({"download_url": ""}, "is missing"),
         ([], "is missing"),
-        ({"download_url": 5}, "is no https URL"),
-        ({"download_url": "/relative.csv"}, "is no https URL"),
-        ({"download_url": "http://files.invalid/a.csv"}, "is no https URL"),
-        ({"download_url": "ftp://127.0.0.1/a.csv"}, "is no https URL"),
-        ({"download_url": "https://files.invalid:port/a"}, "is no https URL"),
-        ({"download_url": "file:///a.csv"}, "is no https URL"),
+        ({"download_url": 5}, "is not an https URL"),
+        ({"download_url": "/relative.csv"}, "is not an https URL"),
+        ({"download_url": "http://files.invalid/a.csv"}, "is not an https URL"),
+        ({"download_url": "ftp://127.0.0.1/a.csv"}, "is not an https URL"),
+        ({"download_url": "https://files.invalid:port/a"}, "is not an https URL"),
+        ({"download_url": "file:///a.csv"}, "is not an https URL"),
     ],
 )
 def test_an_export_without_a_usable_link_is_an_error_of_the_api(answer, problem, client, api):

@@ -489,7 +489,7 @@ BAD = {
         "streams[orders].pagination",
         "needs `selector` or `header`",
     ),
-    "delimiter of what is no CSV": (
+    "delimiter of what is not a CSV file": (
         "    method: GET",
         '    delimiter: ";"',
         10,
