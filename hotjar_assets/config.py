@@ -288,6 +288,13 @@ class Settings(BaseModel):
         le=100_000,
         description="Columns that the table of a stream, or an Insights export, may have.",
     )
+    max_commit_mb: int = Field(
+        default=200,
+        ge=80,
+        le=1024**2,
+        description="MiB of memory that DuckDB may take to store the rows of a survey or stream; "
+        "what does not fit waits on the disk, but very long values must fit.",
+    )
     streams: str = Field(
         default="streams", description="Folder of the YAML files that describe further APIs."
     )

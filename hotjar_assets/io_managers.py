@@ -61,6 +61,10 @@ class HotjarDuckDBIOManager(DuckDBIOManager):
         default=Settings.model_fields["lock_timeout_seconds"].default,
         description=Settings.model_fields["lock_timeout_seconds"].description,
     )
+    max_commit_mb: int = Field(
+        default=Settings.model_fields["max_commit_mb"].default,
+        description=Settings.model_fields["max_commit_mb"].description,
+    )
 
     @classmethod
     def from_environment(cls) -> "HotjarDuckDBIOManager":
@@ -71,9 +75,9 @@ class HotjarDuckDBIOManager(DuckDBIOManager):
         }
         if "database" in present:
             given["database"] = dg.EnvVar(environment_variable("database"))
-        if "lock_timeout_seconds" in present:
-            variable = environment_variable("lock_timeout_seconds")
-            given["lock_timeout_seconds"] = dg.EnvVar.int(variable)
+        for name in ("lock_timeout_seconds", "max_commit_mb"):
+            if name in present:
+                given[name] = dg.EnvVar.int(environment_variable(name))
         return cls(**given)
 
     # To import pandas takes longer than what a run loads of this package, and a sync needs none.
@@ -97,6 +101,7 @@ class HotjarDuckDBIOManager(DuckDBIOManager):
             Path(self.database),
             lock_timeout_seconds=self.lock_timeout_seconds,
             connection_config=self.connection_config,
+            max_commit_mb=self.max_commit_mb,
         )
         return _HotjarIOManager(warehouse, self.schema_)
 

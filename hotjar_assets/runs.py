@@ -293,7 +293,9 @@ def _job(name: str, hotjar: HotjarResource | _Import, settings: Settings) -> dg.
     # run shares its client, so that there is one token and one pace.
     account = dg.ResourceDefinition.hardcoded_resource(hotjar)
     tables = HotjarDuckDBIOManager(
-        database=str(settings.database_path), lock_timeout_seconds=settings.lock_timeout_seconds
+        database=str(settings.database_path),
+        lock_timeout_seconds=settings.lock_timeout_seconds,
+        max_commit_mb=settings.max_commit_mb,
     )
     overrides = {"hotjar": account, IO_MANAGER_KEY: tables}
     return build_defs(overrides=overrides, models=False).resolve_job_def(name)

@@ -58,6 +58,7 @@ DEFAULTS = {
     "max_answer_mb": 96,
     "max_export_mb": 2048,
     "max_columns": 200,
+    "max_commit_mb": 200,
     "streams": "streams",
     "automation": False,
     "owners": (),

@@ -18,7 +18,7 @@ import duckdb
 
 from hotjar_assets.api.records import Question
 from hotjar_assets.commits import Figures
-from hotjar_assets.config import make_database_folder
+from hotjar_assets.config import Settings, environment_variable, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.person import Person, PersonSearch
 from hotjar_assets.privacy import Privacy
@@ -31,7 +31,7 @@ from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
 from hotjar_assets.warehouse import facts, states
 from hotjar_assets.warehouse.compaction import compact, delete_spilled
 from hotjar_assets.warehouse.database import (
-    MEMORY_LIMITS,
+    FIRST_MEMORY_LIMIT,
     Database,
     OutOfMemoryError,
     RowsRefusedError,
@@ -39,6 +39,7 @@ from hotjar_assets.warehouse.database import (
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
 from hotjar_assets.warehouse.health import Health, health_of
+from hotjar_assets.warehouse.merge import bytes_at_once
 from hotjar_assets.warehouse.personal import (
     Row,
     Trace,
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 __all__ = ["Figures", "Health", "Person", "TableSlice", "Trace", "Warehouse"]
 
 LOCK_TIMEOUT_SECONDS = 60.0
+_COPIES_OF_TEXT = 5
+"""How often a commit holds the text of the rows it handles at once: measured, 4 to 5 times."""
 
 
 class Warehouse:
@@ -73,6 +76,7 @@ class Warehouse:
         lock_timeout_seconds: How long to wait for another process that holds the file.
         connection_config: DuckDB's configuration; must be the same for all of a process.
         sleep: Called with the seconds to wait.
+        max_commit_mb: MiB of memory that DuckDB may take for a commit.
     """
 
     def __init__(
@@ -82,8 +86,11 @@ class Warehouse:
         lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS,
         connection_config: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        max_commit_mb: int = Settings.model_fields["max_commit_mb"].default,
     ) -> None:
         self.path = Path(path)
+        self._max_commit_mb = max_commit_mb
+        self._memory_limits = (FIRST_MEMORY_LIMIT, f"{max_commit_mb}MB")
         self._file_id_of_states: str | None = None
         self._privacy_facts: dict[str, str] = {}
         self._database = Database(
@@ -188,7 +195,7 @@ class Warehouse:
         def commit(some: Sequence[SurveyRead], memory_limit: str) -> dict[str, Figures]:
             return self._commit_group(some, purge=purge, memory_limit=memory_limit)
 
-        return _commit_each(reads, commit)
+        return self._commit_each(reads, commit)
 
     def replace(self, part: TableSlice, frame: "pd.DataFrame") -> int:
         """Replace a slice by a frame; see `frames.replace_rows`."""
@@ -296,7 +303,7 @@ class Warehouse:
             with self._database.transaction(memory_limit=memory_limit) as connection:
                 return commit_units(connection, stream, some)
 
-        return _commit_each(reads, commit) if reads else {}
+        return self._commit_each(reads, commit) if reads else {}
 
     def _commit_group(
         self, reads: Sequence[SurveyRead], *, purge: bool, memory_limit: str
@@ -308,6 +315,42 @@ class Warehouse:
             facts.refuse_change(connection, self.path, self._file_id_of_states, self._privacy_facts)
             return commit_walks(connection, reads, purge=purge)
 
+    def _commit_each(
+        self,
+        reads: Sequence[ReadT],
+        commit: Callable[[Sequence[ReadT], str], dict[str, Figures]],
+    ) -> dict[str, Figures | HotjarStoreError]:
+        """Commit reads together; with more memory where needed, then one by one."""
+        *limits, last = self._memory_limits
+        try:
+            self._refuse_long_rows(reads)
+            for limit in limits:
+                with suppress(OutOfMemoryError):
+                    return dict(commit(reads, limit))
+            return dict(commit(reads, last))
+        except (OutOfMemoryError, RowsRefusedError) as error:
+            if len(reads) == 1:
+                return {reads[0].key: error}
+        results: dict[str, Figures | HotjarStoreError] = {}
+        for read in reads:
+            results |= self._commit_each([read], commit)
+        return results
+
+    def _refuse_long_rows(self, reads: Sequence[ReadT]) -> None:
+        """Refuse rows whose text takes more memory than DuckDB may: its limit does not count it.
+
+        Raises:
+            OutOfMemoryError: Says which setting allows more.
+        """
+        held = bytes_at_once(segment for read in reads for segment in read.segments)
+        if held * _COPIES_OF_TEXT > self._max_commit_mb * 1024**2:
+            raise OutOfMemoryError(
+                f"{self.path}: the rows are so long that {held // 1024**2} MiB of text would be in "
+                f"memory at once, {_COPIES_OF_TEXT} times over; "
+                f"{environment_variable('max_commit_mb')} is {self._max_commit_mb}; set it higher "
+                "if this is right (nothing was changed)"
+            )
+
     @contextmanager
     def _writing(
         self, account: str | None, source: str | None = None, *, memory_limit: str = ""
@@ -316,22 +359,3 @@ class Warehouse:
         with self._database.transaction(memory_limit=memory_limit) as connection:
             facts.prepare(connection, self.path, account, source)
             yield connection
-
-
-def _commit_each(
-    reads: Sequence[ReadT], commit: Callable[[Sequence[ReadT], str], dict[str, Figures]]
-) -> dict[str, Figures | HotjarStoreError]:
-    """Commit walks together and with little memory; with more where needed, then one by one."""
-    *limits, last = MEMORY_LIMITS
-    try:
-        for limit in limits:
-            with suppress(OutOfMemoryError):
-                return dict(commit(reads, limit))
-        return dict(commit(reads, last))
-    except RowsRefusedError as error:
-        if len(reads) == 1:
-            return {reads[0].key: error}
-    results: dict[str, Figures | HotjarStoreError] = {}
-    for read in reads:
-        results |= _commit_each([read], commit)
-    return results

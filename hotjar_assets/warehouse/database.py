@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import tenacity
 
-from hotjar_assets.config import make_database_folder
+from hotjar_assets.config import environment_variable, make_database_folder
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.printable import get_logger
 from hotjar_assets.private_files import owner_only, refuse_planted
@@ -24,8 +24,8 @@ from hotjar_assets.schema import SCHEMA, Table
 logger = get_logger(__name__)
 
 
-MEMORY_LIMITS = ("80MB", "200MB", "")
-"""What a commit may keep in memory, tried in this order; "" is what DuckDB takes by itself.
+FIRST_MEMORY_LIMIT = "80MB"
+"""What a commit may keep in memory at its first try; the second may take `HOTJAR_MAX_COMMIT_MB`.
 
 Without a limit, 600,000 rows committed at once took 850 MB; with one, they wait on the disk.
 """
@@ -166,9 +166,11 @@ def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
         )
     # A commit that has too little memory is a transaction error by its type.
     if isinstance(error, duckdb.OutOfMemoryException) or _COMMIT_NEEDS_MEMORY.search(text):
+        setting = environment_variable("max_commit_mb")
         return OutOfMemoryError(
             f"{path}: no space left in memory, or on the disk for what does not fit in it; free "
-            "some and sync again (nothing was changed)"
+            f"some, or set {setting} higher if rows are very long, and sync again (nothing was "
+            "changed)"
         )
     if isinstance(error, duckdb.IOException | duckdb.ConnectionException | duckdb.FatalException):
         return HotjarStoreError(

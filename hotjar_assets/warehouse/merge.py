@@ -27,6 +27,20 @@ _LONG_BYTES = 128 * 1024
 """Beyond this, DuckDB's parallel reader may refuse a file; the other one takes more memory."""
 
 
+_VECTOR_ROWS = 2048
+"""Rows that DuckDB handles at once, with all of their text in memory."""
+
+
+def bytes_at_once(segments: Iterable[Segment]) -> int:
+    """Return how much text DuckDB holds at once when these segments are committed, at most."""
+    sizes = [(segment.path.stat().st_size / segment.rows, segment.rows) for segment in segments]
+    held, free = 0.0, _VECTOR_ROWS
+    for row_bytes, rows in sorted(sizes, reverse=True):
+        held += row_bytes * min(rows, free)
+        free = max(0, free - rows)
+    return int(held)
+
+
 def chunks(segments: Iterable[Segment], most_bytes: int = SEGMENT_BYTES) -> Iterator[list[Segment]]:
     """Group segments, in their order, to what one merge handles at a time."""
     chunk: list[Segment] = []

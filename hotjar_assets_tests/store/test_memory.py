@@ -11,6 +11,8 @@ import pytest
 
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.sandbox import SandboxAccount, SandboxServer
+from hotjar_assets.spool import Segment
+from hotjar_assets.warehouse.merge import bytes_at_once
 from hotjar_assets_tests.dagster.model import environment
 from hotjar_assets_tests.store.conftest import Store, new_client
 
@@ -42,30 +44,76 @@ def test_a_commit_that_needs_more_memory_gets_it_and_loses_nothing(large, monkey
         tried.append(memory_limit)
         return transaction(memory_limit=memory_limit)
 
-    monkeypatch.setattr("hotjar_assets.warehouse.MEMORY_LIMITS", ("4MB", ""))
+    monkeypatch.setattr(store.warehouse, "_memory_limits", ("4MB", "200MB"))
     monkeypatch.setattr(store.warehouse._database, "transaction", remember)
 
     figures = store.sync_one(survey_id).figures
 
-    assert tried == ["4MB", ""]
+    assert tried == ["4MB", "200MB"]
     assert (figures.rows, figures.new) == (20_000, 20_000)
 
 
 def test_a_commit_keeps_to_the_last_limit_if_there_is_one(large, monkeypatch):
     store, survey_id = large
-    monkeypatch.setattr("hotjar_assets.warehouse.MEMORY_LIMITS", ("32MB",))
+    monkeypatch.setattr(store.warehouse, "_memory_limits", ("32MB",))
 
     assert store.sync_one(survey_id).figures.new == 20_000
 
 
 def test_a_commit_that_fits_in_no_memory_says_so_and_changes_nothing(large, monkeypatch):
     store, survey_id = large
-    monkeypatch.setattr("hotjar_assets.warehouse.MEMORY_LIMITS", ("4MB",))
+    monkeypatch.setattr(store.warehouse, "_memory_limits", ("4MB",))
 
-    with pytest.raises(HotjarStoreError, match="no space left in memory"):
-        store.sync_one(survey_id)
+    error = store.sync_one(survey_id).error
 
+    assert isinstance(error, HotjarStoreError)
+    assert "no space left in memory" in str(error)
+    assert "HOTJAR_MAX_COMMIT_MB" in str(error)
     assert store.warehouse.survey_states([survey_id])[survey_id].watermark is None
+
+
+def test_rows_that_are_too_long_to_be_held_at_once_are_refused_by_their_setting(large, monkeypatch):
+    store, survey_id = large
+    monkeypatch.setattr(store.warehouse, "_max_commit_mb", 1)
+
+    error = store.sync_one(survey_id).error
+
+    assert isinstance(error, HotjarStoreError)
+    assert "HOTJAR_MAX_COMMIT_MB is 1; set it higher" in str(error)
+    assert store.warehouse.survey_states([survey_id])[survey_id].watermark is None
+
+
+def test_of_several_surveys_only_the_one_with_long_rows_is_refused(tmp_path, monkeypatch):
+    account = SandboxAccount.sized(surveys=2, responses=20)
+    short, long = account.survey_ids()
+    account.add_responses(long, browser="x" * 1024**2)
+    with SandboxServer(account) as server:
+        client = new_client(server)
+        store = Store(client, tmp_path / "rows.duckdb")
+        monkeypatch.setattr(store.warehouse, "_max_commit_mb", 4)
+        synced = store.sync(short, long)
+        client.close()
+
+    assert synced[short].figures.new == 20
+    assert "HOTJAR_MAX_COMMIT_MB" in str(synced[long].error)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([], 0),
+        ([(1_000, 10)], 10_000),
+        ([(3_000, 10)], 20_480),
+        ([(2_000, 10), (48, 100), (1_000, 1)], 24_800),
+    ],
+)
+def test_the_longest_rows_that_duckdb_handles_at_once_are_weighed(sizes, expected, tmp_path):
+    segments = []
+    for number, (rows, row_bytes) in enumerate(sizes):
+        path = tmp_path / str(number)
+        path.write_bytes(b"x" * rows * row_bytes)
+        segments.append(Segment(path, rows, row_bytes, has_duplicates=False, unit="1", bytes=0))
+    assert bytes_at_once(segments) == expected
 
 
 @pytest.mark.slow
