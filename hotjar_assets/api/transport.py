@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import IO, Any, TypeVar
 
 import requests
@@ -19,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from hotjar_assets.api.auth import Auth, Credentials, Login, LoginAnswer
 from hotjar_assets.api.bodies import read_body, read_chunks
-from hotjar_assets.api.deadlines import Deadline, DeadlineAdapter, deadline_after
+from hotjar_assets.api.deadlines import Deadline, deadline_after
 from hotjar_assets.api.limits import (
     DEFAULT_LIMITS,
     MAX_ANSWER,
@@ -48,6 +47,7 @@ from hotjar_assets.api.secrecy import (
     shown_url,
     token_sent,
 )
+from hotjar_assets.api.sessions import Sessions
 from hotjar_assets.api.targets import join, origin_of, with_query
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -152,14 +152,12 @@ class Transport:
         self._domain = domain
         self._sleep = sleep
         self._clock = clock
-        self._use_environment = use_environment
         self._on_answer = on_answer
         self._on_request = on_request
         self._further_secrets = secrets
         self._exchange_seconds = exchange_seconds
         self._limits = limits
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._sessions = Sessions(use_environment=use_environment)
         self.total = RequestCount()
         try:
             here = origin_of(base_url)
@@ -284,8 +282,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        for session in self._sessions:
-            session.close()
+        self._sessions.close()
 
     def _authorized(
         self,
@@ -452,7 +449,7 @@ class Transport:
     ) -> Iterator[tuple[requests.Response, Deadline]]:
         """Send one request, to its recipient and no other; yield the answer, its body unread."""
         try:
-            session = self._session(url)
+            session = self._sessions.get(origin_of(url))
             prepared = session.prepare_request(requests.Request(method, url, **request))
             recipient.check(str(prepared.url))
         except ValueError as error:
@@ -474,28 +471,6 @@ class Transport:
             except (requests.RequestException, HTTPError):
                 deadline.check()
                 raise
-
-    def _session(self, url: str) -> requests.Session:
-        """Return this thread's session for a host; requests does not promise that it is shared."""
-        sessions: dict[Any, requests.Session] = self._local.__dict__.setdefault("sessions", {})
-        host = origin_of(url)
-        session = sessions.get(host)
-        if session is None:
-            session = sessions[host] = _Session()
-            for scheme in ("https://", "http://"):
-                session.mount(scheme, DeadlineAdapter())
-            # A login's cookie is read from its answer; none is ever sent by itself.
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-            session.trust_env = self._use_environment
-            # Once for a session: looked up anew for every request, as requests does by itself, the
-            # environment costs as much as sending it.
-            found = session.merge_environment_settings(url, {}, None, None, None)
-            session.proxies, session.verify = found["proxies"], found["verify"]
-            session.trust_env = False
-            # Without an auth of its own, requests would let a ~/.netrc replace the token.
-            session.auth = _leave_as_is
-            self._sessions.append(session)
-        return session
 
     def _answer(
         self, response: requests.Response, deadline: Deadline, most_bytes: int | None = None
@@ -547,16 +522,6 @@ class _Place:
 
     request_id: str = ""
     secrets: tuple[str, ...] = ()
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
-        """Leave redirects to the transport: requests would read their bodies, however large."""
-        return None
-
-
-def _leave_as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _read_login(answer: Answer, login: Login, place: str) -> LoginAnswer:
