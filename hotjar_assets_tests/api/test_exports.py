@@ -403,7 +403,10 @@ NOT_EXPORTS = {
         "line 2, column Date Submitted: is no date",
     ),
     "fewer-cells": (QUOTED.replace(b",u1,", b","), "line 2: 9 cells, and the header has 10"),
-    "open-quote": (QUOTED.replace(SECRET.encode(), b'"' + SECRET.encode()), "no well-formed CSV"),
+    "open-quote": (
+        QUOTED.replace(SECRET.encode(), b'"' + SECRET.encode()),
+        "not a well-formed CSV",
+    ),
     "stray-quote": (QUOTED.replace(SECRET.encode(), b'"a"b'), "line 2: is not a well-formed CSV"),
 }
 

@@ -89,8 +89,8 @@ def test_a_file_of_more_than_a_megabyte_is_not_parsed(tmp_path):
         "$" + "|$.a" * 1_000_000,
     ],
 )
-def test_a_path_that_may_take_for_ever_is_refused(path):
-    with pytest.raises(ValueError, match=r"for ever|longer than 500|is no JSONPath"):
+def test_a_path_that_may_never_end_is_refused(path):
+    with pytest.raises(ValueError, match=r"may never end|longer than 500|is no JSONPath"):
         check_path(path)
 
 
