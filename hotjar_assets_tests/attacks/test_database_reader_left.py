@@ -153,33 +153,38 @@ def test_a_file_that_cannot_be_written_anew_is_named(known, tmp_path):
 
 
 @pytest.mark.slow
-def test_no_commit_of_another_process_is_lost_while_the_file_is_written_anew(tmp_path):
+def test_no_commit_of_another_process_is_lost_while_the_file_is_rewritten(tmp_path):
     path = tmp_path / "tables.duckdb"
     Warehouse(path).check("real")
     with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE TABLE counted (n INTEGER)")
+    stop = tmp_path / "stop"
     program = """
-import sys, duckdb
+import os, sys, duckdb
+database, stop = sys.argv[1:]
 done = 0
-while done < 40:
+while not os.path.exists(stop):
     try:
-        connection = duckdb.connect(sys.argv[1])
+        connection = duckdb.connect(database)
     except duckdb.IOException:
         continue
     connection.execute("INSERT INTO counted VALUES (1)")
     connection.close()
     done += 1
+print(done)
 """
-    writers = [subprocess.Popen([sys.executable, "-c", program, str(path)]) for _ in range(2)]
-    warehouse = Warehouse(path)
-    written = 0
-    while any(writer.poll() is None for writer in writers):
-        # The lock is waited for as by any other writer.
-        warehouse.compact(is_due=True)
-        written += 1
-    assert [writer.wait() for writer in writers] == [0, 0]
-    assert written > 1
-    assert query(path, "SELECT count(*) FROM counted") == [(80,)]
+    command = [sys.executable, "-c", program, str(path), str(stop)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            warehouse = Warehouse(path)
+            for _ in range(5):
+                warehouse.compact(is_due=True)
+        finally:
+            stop.touch()
+        committed, _ = writer.communicate()
+    assert writer.returncode == 0
+    assert int(committed) > 0
+    assert query(path, "SELECT count(*) FROM counted") == [(int(committed),)]
 
 
 # --- Beside the database -----------------------------------------------------------------------
