@@ -127,7 +127,7 @@ SURVEYS = Table(
             "low_label VARCHAR, high_label VARCHAR, image_url VARCHAR)[]",
             "Its questions, in order.",
             "list_transform(questions, lambda q: struct_pack("
-            'question_id := q.id, position := q."hotjar_assets:position", type := q.type, '
+            'question_id := q.id, "position" := q."hotjar_assets:position", type := q.type, '
             "text := q.text, is_required := q.is_required, choices := q.choices, "
             "low_label := q.labels.low_label, high_label := q.labels.high_label, "
             "image_url := q.image_url))",

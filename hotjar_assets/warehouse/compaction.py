@@ -24,7 +24,7 @@ _CATALOG = {
     "views": "schema_name, view_name, sql, comment",
     "columns": "schema_name, table_name, column_index, column_name, data_type, comment",
     "indexes": "schema_name, table_name, index_name, sql",
-    "sequences": "schema_name, sequence_name, last_value",
+    "sequences": "schema_name, sequence_name, sql",
     "types": "schema_name, type_name, logical_type",
     "functions": "schema_name, function_name, macro_definition",
 }
@@ -58,6 +58,8 @@ def compact(
         _copy(connection, new)
         _take_over_rights(path, new)
         new.replace(path)
+    except duckdb.ConstraintException:
+        raise _refused(path, "DuckDB below 2 cannot copy a table with a foreign key") from None
     except (OSError, duckdb.Error) as error:
         raise _refused(path, type(error).__name__) from None
     finally:

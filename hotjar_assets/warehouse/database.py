@@ -31,6 +31,10 @@ Without a limit, 600,000 rows committed at once took 850 MB; with one, they wait
 """
 
 
+_STORAGE_VERSION = "v1.0.0"
+"""The format of new files: DuckDB 1.0 and newer open it. DuckDB 2's own is closed to all 1.x."""
+
+
 _COMMIT_NEEDS_MEMORY = re.compile(r"Failed to commit: .*(failed to (pin|allocate)|memory)")
 
 
@@ -128,9 +132,19 @@ class Database:
             reraise=True,
         )
         try:
-            return retrying(duckdb.connect, str(self.path), config=self._connection_config)
+            return retrying(self._open)
         except duckdb.Error as error:
             raise _store_error(error, self.path) from None
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        # The format can only be chosen when a file is attached, and is then that of the file.
+        if not self.path.exists():
+            with duckdb.connect() as connection:
+                connection.execute(
+                    f"ATTACH {literal(str(self.path))} AS {quote('hotjar_assets:new')} "
+                    f"(STORAGE_VERSION {literal(_STORAGE_VERSION)})"
+                )
+        return duckdb.connect(str(self.path), config=self._connection_config)
 
 
 class OutOfMemoryError(HotjarStoreError):

@@ -271,3 +271,13 @@ def test_a_process_killed_before_its_commit_leaves_the_old_rows(account, server,
     figures = store.sync_one(survey_id, depth=Depth.ALL).figures
     assert (figures.rows, figures.new, figures.updated, figures.deleted) == (270, 20, 1, 1)
     assert list(spool.rglob("*")) == []
+
+
+def test_duckdb_1_opens_a_new_file_whatever_version_made_it(tmp_path):
+    path = tmp_path / "new.duckdb"
+    Warehouse(path).check("real")
+    with duckdb.connect(str(path)) as connection:
+        ((tags,),) = connection.execute(
+            "SELECT tags FROM duckdb_databases() WHERE database_name = 'new'"
+        ).fetchall()
+    assert tags == {"storage_version": "v1.0.0+"}
