@@ -295,6 +295,12 @@ class Settings(BaseModel):
         description="MiB of memory that DuckDB may take to store the rows of a survey or stream; "
         "what does not fit waits on the disk, but very long values must fit.",
     )
+    progress_seconds: int = Field(
+        default=10,
+        ge=0,
+        description="Seconds between the lines that say how far a sync is, where the command line "
+        "has no terminal; 0: none.",
+    )
     streams: str = Field(
         default="streams", description="Folder of the YAML files that describe further APIs."
     )

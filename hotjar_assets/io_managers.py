@@ -7,6 +7,7 @@ and by column name. The asset key names the table: its last part, in the schema 
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from hotjar_assets.materializations import (
     ROW_COUNT,
     pictures,
     record,
+    record_stored,
     record_stream,
     record_units,
     response_figures,
@@ -40,7 +42,7 @@ from hotjar_assets.resources import as_failure
 from hotjar_assets.schema import Table
 from hotjar_assets.streams.sync import StreamSync
 from hotjar_assets.streams.tables import StreamTable
-from hotjar_assets.sync import ResponseSync, SurveySync
+from hotjar_assets.sync import ResponseSync, StoredResponses, SurveySync
 from hotjar_assets.warehouse import Health, TableSlice, Warehouse
 
 if TYPE_CHECKING:
@@ -156,12 +158,27 @@ class _HotjarIOManager(dg.IOManager):
         context.add_output_metadata({**survey_figures(listing, figures), **self._database})
 
     def _store_responses(self, context: dg.OutputContext, sync: ResponseSync) -> None:
-        """Commit surveys as they arrive; record each; fail at the end if one failed."""
-        stored = sync.run(self._warehouse)
+        """Commit surveys as they arrive; record each; fail at the end if one failed.
+
+        What was stored by then is recorded if the run is interrupted, too.
+        """
+        stored = StoredResponses()
+        try:
+            sync.run(self._warehouse, stored)
+        except BaseException:
+            unpictured = replace(sync, shown=None)
+            record_stored(context, self._response_metadata(unpictured, stored))
+            raise
+        committed = self._response_metadata(sync, stored)
+        record(context, sync.report, committed, stored.failed, FAILED_SURVEYS)
+
+    def _response_metadata(
+        self, sync: ResponseSync, stored: StoredResponses
+    ) -> dict[str, dict[str, Any]]:
         walks = stored.committed
         shown = pictures(sync, walks, self._warehouse.trends)
         rows = self._warehouse.response_count() if walks else 0
-        committed = {
+        return {
             survey_id: {
                 **shown.get(survey_id, {}),
                 **response_figures(read, figures, sync),
@@ -170,7 +187,6 @@ class _HotjarIOManager(dg.IOManager):
             }
             for survey_id, (read, figures) in walks.items()
         }
-        record(context, sync.report, committed, stored.failed, FAILED_SURVEYS)
 
     def health(self, table: Table, *, since: datetime | None = None) -> Health:
         """Look for what is wrong in a table."""

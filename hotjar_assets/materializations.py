@@ -156,13 +156,7 @@ def record(
     if not failed:
         report(committed)
         return
-    # Dagster records a failing step's partitions as failed, those that are stored included. Of a
-    # table without partitions there are no figures by key.
-    for key, metadata in committed.items():
-        if metadata:
-            context.log_event(
-                dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
-            )
+    record_stored(context, committed)
     lines = {key: str(error) for key, error in failed.items()}
     shown = "\n".join(
         f"- {printable(key)}: {line}" for key, line in islice(lines.items(), _FAILURES_SHOWN)
@@ -175,6 +169,22 @@ def record(
             isinstance(error, HotjarApiError) and error.retryable for error in failed.values()
         ),
     )
+
+
+def record_stored(context: dg.OutputContext, committed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Record the partitions that are stored though their step does not succeed.
+
+    Dagster records a failing step's partitions as failed, those that are stored included.
+
+    Args:
+        context: The output.
+        committed: The figures by partition; empty ones of a table without partitions.
+    """
+    for key, metadata in committed.items():
+        if metadata:
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
+            )
 
 
 def pictures(

@@ -71,6 +71,11 @@ def get_logger(name: str) -> logging.Logger:
     return logger
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, such as `1 survey` or `1,200 surveys`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def make_printable(error: BaseException) -> None:
     """Make the texts of an exception, and of those it was raised from, safe to show.
 

@@ -27,6 +27,7 @@ from hotjar_assets.config import (
 )
 from hotjar_assets.errors import HotjarApiError, HotjarError, HotjarStatusError
 from hotjar_assets.printable import get_logger, make_printable, printable
+from hotjar_assets.sync_progress import SyncProgress
 
 logger = get_logger(__name__)
 
@@ -77,6 +78,7 @@ class HotjarResource(dg.ConfigurableResource[None]):
     sandbox: bool = _setting("sandbox")
 
     _client: SurveySource | None = PrivateAttr(default=None)
+    _progress: SyncProgress = PrivateAttr(default_factory=SyncProgress)
     _opened: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @classmethod
@@ -109,6 +111,15 @@ class HotjarResource(dg.ConfigurableResource[None]):
             {name: value for name, value in given.items() if value not in {None, ""}}
         )
 
+    @property
+    def progress(self) -> SyncProgress:
+        """What the syncs of this account have done so far."""
+        return self._progress
+
+    def report_to(self, progress: SyncProgress) -> None:
+        """Let the syncs of this account count what they do in an object that is shown."""
+        self._progress = progress
+
     def client(self) -> SurveySource:
         """Return the client of this resource, made at the first call.
 
@@ -116,7 +127,9 @@ class HotjarResource(dg.ConfigurableResource[None]):
             HotjarConfigError: Names the setting that is missing or malformed.
         """
         if self._client is None:
-            self._client = self._opened.enter_context(open_client(self.settings))
+            client = self._opened.enter_context(open_client(self.settings))
+            self._progress.requests = lambda: client.requests_sent
+            self._client = client
         return self._client
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002

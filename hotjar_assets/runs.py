@@ -5,7 +5,7 @@ anything the UI does not show.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from io import StringIO
@@ -46,11 +46,15 @@ from hotjar_assets.private_files import (
 )
 from hotjar_assets.resources import HotjarResource
 from hotjar_assets.sync import Depth, SurveyState
+from hotjar_assets.sync_progress import SyncProgress
 from hotjar_assets.warehouse import Warehouse
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _EVENTS_AT_ONCE = 1000
 _EVER_DAYS = 36500
+_INTERRUPTED = "interrupted from the command line"
+_TERMINATED = "UNEXPECTED_TERMINATION"
+"""Dagster's reason for the failure of a run that a signal ended."""
 _FAILED = {
     "status": "failed",
     "new": 0,
@@ -71,6 +75,7 @@ class Outcome:
         names: The surveys listed, by id.
         requests: Requests sent, with token and listing.
         has_changes: Whether any row was committed.
+        is_interrupted: Whether a signal ended it before everything was read.
     """
 
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -78,6 +83,7 @@ class Outcome:
     names: dict[str, str] = field(default_factory=dict)
     requests: int = 0
     has_changes: bool = False
+    is_interrupted: bool = False
 
     def fail(self, survey_id: str, problem: str) -> None:
         """Note a survey that failed."""
@@ -141,7 +147,7 @@ def run_sync(
     full: bool = False,
     purge: bool = False,
     survey_ids: Sequence[str] = (),
-    expect: Callable[[int], None] = lambda _surveys: None,
+    progress: SyncProgress | None = None,
 ) -> Outcome:
     """Register new surveys, then run `sync_job` or `reconcile_job` over some or all of them.
 
@@ -155,11 +161,12 @@ def run_sync(
         full: Whether to read everything.
         purge: Whether a full sync deletes what an earlier one marked.
         survey_ids: The surveys; empty for all.
-        expect: Called with the number of surveys that will be read.
+        progress: Told of what is read and stored.
     """
     depth = Depth.ALL if full else Depth.LOOKBACK if lookback_days else Depth.NEW
     config = run_config(depth, lookback_days=lookback_days, purge=purge)
     hotjar = hotjar or HotjarResource.from_settings(settings)
+    hotjar.report_to(progress or SyncProgress())
     outcome = Outcome()
     client = hotjar.client()
     try:
@@ -169,12 +176,14 @@ def run_sync(
         wanted = list(dict.fromkeys(survey_ids or known))
         for survey_id in sorted(set(wanted) - set(known)):
             outcome.fail(survey_id, "no such survey: Hotjar lists none of this id")
-        expect(len(wanted))
+        hotjar.progress.expect(len(wanted))
         runs: list[dict[str, str] | None] = [*range_tags(known, wanted)]
         if runs or not survey_ids:
             job = _job(reconcile_job.name if full else sync_job.name, hotjar, settings)
             for tags in runs or [None]:
                 _run(job, instance, tags, config, outcome, assets=None if tags else [surveys.key])
+                if outcome.is_interrupted:
+                    return outcome
         outcome.fail_unread(wanted)
     except HotjarError as error:
         outcome.problems.append(str(error))
@@ -196,7 +205,10 @@ def models_are_due(instance: dg.DagsterInstance, outcome: Outcome) -> bool:
 def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
     """Run `models_job`; return what went wrong.
 
-    What dbt prints is left out: it stands in the run's log.
+    What dbt prints is left out: it is in the run's log.
+
+    Raises:
+        KeyboardInterrupt: A signal ended the run.
     """
     overrides = {"hotjar_dbt": ModelsDatabase(database=str(database))}
     with redirect_stdout(StringIO()):
@@ -209,7 +221,46 @@ def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
         )
     if result.success:
         return None
+    if _settle_interruption(instance, result.run_id):
+        raise KeyboardInterrupt
     return f"the models failed; the log of run {result.run_id} in Dagster says why"
+
+
+def cancel_own_runs(instance: dg.DagsterInstance) -> None:
+    """Ask for the end of the run that this process executes, so that it will count as canceled."""
+    for run in _own_runs(instance, dg.DagsterRunStatus.STARTED):
+        instance.report_run_canceling(run, _INTERRUPTED)
+
+
+def end_own_runs(instance: dg.DagsterInstance) -> None:
+    """Cancel the runs of this process that Dagster does not execute any more."""
+    unfinished = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED)
+    for run in _own_runs(instance, *unfinished, dg.DagsterRunStatus.CANCELING):
+        instance.report_run_canceled(run, _INTERRUPTED)
+
+
+def _own_runs(
+    instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus
+) -> Sequence[dg.DagsterRun]:
+    return instance.get_runs(dg.RunsFilter(statuses=list(statuses), tags=process_tag()))
+
+
+def _settle_interruption(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Tell whether a signal ended a run; see to it that it counts as canceled.
+
+    A signal that nobody announced by `cancel_own_runs` is a failure to Dagster.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.status is dg.DagsterRunStatus.CANCELED:
+        return run is not None
+    reasons = {
+        event.job_failure_data.failure_reason
+        for event in _events(instance, run_id, dg.DagsterEventType.RUN_FAILURE)
+    }
+    was_interrupted = any(reason and reason.value == _TERMINATED for reason in reasons)
+    if was_interrupted:
+        instance.report_run_canceled(run, _INTERRUPTED)
+    return was_interrupted
 
 
 def run_import(
@@ -219,6 +270,7 @@ def run_import(
     *,
     survey_id: str,
     site_id: str | None = None,
+    progress: SyncProgress | None = None,
 ) -> Outcome:
     """Store an export that lies on this disk, as a run of `sync_job` over the survey's partition.
 
@@ -231,6 +283,7 @@ def run_import(
         path: The file.
         survey_id: The survey it is of.
         site_id: Its site, where the database does not know it.
+        progress: Told of what is read and stored.
 
     Raises:
         HotjarConfigError: The site is not known, or is another one.
@@ -253,7 +306,9 @@ def run_import(
     (tags,) = range_tags(known_surveys(instance), [survey_id])
     outcome = Outcome(names={survey_id: path.name})
     config = run_config(Depth.LOOKBACK, lookback_days=_EVER_DAYS)
-    job = _job(sync_job.name, _Import(settings, export), settings)
+    progress = progress or SyncProgress()
+    progress.expect(1)
+    job = _job(sync_job.name, _Import(settings, export, progress), settings)
     _run(job, instance, tags, config, outcome, assets=[survey_responses.key])
     if added and outcome.problems:
         # Of a mistyped survey nothing should stay that later syncs would ask Hotjar for.
@@ -267,6 +322,7 @@ class _Import:
 
     settings: Settings
     export: ExportFile
+    progress: SyncProgress
 
     def client(self) -> ExportFile:
         return self.export
@@ -318,8 +374,11 @@ def _run(
         run_config={**(config if tags else {}), **_QUIET},
         raise_on_error=False,
     )
+    outcome.is_interrupted = _settle_interruption(instance, result.run_id)
     problems = len(outcome.problems)
     _collect(outcome, instance, result.run_id)
+    if outcome.is_interrupted:
+        return
     if not result.success and len(outcome.problems) == problems:
         outcome.problems.append(f"run {result.run_id} failed; its log in Dagster says why")
 
@@ -335,6 +394,8 @@ def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> Non
                 "rows": figures[PARTITION_ROW_COUNT],
                 **{name: figures[name] for name in ("new", "updated", "deleted", "requests")},
             }
+    if outcome.is_interrupted:
+        return
     refused: dict[str, str] = {}
     for event in _events(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = event.asset_check_evaluation_data

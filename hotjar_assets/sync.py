@@ -28,6 +28,7 @@ from hotjar_assets.printable import get_logger
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import ResponseSpool
+from hotjar_assets.sync_progress import SyncProgress
 
 logger = get_logger(__name__)
 
@@ -56,6 +57,7 @@ class SurveyState:
             promised, so that the watermark cannot be trusted until a full walk.
         email_questions: Ids of its questions that ask for an e-mail address.
         url: Its page.
+        name: Its name.
     """
 
     survey_id: str
@@ -67,6 +69,7 @@ class SurveyState:
     unsettled: bool = False
     email_questions: frozenset[str] = frozenset()
     url: str | None = None
+    name: str | None = None
 
 
 @dataclass
@@ -269,6 +272,7 @@ class ResponseSync:
         privacy: What personal values become before they are spooled.
         report: Called with the figures by survey id when all surveys are stored.
         shown: Called with a survey id: what was reported of it last. None: no pictures are wanted.
+        progress: Told of what is read and stored.
     """
 
     client: ResponseSource
@@ -282,12 +286,17 @@ class ResponseSync:
     privacy: Privacy = field(default_factory=Privacy)
     report: Callable[[Mapping[str, Mapping[str, Any]]], None] = lambda _figures: None
     shown: Callable[[str], Mapping[str, Any]] | None = None
+    progress: SyncProgress = field(default_factory=SyncProgress)
 
-    def run(self, store: ResponseStore) -> StoredResponses:
+    def run(self, store: ResponseStore, stored: StoredResponses | None = None) -> StoredResponses:
         """Read the surveys and store them as they arrive.
 
         Where pages shifted under a walk, other rows may have hidden from it: such a survey is read
         a second time, and whole.
+
+        Args:
+            store: Where they are stored.
+            stored: Takes what became of each survey, also if an exception ends the sync.
 
         Returns:
             What became of each survey; an error that ended everything is that of each survey which
@@ -296,7 +305,8 @@ class ResponseSync:
         Raises:
             HotjarStoreError: The store cannot be used, or is of another privacy mode.
         """
-        stored, states = StoredResponses(), _begin(self, store)
+        stored = StoredResponses() if stored is None else stored
+        states = _begin(self, store)
         try:
             _read_and_commit(self, states, store, stored)
             if shifted := stored.shifted:
@@ -358,6 +368,7 @@ class ResponseSync:
         if read.skipped:
             return read
         count, spool = RequestCount(), ResponseSpool(spool_folder, state.survey_id)
+        self.progress.begin(state.survey_id, state.name)
         try:
             if not read.site_id:
                 read.site_id = self.client.find_site(state.survey_id, count=count)
@@ -370,6 +381,7 @@ class ResponseSync:
             spool.discard()
         finally:
             spool.close()
+            self.progress.end(state.survey_id)
         read.segments = spool.segments
         read.overlapped = spool.has_overlap
         read.tells_deleted = read.is_full and not read.overlapped
@@ -410,6 +422,7 @@ class ResponseSync:
         )
         for page in pages:
             read.pages += 1
+            self.progress.read(read.survey_id, len(page.results))
             is_past = order.see(
                 [response.created_time for response in page.results], is_unsorted=page.is_unsorted
             )
@@ -440,3 +453,4 @@ def _read_and_commit(
     with store.spool() as folder:
         for read, result in commit_groups(sync.read(states, folder), commit, "surveys"):
             stored.add(read, result)
+            sync.progress.finish(read.key)

@@ -41,10 +41,11 @@ class PacedClient:
         self._wait.resume()
 
     def cancel(self) -> None:
-        """Make every waiting reader stop with an error."""
+        """Make every reader stop with an error, whether it waits or reads an answer."""
         self._wait.cancel()
+        self._transport.cancel()
 
     def close(self) -> None:
-        """Stop waiting readers and close the connections."""
+        """Stop all readers and close the connections."""
         self.cancel()
         self._transport.close()

@@ -159,6 +159,7 @@ class Transport:
         self._limits = limits
         self._sessions = Sessions(use_environment=use_environment)
         self.total = RequestCount()
+        self._under_way: set[Deadline] = set()
         try:
             here = origin_of(base_url)
         except ValueError as error:
@@ -279,6 +280,11 @@ class Transport:
     def authenticate(self) -> None:
         """Log in if nobody did; errors as in `get`."""
         self._base_for(self._auth.credentials(self._send_login))
+
+    def cancel(self) -> None:
+        """End every exchange that is under way."""
+        for deadline in tuple(self._under_way):
+            deadline.expire()
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -463,6 +469,7 @@ class Transport:
         patience = max(0.0, read_timeout_seconds - READ_TIMEOUT_SECONDS)
         seconds = exchange_seconds or self._exchange_seconds + patience
         with hidden_in_log(secrets), deadline_after(seconds) as deadline:
+            self._under_way.add(deadline)
             try:
                 with session.send(
                     prepared, timeout=timeout, allow_redirects=False, stream=True
@@ -471,6 +478,8 @@ class Transport:
             except (requests.RequestException, HTTPError):
                 deadline.check()
                 raise
+            finally:
+                self._under_way.discard(deadline)
 
     def _answer(
         self, response: requests.Response, deadline: Deadline, most_bytes: int | None = None

@@ -1,11 +1,12 @@
 """The command line, `hotjar-assets`: a module here for each group of commands.
 
 `sync` (and `import`), `report`, `account` (`check`, `forget`), `sandbox` (and `demo`) and `streams`
-(and `infer-schema`) hold commands; `common`, `output`, `runs` and `tables` what several of them
-need.
+(and `infer-schema`) hold commands; `common`, `output`, `runs`, `interrupts` and `tables` what
+several of them need.
 
 Exit codes: 0 all good; 1 something failed, with a line for each on stderr; 2 bad settings or usage,
-and then no request was made. Dagster is imported only once the settings are good.
+and then no request was made; 130 or 143 Ctrl-C or SIGTERM. Dagster is imported only once the
+settings are good.
 """
 
 import logging

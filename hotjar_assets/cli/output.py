@@ -4,9 +4,12 @@ All text passes through `printable`, since names, ids, cells and error texts com
 respondent or a file. `echo` stands in for `click.echo`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -16,7 +19,9 @@ from hotjar_assets.printable import (
     printable_json,
     printable_lines,
 )
+from hotjar_assets.sync_progress import SyncProgress, repeatedly
 
+_BAR_SECONDS = 0.2
 _LINE_CHARACTERS = 20_000
 """Length of one line; a value in it is bounded by `printable`."""
 
@@ -72,17 +77,53 @@ def echo_table(
 
 
 @contextmanager
-def progress_bar(label: str, total: int) -> Iterator[tuple[Callable[[int], None], ...]]:
-    """Show a progress bar on stderr; yield what sets its total, and what moves it on."""
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import Progress  # noqa: PLC0415
+def shown_progress(progress: SyncProgress, seconds: int) -> Iterator[None]:
+    """Show on stderr what a sync has done so far: a bar in a terminal, else lines.
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=total or None)
-        yield (
-            lambda expected: progress.update(task, total=expected),
-            lambda done: progress.advance(task, done),
-        )
+    Args:
+        progress: What it has done.
+        seconds: The pause before each line; 0 prints none.
+    """
+    with _kept_stderr() as stderr:
+        if stderr.isatty():
+            with _progress_bar(progress, stderr):
+                yield
+        else:
+            with repeatedly(lambda: click.echo(progress.describe(), file=stderr), seconds):
+                yield
+
+
+@contextmanager
+def _kept_stderr() -> Iterator[TextIO]:
+    """Yield stderr as it is now: while a step runs, Dagster redirects it into the step's log."""
+    try:
+        number = os.dup(sys.stderr.fileno())
+    except OSError:
+        yield sys.stderr
+        return
+    with os.fdopen(number, "w", encoding=sys.stderr.encoding, errors="replace") as stderr:
+        yield stderr
+
+
+@contextmanager
+def _progress_bar(progress: SyncProgress, stderr: TextIO) -> Iterator[None]:
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (
+        BarColumn(bar_width=20),
+        # Without markup: the name of a survey may look like it.
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, console=Console(file=stderr), transient=True) as bar:
+        task = bar.add_task(progress.describe(), total=None)
+
+        def update() -> None:
+            total = progress.surveys or None
+            bar.update(task, description=progress.describe(), completed=progress.done, total=total)
+
+        with repeatedly(update, _BAR_SECONDS):
+            yield
 
 
 class Program(click.Group):
@@ -110,6 +151,9 @@ def _printable_errors() -> Iterator[None]:
         raise click.UsageError(printable(error.format_message()), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(printable(error.format_message())) from error
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         make_printable(error)
         raise

@@ -1,39 +1,42 @@
-"""A run in this process, with a progress bar where there is a terminal."""
+"""A run in this process: its progress, its interruption, and the models after it."""
 
-import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from hotjar_assets.cli.common import FAILED, exit_for
-from hotjar_assets.cli.output import echo, progress_bar
+from hotjar_assets.cli.interrupts import watched
+from hotjar_assets.cli.output import echo, echo_json, shown_progress
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.garbage import kept, without_garbage
+from hotjar_assets.printable import counted
+from hotjar_assets.sync_progress import SyncProgress
 
 
 def in_dagster(
-    start: Callable[[Any, Any, Callable[[int], None]], Any],
+    start: Callable[[Any, Any, SyncProgress], Any],
     settings: Settings,
     *,
-    surveys: int,
     models: bool = True,
+    as_json: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
     """Let Dagster run something, then the models; return the summary and all problems.
 
+    A command that is interrupted says so in one line, and exits with 130 or 143.
+
     Args:
-        start: Given the module `runs`, the instance and what sets the total of surveys; returns
-            the outcome.
+        start: Given the module `runs`, the instance and what is told of the progress; returns the
+            outcome.
         settings: The account and the database.
-        surveys: The total, if it is known already.
         models: Whether the models are run where rows were committed.
+        as_json: Whether a command that is interrupted prints its summary as JSON too.
     """
-    started = time.monotonic()
+    started, progress = time.monotonic(), SyncProgress()
     with warnings.catch_warnings():
-        # Dagster calls the backfill policy beta; whoever reads a table of surveys cannot act on it.
+        # Dagster calls the backfill policy beta; a reader of the tables cannot act on that.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
         with without_garbage():
             from hotjar_assets import runs  # noqa: PLC0415
@@ -42,59 +45,49 @@ def in_dagster(
                 opened = runs.local_instance()
             except HotjarConfigError as error:
                 exit_for(error)
-        with kept(), opened as instance:
+        outcome, made, seconds = runs.Outcome(), False, 0.0
+        with (
+            kept(),
+            opened as instance,
+            watched(lambda: runs.cancel_own_runs(instance)) as interrupts,
+        ):
             try:
-                with _progress(surveys) as total:
-                    outcome = start(runs, instance, total)
+                with shown_progress(progress, settings.progress_seconds):
+                    outcome = start(runs, instance, progress)
+                seconds = time.monotonic() - started
+                is_complete = not outcome.is_interrupted
+                made = models and is_complete and runs.models_are_due(instance, outcome)
+                if made:
+                    if sys.stderr.isatty():
+                        echo("making the dbt models …", err=True)
+                    problem = runs.run_models(instance, settings.database_path)
+                    outcome.problems += [problem] if problem else []
             except HotjarConfigError as error:
                 exit_for(error)
             except HotjarError as error:
                 echo(error, err=True)
                 sys.exit(FAILED)
-            seconds = time.monotonic() - started
-            made = models and runs.models_are_due(instance, outcome)
-            if made:
-                if sys.stderr.isatty():
-                    echo("making the dbt models …", err=True)
-                problem = runs.run_models(instance, settings.database_path)
-                outcome.problems += [problem] if problem else []
+            except KeyboardInterrupt:
+                runs.end_own_runs(instance)
+                outcome.is_interrupted = True
     summary = {
         "surveys": len(outcome.names),
         "partitions": outcome.partitions,
         "requests": outcome.requests,
         "models": made,
         "seconds": round(seconds, 3),
-        "names": outcome.names,
     }
-    return summary, outcome.problems
+    if outcome.is_interrupted:
+        echo(_interrupted(outcome, progress, made=made), err=True)
+        if as_json:
+            echo_json({**summary, "interrupted": True})
+        sys.exit(interrupts.exit_code)
+    return {**summary, "names": outcome.names}, outcome.problems
 
 
-class _Advance(logging.Handler):
-    """Moves a progress bar with every group of surveys that is stored."""
-
-    def __init__(self, advance: Callable[[int], None]) -> None:
-        super().__init__(logging.INFO)
-        self._advance = advance
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count the stored surveys."""
-        self._advance(getattr(record, "surveys_stored", 0))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar when there is a terminal; yield what sets its total."""
-    if not sys.stderr.isatty():
-        yield lambda _total: None
-        return
-    commits = logging.getLogger("hotjar_assets.commits")
-    with progress_bar("surveys", total) as (set_total, advance):
-        handler = _Advance(advance)
-        before = commits.level
-        commits.setLevel(logging.INFO)
-        commits.addHandler(handler)
-        try:
-            yield set_total
-        finally:
-            commits.removeHandler(handler)
-            commits.setLevel(before)
+def _interrupted(outcome: Any, progress: SyncProgress, *, made: bool) -> str:
+    stored = sum(each["status"] == "materialized" for each in outcome.partitions.values())
+    left = (progress.surveys or stored) - stored
+    done = f"{counted(stored, 'survey')} stored, {left} unchanged"
+    models = "; the models are not complete" if made else ""
+    return f"Interrupted: {done}{models}. Run the command again to continue."

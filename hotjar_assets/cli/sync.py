@@ -45,6 +45,7 @@ def sync(
         purge=purge,
         survey_ids=survey_ids,
         models=not no_models,
+        as_json=as_json,
     )
     print_outcome(settings, summary, problems, as_json=as_json)
 
@@ -61,11 +62,16 @@ def import_file(*, file: Path, survey_id: str, site_id: str | None, as_json: boo
             raise click.UsageError(f"{option} is no id")
     settings = read_settings(needs_account=False)
     summary, problems = in_dagster(
-        lambda runs, instance, _: runs.run_import(
-            instance, settings, file, survey_id=survey_id, site_id=site_id
+        lambda runs, instance, progress: runs.run_import(
+            instance,
+            settings,
+            file,
+            survey_id=survey_id,
+            site_id=site_id,
+            progress=progress,
         ),
         settings,
-        surveys=1,
+        as_json=as_json,
     )
     print_outcome(settings, summary, problems, as_json=as_json)
 
@@ -78,21 +84,22 @@ def run_sync(
     purge: bool = False,
     survey_ids: tuple[str, ...] = (),
     models: bool = True,
+    as_json: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
     """Register new surveys, run the job and the models; return the summary and all problems."""
     return in_dagster(
-        lambda runs, instance, total: runs.run_sync(
+        lambda runs, instance, progress: runs.run_sync(
             instance,
             settings,
             lookback_days=lookback,
             full=full,
             purge=purge,
             survey_ids=survey_ids,
-            expect=total,
+            progress=progress,
         ),
         settings,
-        surveys=len(survey_ids),
         models=models,
+        as_json=as_json,
     )
 
 

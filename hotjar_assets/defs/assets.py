@@ -118,4 +118,5 @@ def survey_responses(
             privacy=Privacy.from_settings(settings),
             report=report,
             shown=shown if config.pictures else None,
+            progress=hotjar.progress,
         )

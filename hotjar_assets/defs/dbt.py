@@ -7,6 +7,7 @@ from then on: parsing takes seconds, and every process of a code location would 
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -74,7 +75,7 @@ def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
             refuse_planted(database)
             given = {**_given(database), **_NO_NETWORK, "DBT_TARGET_PATH": str(parsed.parent)}
             # From this folder dagster-dbt takes what was parsed before. dbt inherits the umask.
-            with owner_only(), _environment(given):
+            with owner_only(), _environment(given), _reached_by_ctrl_c():
                 invocation = dbt.cli(_BUILD, context=context, target_path=target)
             yield from with_facts(invocation.stream(), manifest, database, log=context.log)
             _keep(target / _PARSED, parsed)
@@ -152,6 +153,16 @@ def _given(database: Path) -> dict[str, str]:
     """Return what the profile of the project asks for; dbt works in the project's own folder."""
     path = plain_path(database.absolute(), _MISREAD_BY_DBT)
     return {_DATABASE: str(path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+
+
+@contextmanager
+def _reached_by_ctrl_c() -> Iterator[None]:
+    """Start child processes that Ctrl-C ends; the command line blocks it for those of Dagster."""
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 @contextmanager

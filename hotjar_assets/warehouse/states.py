@@ -23,7 +23,7 @@ def survey_states(
         SURVEYS,
         "SELECT survey_id, site_id, platform, deleted_at IS NOT NULL, "
         "list_transform(list_filter(questions, lambda q: q.type = 'email'), "
-        "lambda q: q.question_id), url FROM {table} "
+        "lambda q: q.question_id), url, name FROM {table} "
         "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
         ids=list(survey_ids),
     )
@@ -40,7 +40,7 @@ def survey_states(
     )
     unsettled = rows_if_any(connection, UNSETTLED, "SELECT survey_id FROM {table}")
     states = {survey_id: SurveyState(survey_id) for survey_id in survey_ids}
-    for survey_id, site_id, platform, removed, email_questions, url in surveys:
+    for survey_id, site_id, platform, removed, email_questions, url, name in surveys:
         states[survey_id] = SurveyState(
             survey_id,
             site_id=site_id,
@@ -48,6 +48,7 @@ def survey_states(
             removed=removed,
             email_questions=frozenset(email_questions or ()),
             url=url,
+            name=name,
         )
     for survey_id, platform, *microseconds in watermarks:
         oldest_at, watermark = (_EPOCH + timedelta(microseconds=each) for each in microseconds)

@@ -455,3 +455,25 @@ def test_closing_ends_the_wait_of_another_thread(connect, api):
         client.close()
         with pytest.raises(HotjarTransportError, match="cancelled while waiting"):
             reading.result(20)
+
+
+def test_cancelling_ends_an_answer_that_another_thread_is_reading(connect, api):
+    asked, ended = threading.Event(), threading.Event()
+
+    def silent(_):
+        asked.set()
+        ended.wait(60)
+        return SURVEY
+
+    client = connect(sleep=None)
+    api.answers(silent)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_survey, client)
+        assert asked.wait(20)
+        client.cancel()
+        try:
+            with pytest.raises(HotjarTransportError, match="cancelled while waiting"):
+                reading.result(20)
+        finally:
+            ended.set()
+    assert len(api.data_requests) == 1

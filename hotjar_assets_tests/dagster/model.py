@@ -51,6 +51,7 @@ def environment(server: SandboxServer, database: Path | None = None) -> dict[str
         "HOTJAR_SITE_ID": SANDBOX_SITE_ID,
         "HOTJAR_API_URL": server.url,
         "HOTJAR_REQUESTS_PER_MINUTE": "1000000",
+        "HOTJAR_PROGRESS_SECONDS": "0",
     }
     return variables | ({"HOTJAR_DATABASE": str(database)} if database else {})
 
