@@ -54,7 +54,10 @@ class Access:
     def is_authorized(self, request: ReceivedRequest, target: Target) -> bool:
         """Say whether the request carries what opens the target."""
         if target.path in INSIGHTS_PATHS:
-            return self._sessions.is_good("hotjar", request.headers.get("x-acc", ""))
+            session = request.headers.get("x-acc", "")
+            cookies = request.headers.get("cookie", "").split("; ")
+            is_named = f"ACC={session}" in cookies or not self._settings.needs_cookies
+            return is_named and self._sessions.is_good("hotjar", session)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self._tokens.is_good(target.platform, token)
 
