@@ -31,6 +31,15 @@ INSIGHTS_PATHS: frozenset[PathKind] = frozenset({"polls", "poll", "questions", "
 """What a session opens, and no token."""
 
 
+def unauthorized(target: Target) -> Answer:
+    """Return the error for a request without what opens the target."""
+    if target.platform != "contentsquare":
+        return error_answer(401)
+    message = "The access token has expired."
+    expired = {"success": False, "errorMessage": message, "errorCode": "JWT_EXPIRED"}
+    return json_answer(expired, status=401)
+
+
 class Access:
     """The logins of the account, and what they gave out; safe under threads."""
 
