@@ -261,7 +261,8 @@ class Settings(BaseModel):
         description="Key of the hash, 16 characters or more; the same for ever, so that rows join.",
     )
     key_created_on: date | None = Field(
-        default=None, description="Day the API key was made (YYYY-MM-DD); it dies a year later."
+        default=None,
+        description="Day the API key was made (YYYY-MM-DD); it expires a year later.",
     )
     organization_id: str | None = Field(
         default=None, description="Organization id, which only `forget --at-hotjar` needs."

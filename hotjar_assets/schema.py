@@ -119,7 +119,9 @@ SURVEYS = Table(
         ),
         Column("created_at", "TIMESTAMPTZ", "When it was created.", "created_time"),
         Column("updated_at", "TIMESTAMPTZ", "When it was last changed.", "updated_time"),
-        Column("url", "VARCHAR", "Page of the survey.", "url"),
+        Column(
+            "url", "VARCHAR", "Page of the survey; at Contentsquare, its path in the API.", "url"
+        ),
         Column(
             "questions",
             "STRUCT(question_id VARCHAR, position BIGINT, type VARCHAR, text VARCHAR, "

@@ -74,8 +74,9 @@ def _contentsquare_login(
     }
     refused = (
         "the API credentials were refused: the client id or secret is wrong, or they do not "
-        "belong to the project (check both in Contentsquare, and HOTJAR_PROJECT_ID), or the "
-        "Responses API is not enabled for it"
+        "belong to the project (check both in Contentsquare, and HOTJAR_PROJECT_ID), or they have "
+        "expired (they are valid for one year; make new ones in Contentsquare), or the Responses "
+        "API is not enabled for the project"
     )
     return ClientCredentials(
         Login("/v1/oauth/token", json=body),
@@ -122,8 +123,9 @@ CONTENTSQUARE = Dialect(
 """Contentsquare Responses API 1.0; a project is what a site is at Hotjar.
 
 Neither its order nor its rate limit is public. Its credentials are made for one project, so that
-an account here is one. Source: docs.contentsquare.com /en/api/responses/ and its authentication/,
-read 2026-11-21.
+an account here is one. They expire one year after they were made; an expired access token is a 401
+with `errorCode: JWT_EXPIRED`. Source: docs.contentsquare.com /en/api/responses/ and its
+authentication/, read 2026-11-21.
 """
 
 DIALECTS = {dialect.platform: dialect for dialect in (HOTJAR, CONTENTSQUARE)}

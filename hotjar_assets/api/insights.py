@@ -9,13 +9,19 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, Unpack
 from urllib.parse import quote
 
-from hotjar_assets.api.auth import Credentials, Login, LoginAnswer, TokenAuth
+from hotjar_assets.api.auth import (
+    Credentials,
+    Login,
+    LoginAnswer,
+    TokenAuth,
+    check_header_value,
+)
 from hotjar_assets.api.coercion import survey_from_json
 from hotjar_assets.api.decoding import decode_object, decode_rows
 from hotjar_assets.api.dialects import path_segment
@@ -54,9 +60,11 @@ _STATES = ("action", "code", "error", "next", "reason", "status", "step")
 
 
 class InsightsLogin(TokenAuth):
-    """E-mail and password for a session, which every further request names in `X-Acc`.
+    """E-mail and password for a session, which every further request names.
 
-    How long a session lives is not documented: it is kept until it is rejected.
+    Whether the server looks at `X-Acc` or at the cookies of the login is not documented, and
+    tap-hotjar sends both. How long a session lives is not documented either: it is kept until it is
+    rejected.
 
     Args:
         email: E-mail of the login.
@@ -72,10 +80,11 @@ class InsightsLogin(TokenAuth):
         super().__init__(clock=clock)
         self._email = email
         self._password = password
+        self._cookies: Mapping[str, str] = {}
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown."""
-        return (self._email, self._password, *super().secrets())
+        return (self._email, self._password, *self._cookies.values(), *super().secrets())
 
     def _login(self) -> Login:
         body = {
@@ -90,10 +99,14 @@ class InsightsLogin(TokenAuth):
         session = answer.cookies.get("ACC")
         if not session or any(_asks_for_more(*item) for item in answer.fields.items()):
             raise HotjarAuthError(self.refused, status=200)
+        for name, value in answer.cookies.items():
+            check_header_value(f"{name}={value}")
+        self._cookies = answer.cookies
         return session, math.inf
 
     def _credentials(self, token: str) -> Credentials:
-        return Credentials(headers={"X-Acc": token})
+        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        return Credentials(headers={"X-Acc": token, "Cookie": cookies})
 
 
 def _asks_for_more(name: str, value: object) -> bool:

@@ -1,8 +1,8 @@
 """Who may receive a request: the one place that decides where credentials go.
 
 Every request has a recipient, and the transport asks it with the prepared request, which holds the
-URL that is connected to, right before it is sent. Credentials exist only together with the one
-origin that may receive them.
+URL that is connected to, right before it is sent. Credentials (headers, the cookies of a login,
+query parameters) exist only together with the one origin that may receive them.
 
 | request | recipient | redirects |
 |---|---|---|

@@ -122,7 +122,8 @@ class Survey(Struct, omit_defaults=True, gc=False):
      "is_enabled": true, "created_time": "…", "updated_time": null,
      "sentiment_analysis_enabled": false, "questions": [{…}]}
 
-    `responses_url` repeats the ids and is not kept.
+    `responses_url` repeats the ids and is not kept. At Contentsquare both are paths of the API
+    (`/v1/public/projects/…`), not pages.
     """
 
     id: Id

@@ -72,6 +72,7 @@ def status_error(
 
 _ERROR_CODES = frozenset(
     {
+        "JWT_EXPIRED",
         "access_denied",
         "forbidden",
         "insufficient_scope",
@@ -92,7 +93,7 @@ _ERROR_CODES = frozenset(
         "unsupported_grant_type",
     }
 )
-"""Error codes of OAuth 2 (RFC 6749, RFC 6750) and those in use for HTTP statuses."""
+"""Error codes of OAuth 2 (RFC 6749, RFC 6750), of Contentsquare, and those in use for statuses."""
 
 
 def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]:
@@ -112,7 +113,7 @@ def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]
 
 
 def _error_code(response: requests.Response, deadline: Deadline) -> str:
-    """Return the `error` of the answer if it is a code we know.
+    """Return the `error`, or Contentsquare's `errorCode`, of the answer if it is a code we know.
 
     Its other texts are the server's own words, which may quote a secret or an answer.
     """
@@ -120,8 +121,10 @@ def _error_code(response: requests.Response, deadline: Deadline) -> str:
         fields = json.loads(read_body(response, _ERROR_BODY_BYTES, deadline))
     except (ValueError, RecursionError, HTTPError, HotjarApiError):
         return ""
-    code = fields.get("error") if isinstance(fields, dict) else None
-    return code if isinstance(code, str) and code in _ERROR_CODES else ""
+    if not isinstance(fields, dict):
+        return ""
+    codes = (fields.get(name) for name in ("error", "errorCode"))
+    return next((code for code in codes if isinstance(code, str) and code in _ERROR_CODES), "")
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

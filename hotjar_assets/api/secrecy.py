@@ -54,9 +54,14 @@ def shown_url(url: str, secrets: tuple[str, ...]) -> str:
     return redacted(bare, secrets)
 
 
-def token_sent(request: requests.PreparedRequest) -> str:
-    """Return what a request carries as its authorization, without the scheme."""
-    return str(request.headers.get("Authorization", "")).rpartition(" ")[2]
+def secrets_sent(request: requests.PreparedRequest) -> tuple[str, ...]:
+    """Return what a request proves who asks with: its token, without the scheme, and cookies.
+
+    Another thread may have replaced them since then.
+    """
+    token = str(request.headers.get("Authorization", "")).rpartition(" ")[2]
+    cookies = str(request.headers.get("Cookie", "")).split("; ")
+    return (token, *(cookie.partition("=")[2] for cookie in cookies))
 
 
 def redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:

@@ -1,6 +1,6 @@
 """Sessions of requests: one for each thread and host, without what requests adds by itself.
 
-No cookie is sent, no `~/.netrc` is read, no redirect is followed here.
+No cookie is kept, no `~/.netrc` is read, no redirect is followed here.
 """
 
 import threading
@@ -41,7 +41,7 @@ class Sessions:
         session = _Session()
         for scheme in ("https://", "http://"):
             session.mount(scheme, DeadlineAdapter())
-        # A login's cookie is read from its answer; none is ever sent by itself.
+        # The cookies of a login are credentials: `recipients` decides who gets them.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         session.trust_env = self._use_environment
         # Once for a session: looked up for every request, as requests does by itself, the

@@ -43,9 +43,9 @@ from hotjar_assets.api.secrecy import (
     SentRequest,
     hidden_in_log,
     redacted,
+    secrets_sent,
     shown,
     shown_url,
-    token_sent,
 )
 from hotjar_assets.api.sessions import Sessions
 from hotjar_assets.api.targets import join, origin_of, with_query
@@ -418,7 +418,7 @@ class Transport:
                 response, deadline = exchange
                 self._on_answer(response.headers)
                 place.request_id = response.headers.get("X-Request-Id", "")
-                place.secrets = (token_sent(response.request),)
+                place.secrets = secrets_sent(response.request)
                 if not response.is_redirect:
                     return read(response, deadline)
                 url = self._redirected(response, recipient)
@@ -461,7 +461,7 @@ class Transport:
         except ValueError as error:
             what = f"not sent to {error}; check {self._advice.url_setting}"
             raise HotjarTargetError(what) from None
-        secrets = (*self._secrets(), token_sent(prepared))
+        secrets = (*self._secrets(), *secrets_sent(prepared))
         if self._on_request is not None:
             self._on_request(shown(prepared, secrets))
         timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
@@ -489,7 +489,7 @@ class Transport:
         setting = None if most_bytes else (MAX_ANSWER, self._limits.answer_mb)
         body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
         self._limits.check_answer(body)
-        cookies = response.cookies.get_dict()
+        cookies = {name: value or "" for name, value in response.cookies.get_dict().items()}
         return Answer(response.status_code, body, response.headers, cookies, response.url)
 
     @contextmanager

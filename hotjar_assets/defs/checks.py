@@ -22,7 +22,8 @@ from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets.warehouse import Health
 
 KEY_LIFETIME_DAYS = 365
-"""Source: help.hotjar.com "How to set up the Hotjar API", read 2026-11-20."""
+"""Source: help.hotjar.com "How to set up the Hotjar API", docs.contentsquare.com "Authentication";
+both read 2026-11-20."""
 WARN_DAYS = 30
 NAMES_SHOWN = 20
 ROW_COUNTS = dg.AssetCheckKey(survey_responses.key, "row_counts")
@@ -31,20 +32,25 @@ _WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 _RESOURCES = {"hotjar", IO_MANAGER_KEY}
 
 
-def key_age(created_on: date | None, *, today: date) -> dg.AssetCheckResult:
-    """Judge the age of the API key: a warning 30 days before it dies, an error afterwards."""
+def key_age(
+    created_on: date | None, *, today: date, platform: Platform = Platform.HOTJAR
+) -> dg.AssetCheckResult:
+    """Judge the age of the API key: a warning 30 days before it expires, an error afterwards.
+
+    Some pages of Contentsquare still say that its credentials do not expire: there it only warns.
+    """
     if created_on is None:
         return dg.AssetCheckResult(
             passed=True, description="unknown: HOTJAR_KEY_CREATED_ON is not set"
         )
     days_left = KEY_LIFETIME_DAYS - (today - created_on).days
-    is_dead = days_left <= 0
-    advice = "make a new key in Hotjar and put it into the settings"
+    is_expired = days_left <= 0
+    advice = f"make a new key in {platform.value.title()} and put it into the settings"
     return dg.AssetCheckResult(
         passed=days_left > WARN_DAYS,
-        severity=_ERROR if is_dead else _WARN,
+        severity=_ERROR if is_expired and platform is Platform.HOTJAR else _WARN,
         description=f"the API key has expired; {advice}"
-        if is_dead
+        if is_expired
         else f"the API key expires in {days_left} days"
         + (f"; {advice} before" if days_left <= WARN_DAYS else ""),
         metadata={"days_left": days_left},
@@ -57,12 +63,7 @@ def account_key_age(settings: Settings, *, today: date) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(
             passed=True, description="the export is read by e-mail and password, without an API key"
         )
-    if settings.platform is Platform.CONTENTSQUARE:
-        # Nothing public says that its credentials expire, and a made-up end would be a false alarm.
-        return dg.AssetCheckResult(
-            passed=True, description="Contentsquare does not document that API credentials expire"
-        )
-    return key_age(settings.key_created_on, today=today)
+    return key_age(settings.key_created_on, today=today, platform=settings.platform)
 
 
 def unique_key(health: Health, table: Table) -> dg.AssetCheckResult:
@@ -211,8 +212,7 @@ def _of(asset: dg.AssetsDefinition, name: str, result: dg.AssetCheckResult) -> d
         dg.AssetCheckSpec(
             "api_key_age",
             asset=surveys,
-            description="The API key is not about to expire (at Hotjar, one year after it was "
-            "made).",
+            description="The API key is not about to expire, one year after it was made.",
         ),
     ],
     required_resource_keys=_RESOURCES,

@@ -31,6 +31,15 @@ INSIGHTS_PATHS: frozenset[PathKind] = frozenset({"polls", "poll", "questions", "
 """What a session opens, and no token."""
 
 
+def unauthorized(target: Target) -> Answer:
+    """Return the error for a request without what opens the target."""
+    if target.platform != "contentsquare":
+        return error_answer(401)
+    message = "The access token has expired."
+    expired = {"success": False, "errorMessage": message, "errorCode": "JWT_EXPIRED"}
+    return json_answer(expired, status=401)
+
+
 class Access:
     """The logins of the account, and what they gave out; safe under threads."""
 
@@ -54,7 +63,10 @@ class Access:
     def is_authorized(self, request: ReceivedRequest, target: Target) -> bool:
         """Say whether the request carries what opens the target."""
         if target.path in INSIGHTS_PATHS:
-            return self._sessions.is_good("hotjar", request.headers.get("x-acc", ""))
+            session = request.headers.get("x-acc", "")
+            cookies = request.headers.get("cookie", "").split("; ")
+            is_named = f"ACC={session}" in cookies or not self._settings.needs_cookies
+            return is_named and self._sessions.is_good("hotjar", session)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self._tokens.is_good(target.platform, token)
 

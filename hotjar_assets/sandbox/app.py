@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from hotjar_assets.sandbox.access import INSIGHTS_PATHS, Access
+from hotjar_assets.sandbox.access import INSIGHTS_PATHS, Access, unauthorized
 from hotjar_assets.sandbox.account import SandboxAccount
 from hotjar_assets.sandbox.codec import decode
 from hotjar_assets.sandbox.constants import SANDBOX_HEADER
@@ -188,7 +188,7 @@ class SandboxApp:
         if target.path in _OPEN:
             return None
         if not self._access.is_authorized(request, target):
-            return error_answer(401)
+            return unauthorized(target)
         if target.path == "user_lookup":
             return None if self.account.plan_allows_user_lookup else error_answer(403)
         if target.path not in INSIGHTS_PATHS and not self.account.plan_allows_export:

@@ -3,8 +3,9 @@
 A site is a project there. Everything that happens to the account shows on both platforms, so that
 moving an account from one to the other can be played.
 
-Source: docs.contentsquare.com /en/api/responses/ (read on 2026-11-20): ids, `language` and the
-further types. How response ids look is not public; here they are UUIDs.
+Source: docs.contentsquare.com /en/api/responses/ (read on 2026-11-20): ids, `language`, the further
+types, and that `url` and `responses_url` are paths of the API. How response ids look is not public;
+here they are UUIDs.
 """
 
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -93,11 +94,14 @@ class ContentsquareAccount:
         kind = survey["type"]
         if kind == "popover":
             kind = _POPOVERS[_uuid(original).int % len(_POPOVERS)]
+        projects = (each for each in _SITES if self._account.has_survey(_SITES[each], original))
+        path = f"/v1/public/projects/{next(projects, SANDBOX_PROJECT_ID)}/surveys/{survey_id}"
         shown = survey | {
             "id": survey_id,
             "type": kind,
             "language": self._account.language(original),
-            "responses_url": f"https://insights.example.com/surveys/{survey_id}/responses",
+            "url": path,
+            "responses_url": f"{path}/responses",
         }
         if "questions" in survey:
             shown["questions"] = [

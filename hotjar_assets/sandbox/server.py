@@ -66,6 +66,7 @@ class SandboxServer:
         endpoint: str | None = None,
         token_lifetime_seconds: float = 3600,
         export_format: ExportFormat = "zip",
+        needs_cookies: bool = False,
         allow_remote: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,6 +85,7 @@ class SandboxServer:
             endpoint: The base URL that Contentsquare's token answer names; the server's when None.
             token_lifetime_seconds: How long a token is good.
             export_format: What an export is downloaded as: "zip" or "csv".
+            needs_cookies: Whether the export wants the cookie of its login, besides `X-Acc`.
             allow_remote: Listen on an address that other machines reach.
             monotonic: The clock of tokens and of the rate limit, in seconds.
 
@@ -113,6 +115,7 @@ class SandboxServer:
             endpoint=endpoint,
             token_lifetime_seconds=token_lifetime_seconds,
             export_format=export_format,
+            needs_cookies=needs_cookies,
             monotonic=monotonic,
         )
         self._app: SandboxApp | None = None

@@ -23,6 +23,7 @@ class ServerSettings:
     email: str = SANDBOX_EMAIL
     password: str = SANDBOX_PASSWORD
     export_format: ExportFormat = "zip"
+    needs_cookies: bool = False
     latency_seconds: float = 0.0
     requests_per_minute: int | None = None
     paging: Paging = "keyset"

@@ -247,12 +247,12 @@ class _Counting:
         for survey_id, *facts in self._rows(
             """SELECT survey_id, any_value(name), any_value(type), any_value(language),
                    any_value(is_enabled), coalesce(sum(responses), 0),
-                   CASE WHEN sum(told) > 0 THEN sum(complete) END,
+                   CASE WHEN sum(told) > 0 THEN sum(complete) / sum(told) END,
                    strftime(min(day), '%Y-%m-%d'), strftime(max(day), '%Y-%m-%d')
                FROM report_surveys LEFT JOIN report_days USING (survey_id)
                GROUP BY survey_id ORDER BY coalesce(sum(responses), 0) DESC, survey_id"""
         ):
-            name, kind, language, is_enabled, responses, complete, first_on, last_on = facts
+            name, kind, language, is_enabled, responses, completion, first_on, last_on = facts
             period, periods = trends.get(survey_id, ("day", []))
             surveys.append(
                 Survey(
@@ -262,7 +262,7 @@ class _Counting:
                     language,
                     is_enabled,
                     responses,
-                    complete,
+                    completion,
                     first_on,
                     last_on,
                     counts.get(survey_id, Counts()),

@@ -156,7 +156,7 @@ class Survey:
         name: Its name, where it is known; so are type and language.
         is_enabled: Whether it collects responses, where that is known.
         responses: Its responses.
-        complete: Of them the complete ones; null where no response says.
+        completion: Share of the complete ones among those that say; null where none says.
         first_on: Day of the first response, YYYY-MM-DD.
         last_on: Day of the last one.
         counts: Its scores.
@@ -172,7 +172,7 @@ class Survey:
     language: str | None
     is_enabled: bool | None
     responses: int
-    complete: int | None
+    completion: float | None
     first_on: str | None
     last_on: str | None
     counts: Counts

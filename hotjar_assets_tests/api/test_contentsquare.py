@@ -86,10 +86,43 @@ def test_refused_credentials_are_named_with_their_likely_reasons(status, client,
     api.grants([error(status)])
     with pytest.raises(HotjarAuthError) as caught:
         read_survey(client)
-    for words in ["secret is wrong", "HOTJAR_PROJECT_ID", "Responses API is not enabled"]:
+    for words in [
+        "secret is wrong",
+        "HOTJAR_PROJECT_ID",
+        "expired (they are valid for one year; make new ones in Contentsquare)",
+        "Responses API is not enabled",
+    ]:
         assert words in str(caught.value)
-    assert "one year" not in str(caught.value)
     assert len(api.sent) == 1
+
+
+EXPIRED = json_reply(
+    {"success": False, "errorMessage": "of jwt-1", "errorCode": "JWT_EXPIRED"}, status=401
+)
+
+
+def test_an_expired_token_is_replaced_and_the_request_sent_again(client, api):
+    api.answers(EXPIRED, json_reply(survey_row(SURVEY_ID)))
+
+    assert read_survey(client).id == SURVEY_ID
+
+    path = f"{SURVEYS_PATH}/{SURVEY_ID}"
+    assert [(sent.path, sent.token) for sent in api.data_requests] == [
+        (path, "token-1"),
+        (path, "token-2"),
+    ]
+    assert len(api.token_requests) == 2
+
+
+def test_a_token_that_is_expired_at_once_is_told_by_the_code_of_the_api(client, api):
+    api.answers_always(EXPIRED)
+
+    with pytest.raises(HotjarAuthError, match="JWT_EXPIRED") as caught:
+        read_survey(client)
+
+    assert caught.value.error_code == "JWT_EXPIRED"
+    assert "jwt-1" not in str(caught.value)
+    assert len(api.data_requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ import math
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from hotjar_assets.api.auth import Credentials, LoginAnswer
 from hotjar_assets.api.insights import InsightsClient
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
@@ -31,11 +33,13 @@ from hotjar_assets_tests.api.scripted_server import (
     NO_ANSWER,
     Reply,
     ScriptedServer,
+    Sent,
     error,
     json_reply,
 )
 
 EMAIL, PASSWORD, SESSION = "ada+hotjar@example.com", "p@ss/word 7", "session-1"
+BROWSER = f"for-{SESSION}"
 LOGIN_PATH = "/api/v2/users"
 POLL = f"/api/v1/sites/{SITE_ID}/polls/{SURVEY_ID}"
 EXPORT = f"/api/ask/v3/sites/{SITE_ID}/polls/{SURVEY_ID}/responses/export"
@@ -48,7 +52,15 @@ Connect = Callable[..., InsightsClient]
 
 
 def logged_in(session: str = SESSION, **fields: Any) -> Reply:
-    return json_reply({"success": True, **fields}, Set_Cookie=f"ACC={session}; Path=/; HttpOnly")
+    reply = json_reply({"success": True, **fields}, Set_Cookie=f"ACC={session}; Path=/; HttpOnly")
+    # The same name to HTTP, and another one to a dict.
+    second = {"set-cookie": f"browser=for-{session}; Path=/; SameSite=Lax"}
+    return replace(reply, headers={**reply.headers, **second})
+
+
+def cookies_of(session: str) -> str:
+    """Return what requests after such a login carry as cookies."""
+    return f"ACC={session}; browser=for-{session}"
 
 
 def link(server: ScriptedServer, path: str = "/file.csv?signature=s3cret") -> Reply:
@@ -104,14 +116,16 @@ def test_a_login_sends_what_the_site_itself_sends(client, api):
     }
 
 
-def test_further_requests_carry_the_cookie_as_a_header_and_not_as_a_cookie(client, api):
-    api.answers(logged_in(), json_reply([]), json_reply([]))
+def test_further_requests_carry_the_session_and_all_cookies_of_the_login(client, api):
+    later = json_reply([], Set_Cookie="ACC=of-another-answer; Path=/")
+    api.answers(logged_in(), later, json_reply([]))
 
     assert [list(client.iter_surveys(SITE_ID)) for _ in range(2)] == [[], []]
 
-    _, *further = api.sent
+    login, *further = api.sent
+    assert (login.headers["X-Acc"], login.headers["Cookie"]) == (None, None)
     assert [sent.headers["X-Acc"] for sent in further] == [SESSION, SESSION]
-    assert [sent.headers["Cookie"] for sent in further] == [None, None]
+    assert [sent.headers["Cookie"] for sent in further] == [cookies_of(SESSION)] * 2
 
 
 def test_an_answer_without_json_is_a_login_if_it_sets_the_cookie(client, api):
@@ -127,6 +141,57 @@ def test_a_session_that_ran_out_is_replaced_once(client, api):
     client.list_surveys()
 
     assert [sent.headers["X-Acc"] for sent in api.sent] == [None, "old", None, "new"]
+    old, new = cookies_of("old"), cookies_of("new")
+    assert [sent.headers["Cookie"] for sent in api.sent] == [None, old, None, new]
+
+
+def test_a_cookie_that_the_next_login_does_not_set_is_not_sent_again(client, api):
+    without_second = json_reply({}, Set_Cookie="ACC=new; Path=/")
+    api.answers(logged_in("old"), error(401), without_second, json_reply([]))
+
+    client.list_surveys()
+
+    assert api.sent[-1].headers["Cookie"] == "ACC=new"
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_elsewhere_gets_neither_session_nor_cookies(status, client, api, elsewhere):
+    api.answers(logged_in(), Reply(status=status, headers={"Location": f"{elsewhere.url}/there"}))
+
+    with pytest.raises(HotjarStatusError, match="redirected to another host"):
+        client.list_surveys()
+
+    assert elsewhere.sent == []
+
+
+def test_a_redirect_within_the_host_keeps_session_and_cookies(client, api):
+    api.answers(logged_in(), Reply(status=302, headers={"Location": "/there"}), json_reply([]))
+
+    assert client.list_surveys() == []
+
+    assert api.sent[-1].path == "/there"
+    assert api.sent[-1].headers["X-Acc"] == SESSION
+    assert api.sent[-1].headers["Cookie"] == cookies_of(SESSION)
+
+
+def test_a_cookie_of_another_domain_is_not_taken(client, api):
+    foreign = {"Set-Cookie": "ACC=s; Path=/", "set-cookie": "a=b; Domain=example.com; Path=/"}
+    api.answers(Reply(b"{}", headers=foreign), json_reply([]))
+
+    client.list_surveys()
+
+    assert api.sent[-1].headers["Cookie"] == "ACC=s"
+
+
+def test_a_cookie_that_no_header_can_hold_is_an_error_that_does_not_show_it(client, api):
+    unusable = {"Set-Cookie": "ACC=s; Path=/", "set-cookie": "other=se\x81cret; Path=/"}
+    api.answers(Reply(b"{}", headers=unusable))
+
+    with pytest.raises(HotjarSchemaError, match="in the login's answer") as caught:
+        client.list_surveys()
+
+    assert "cret" not in str(caught.value)
+    assert [sent.path for sent in api.sent] == [LOGIN_PATH]
 
 
 REFUSALS = {
@@ -361,6 +426,7 @@ def test_a_download_may_be_redirected_to_another_host_and_still_gets_nothing(
 
     assert len(read(client)) == 1
     assert SESSION not in str(elsewhere.sent[0].headers)
+    assert elsewhere.sent[0].headers["Cookie"] is None
 
 
 def test_a_download_is_not_followed_to_where_anybody_could_read_it(client, api, elsewhere):
@@ -420,6 +486,10 @@ FAULTS = {
     "echo": ([json_reply({"error": f"{EMAIL} {PASSWORD}"}, 400)], None),
     "lists": ([logged_in(), json_reply(f"{EMAIL} {PASSWORD} {SESSION}")], None),
     "session": ([logged_in(), error(401), logged_in(), error(401)], None),
+    "cookies": (
+        [logged_in(), json_reply({"error": BROWSER}, 404, X_Request_Id=cookies_of(SESSION))],
+        None,
+    ),
     "request-id": ([logged_in(), error(404, X_Request_Id=f"{SESSION} {EMAIL} {PASSWORD}")], None),
     "download": ([logged_in(), QUESTIONS], error(403)),
     "file": ([logged_in(), QUESTIONS], Reply(f"{EMAIL},{PASSWORD}".encode())),
@@ -447,4 +517,20 @@ def test_no_fault_shows_the_login(fault, client, api, elsewhere, caplog):
         ]
     )
     assert "DEBUG" in shown
-    assert [secret for secret in (EMAIL, PASSWORD, SESSION) if secret in shown] == []
+    assert [secret for secret in (EMAIL, PASSWORD, SESSION, BROWSER) if secret in shown] == []
+
+
+def test_cookies_that_another_thread_replaced_in_the_meantime_are_not_shown(client, api):
+    auth = client._transport._auth
+
+    def refuse(_sent: Sent) -> Reply:
+        cookies = {"X-Acc": SESSION, "Cookie": cookies_of(SESSION)}
+        auth.renew(Credentials(cookies), lambda _: LoginAnswer({}, {"ACC": "new"}))
+        return error(409, X_Request_Id=f"{SESSION} {BROWSER}")
+
+    api.answers(logged_in(), refuse)
+
+    with pytest.raises(HotjarStatusError, match=r"\(HTTP 409\).*… …"):
+        client.list_surveys()
+
+    assert auth.secrets() == (EMAIL, PASSWORD, "new", "new")

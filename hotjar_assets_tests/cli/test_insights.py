@@ -204,6 +204,23 @@ def test_a_second_sync_costs_the_same_requests_and_writes_nothing(quick):
         assert download.headers["host"] != quick.server.url.removeprefix("http://")
 
 
+def test_a_server_that_checks_the_cookies_of_the_login_is_read(tmp_path):
+    with SandboxServer(exported_account(), needs_cookies=True) as server:
+        shell = exporting(server, tmp_path)
+
+        figures(shell, "sync", "--survey", ODD)
+        server.expire_tokens()
+        figures(shell, "sync", "--survey", ODD)
+
+        sent = [each for each in server.requests if each.path.startswith("/api/")]
+        downloads = [each for each in server.requests if each.path.startswith("/exports/")]
+
+    with_session = [each.headers for each in sent if "x-acc" in each.headers]
+    assert len(with_session) > len(downloads) == 2
+    assert {each["cookie"] == f"ACC={each['x-acc']}" for each in with_session} == {True}
+    assert [{"cookie", "x-acc"} & each.headers.keys() for each in downloads] == [set(), set()]
+
+
 def test_what_is_new_changed_or_gone_arrives(quick):
     figures(quick, "sync")
     account = quick.server.account

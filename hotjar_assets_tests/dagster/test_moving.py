@@ -268,26 +268,37 @@ def test_a_survey_of_another_project_is_skipped_and_says_so(after):
 # --- The key's age -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("account", "why"),
-    [
-        (
-            {"HOTJAR_PLATFORM": "contentsquare", "HOTJAR_PROJECT_ID": SANDBOX_PROJECT_ID},
-            "does not document that API credentials expire",
-        ),
-        (
-            {"HOTJAR_SOURCE": "insights", "HOTJAR_EMAIL": "a@b.example", "HOTJAR_PASSWORD": "c"},
-            "by e-mail and password, without an API key",
-        ),
-    ],
-    ids=["contentsquare", "insights"],
-)
-def test_where_no_key_expires_none_is_said_to(account, why, deployment):
+def test_where_no_key_expires_none_is_said_to(deployment):
+    login = {"HOTJAR_SOURCE": "insights", "HOTJAR_EMAIL": "a@b.example", "HOTJAR_PASSWORD": "c"}
     aged = settings_for(
-        deployment.server, deployment.database, **account, HOTJAR_KEY_CREATED_ON="2020-01-01"
+        deployment.server, deployment.database, **login, HOTJAR_KEY_CREATED_ON="2020-01-01"
     )
 
     result = account_key_age(aged, today=date(2026, 1, 1))
 
     assert result.passed
-    assert why in str(result.description)
+    assert "by e-mail and password, without an API key" in str(result.description)
+
+
+@pytest.mark.parametrize(
+    ("created_on", "passed", "words"),
+    [
+        (None, True, "unknown: HOTJAR_KEY_CREATED_ON is not set"),
+        ("2025-12-01", True, "the API key expires in 334 days"),
+        ("2025-01-20", False, "expires in 19 days; make a new key in Contentsquare"),
+        ("2020-01-01", False, "has expired; make a new key in Contentsquare"),
+    ],
+    ids=["unknown", "new", "soon", "expired"],
+)
+def test_credentials_of_contentsquare_expire_too_which_is_a_warning(
+    created_on, passed, words, deployment
+):
+    project = {"HOTJAR_PLATFORM": "contentsquare", "HOTJAR_PROJECT_ID": SANDBOX_PROJECT_ID}
+    made = {} if created_on is None else {"HOTJAR_KEY_CREATED_ON": created_on}
+    settings = settings_for(deployment.server, deployment.database, **project, **made)
+
+    result = account_key_age(settings, today=date(2026, 1, 1))
+
+    assert result.passed is passed
+    assert result.severity is not dg.AssetCheckSeverity.ERROR or created_on is None
+    assert words in str(result.description)

@@ -231,11 +231,11 @@ def figures(raw: Raw, responses: Sequence[Row]) -> Row:
     csat, csat_margin = share_and_margin(sum(rated), 0, len(rated), rules)
     effort = scores_of(answer for answer in answers if answer.is_effort)
     begun = [response["created_at"] for response in responses]
-    complete = sum(response["is_complete"] is True for response in responses)
+    told = [row["is_complete"] for row in responses if row["is_complete"] is not None]
     return {
         "responses": len(responses),
-        "complete_responses": complete,
-        "completion_rate": 100 * complete / len(responses) if responses else None,
+        "complete_responses": sum(told) if told or not responses else None,
+        "completion_rate": 100 * sum(told) / len(told) if told else None,
         "first_response_at": min(begun, default=None),
         "last_response_at": max(begun, default=None),
         "nps_answers": groups.total(),

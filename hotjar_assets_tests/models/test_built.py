@@ -23,6 +23,7 @@ from hotjar_assets_tests.dagster.model import SURVEY_IDS
 from hotjar_assets_tests.models import recomputed
 from hotjar_assets_tests.models.model import EVERY_TYPE, by_key, dbt, raw, rows
 from hotjar_assets_tests.models.recomputed import Rules
+from hotjar_assets_tests.report.model import summaries
 
 SCHEMAS = ("hotjar_staging", "hotjar_intermediate", "hotjar_marts")
 PERIOD = ("survey_id", "question_id", "period", "period_starts_on")
@@ -304,6 +305,21 @@ def test_the_data_have_every_case(built):
         "SELECT DISTINCT margin FROM hotjar_marts.hotjar__nps WHERE nps = 100 AND answers > 2"
     )
     assert rows(built.database, one_sided) == [{"margin": 0}]
+
+
+def test_the_report_says_the_same_of_completeness(built):
+    found = rows(
+        built.database, "SELECT survey_id, completion_rate FROM hotjar_marts.hotjar__survey"
+    )
+    rates = {row["survey_id"]: row["completion_rate"] for row in found}
+
+    report = summaries(built.database).surveys
+
+    assert {each.survey_id for each in report} == rates.keys()
+    assert {None, 0, 100} < set(rates.values())
+    assert {each.survey_id: each.completion for each in report} == {
+        key: None if rate is None else pytest.approx(rate / 100) for key, rate in rates.items()
+    }
 
 
 def test_answers_that_are_no_numbers_stay_as_they_were_said(built):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotjar_assets_tests.models.model import EVERY_TYPE, odd_account
+from hotjar_assets_tests.models.model import EVERY_TYPE, add_small_surveys, odd_account
 from hotjar_assets_tests.report.model import answer, hard_account, stored
 
 
@@ -21,7 +21,9 @@ def odd(tmp_path_factory):
         for response in account.responses(EVERY_TYPE)[:2]:
             account.delete_response(EVERY_TYPE, str(response["id"]))
 
-    return stored(account, tmp_path_factory.mktemp("odd") / "odd.duckdb", then=delete_two)
+    path = stored(account, tmp_path_factory.mktemp("odd") / "odd.duckdb", then=delete_two)
+    add_small_surveys(path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Every number of a report against the same number computed from the raw rows without SQL."""
 
 from collections import Counter, defaultdict
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hotjar_assets_tests.models.recomputed import Rules
 from hotjar_assets_tests.report.model import first_of, summaries
 
 EASY = "easy"
+TODAY = date(2026, 3, 3)
+"""After the last response."""
 
 
 def close(number):
@@ -35,7 +38,9 @@ def truth(odd, effort):
 
 @pytest.fixture(scope="module")
 def surveys(odd, effort):
-    return {survey.survey_id: survey for survey in summaries(odd, effort=effort).surveys}
+    return {
+        survey.survey_id: survey for survey in summaries(odd, effort=effort, today=TODAY).surveys
+    }
 
 
 def test_the_scores_of_a_survey(truth, surveys):
@@ -44,8 +49,8 @@ def test_the_scores_of_a_survey(truth, surveys):
     assert surveys.keys() == expected.keys()
     for key, row in expected.items():
         survey = surveys[key]
-        counted = (row["responses"], row["complete_responses"])
-        assert (survey.responses, survey.complete or 0) == counted
+        rate = None if survey.completion is None else 100 * survey.completion
+        assert (survey.responses, rate) == (row["responses"], close(row["completion_rate"]))
         moments = (row["first_response_at"], row["last_response_at"])
         days = [str(at.date()) if at else None for at in moments]
         assert [survey.first_on, survey.last_on] == days

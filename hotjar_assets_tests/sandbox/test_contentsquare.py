@@ -82,7 +82,10 @@ def test_login_that_is_not_right_is_refused(changes, status, error, client):
 
 def test_token_of_one_platform_opens_nothing_of_the_other(client):
     assert client.get(SURVEYS).status_code == 200
-    assert client.get(PROJECT).status_code == 401
+    refused = client.get(PROJECT)
+    assert refused.status_code == 401
+    assert refused.json().keys() == {"success", "errorMessage", "errorCode"}
+    assert refused.json()["errorCode"] == "JWT_EXPIRED"
     enter(client)
     assert client.get(SURVEYS).status_code == 401
     assert client.get(PROJECT).status_code == 200
@@ -99,6 +102,8 @@ def test_surveys_are_those_of_the_site_under_ids_of_their_own(project):
     assert here == project.server.contentsquare.surveys()
     for survey in here:
         assert re.fullmatch(f"survey_{UUID}", survey["id"])
+        assert survey["url"] == f"{PROJECT}/{survey['id']}"
+        assert survey["responses_url"] == f"{PROJECT}/{survey['id']}/responses"
         assert re.fullmatch("[a-z]{2}", survey["language"])
         for question in survey["questions"]:
             uuid = survey["id"].removeprefix("survey_")

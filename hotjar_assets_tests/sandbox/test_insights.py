@@ -105,6 +105,21 @@ def test_a_session_ends_when_all_tokens_do(browser):
     assert browser.get(f"{SITE}/surveys").status_code == 401
 
 
+def test_an_export_may_want_the_cookie_of_the_login_as_well():
+    with served(needs_cookies=True) as server:
+        browser = Browser(server)
+        browser.log_in()
+        session = browser.headers["X-Acc"]
+
+        without = browser.get(f"{SITE}/surveys").status_code
+        browser.headers["Cookie"] = "ACC=of-another-login"
+        with_another = browser.get(f"{SITE}/surveys").status_code
+        browser.headers["Cookie"] = f"a=b; ACC={session}"
+        with_it = browser.get(f"{SITE}/surveys").status_code
+
+    assert (without, with_another, with_it) == (401, 401, 200)
+
+
 def test_a_token_of_the_api_is_no_session_and_a_session_no_token(browser):
     session = browser.headers["X-Acc"]
 

@@ -29,7 +29,12 @@ counted as (
         {{ expression }} as {{ name }},
         {%- endfor %}
         count(distinct response_id) as responses,
-        count(distinct response_id) filter (where is_complete) as complete_responses,
+        -- An export does not say which responses are complete.
+        count(distinct response_id) filter (where is_complete is not null) as told_responses,
+        case
+            when told_responses > 0
+                then count(distinct response_id) filter (where is_complete)
+        end as complete_responses,
         min(created_at) as first_response_at,
         max(created_at) as last_response_at,
         {{ hotjar.count_where('nps_group is not null') }} as nps_answers,
@@ -55,7 +60,7 @@ select
     {%- endfor %}
     responses,
     complete_responses,
-    100.0 * complete_responses / responses as completion_rate,
+    100.0 * complete_responses / told_responses as completion_rate,
     first_response_at,
     last_response_at,
     nps_answers,

@@ -26,7 +26,11 @@ select
     survey.survey_url,
     coalesce(questions.questions, 0) as questions,
     coalesce(figures.responses, 0) as responses,
-    coalesce(figures.complete_responses, 0) as complete_responses,
+    case
+        when figures.responses > 0
+            then figures.complete_responses
+        else 0
+    end as complete_responses,
     figures.completion_rate,
     figures.first_response_at,
     figures.last_response_at,
