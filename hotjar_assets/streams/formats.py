@@ -69,9 +69,18 @@ def decode(
         raise HotjarSchemaError("body", problem) from None
 
 
-def first(document: Any, path: str) -> Any:
-    """Return the first value that a JSONPath selects; None if there is none."""
-    return next(iter(_selected(document, path)), None)
+def only(document: Any, path: str) -> Any:
+    """Return the one value that a JSONPath selects; None if there is none.
+
+    Raises:
+        HotjarSchemaError: It selects several values that differ.
+    """
+    values = iter(_selected(document, path))
+    value = next(values, None)
+    if any(other != value for other in values):
+        problem = "selects several values that differ; select one, for example $.data[-1].id"
+        raise HotjarSchemaError(path, problem)
+    return value
 
 
 def _selected(document: Any, path: str) -> Iterable[Any]:
@@ -128,6 +137,30 @@ def records_in(document: Any, path: str) -> list[Record]:
             problem = f"is {what} and not an object; mend `records` ({path})"
             raise HotjarSchemaError(f"records[{number}]", problem + _instead(document))
     return found
+
+
+@cache
+def without_filters(path: str) -> str:
+    """Return a JSONPath that selects every item of the lists that `path` filters."""
+    from jsonpath import JSONPath  # noqa: PLC0415 - as in `compiled`
+    from jsonpath.segments import JSONPathChildSegment  # noqa: PLC0415
+    from jsonpath.selectors import Filter  # noqa: PLC0415
+
+    query = compiled(path)
+    if "?" not in path or not isinstance(query, JSONPath):
+        return path
+    return "$" + "".join(
+        "[*]"
+        if isinstance(segment, JSONPathChildSegment)
+        and any(isinstance(selector, Filter) for selector in segment.selectors)
+        else str(segment)
+        for segment in query.segments
+    )
+
+
+def listed_in(document: Any, path: str) -> list[Record]:
+    """Return the objects of a page that its `records` select or filter out."""
+    return [each for each in _selected(document, without_filters(path)) if isinstance(each, dict)]
 
 
 def flattened(record: Record, names: Sequence[str]) -> Record:

@@ -13,7 +13,7 @@ from requests.utils import parse_header_links
 from hotjar_assets.api.targets import origin_of, resolve
 from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError
-from hotjar_assets.streams.formats import first
+from hotjar_assets.streams.formats import only
 from hotjar_assets.streams.spec import (
     CursorPagination,
     LinkPagination,
@@ -112,7 +112,7 @@ def _named(paging: CursorPagination, document: Any, answer: Answer) -> str | Non
 
 
 def _cursor(document: Any, selector: str) -> str | None:
-    value = first(document, selector)
+    value = only(document, selector)
     if value is None or value is False or value == "":
         return None
     if isinstance(value, str | int) and value is not True:

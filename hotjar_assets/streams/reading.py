@@ -26,7 +26,15 @@ from hotjar_assets.config import check_url
 from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
-from hotjar_assets.streams.formats import Record, decode, first, flattened, records_in
+from hotjar_assets.streams.formats import (
+    Record,
+    decode,
+    flattened,
+    listed_in,
+    only,
+    records_in,
+    without_filters,
+)
 from hotjar_assets.streams.paging import Request
 from hotjar_assets.streams.spec import OAuth2, PagePagination, Source, Stream
 from hotjar_assets.streams.templates import Templates, as_text
@@ -41,12 +49,14 @@ class RecordPage:
 
     Attributes:
         records: Decoded JSON values, in the API's order.
+        listed: Those and the ones that a filter in the stream's `records` leaves out.
         metadata: The stream's `metadata`, by column; None where the answer has none.
         next_cursor: Where the next page is; None: this is the last one.
         key: Fields that identify a record; none: all of it does.
     """
 
     records: list[Record]
+    listed: list[Record]
     metadata: Record
     next_cursor: str | None = None
     key: tuple[str, ...] = ()
@@ -55,8 +65,8 @@ class RecordPage:
     def results(self) -> Sequence[object]:
         """What tells the records apart."""
         if not self.key:
-            return self.records
-        return [[record.get(name) for name in self.key] for record in self.records]
+            return self.listed
+        return [[record.get(name) for name in self.key] for record in self.listed]
 
 
 class SourceClient(PacedClient):
@@ -165,18 +175,21 @@ class SourceClient(PacedClient):
 
         def read(answer: Answer) -> RecordPage:
             if answer.status == requests.codes.no_content:
-                return RecordPage([], {})
+                return RecordPage([], [], {})
             document = _document(answer, stream, self._limits)
             found = records_in(document, stream.records)
             if len(answer.body) > MAX_RECORD_BYTES:
                 for number, record in enumerate(found):
                     check_record(record, f"records[{number}]")
-            records = [flattened(record, stream.flatten) for record in found]
-            metadata = {name: first(document, path) for name, path in stream.metadata.items()}
+            records = listed = [flattened(record, stream.flatten) for record in found]
+            if without_filters(stream.records) != stream.records:
+                everything = listed_in(document, stream.records)
+                listed = [flattened(record, stream.flatten) for record in everything]
+            metadata = {name: only(document, path) for name, path in stream.metadata.items()}
             following = paging.next_cursor(
-                kind, cursor, document=document, rows=len(records), answer=answer
+                kind, cursor, document=document, rows=len(listed), answer=answer
             )
-            return RecordPage(records, metadata, following, _key_fields(stream))
+            return RecordPage(records, listed, metadata, following, _key_fields(stream))
 
         asked = paging.ask(request, kind, cursor)
         try:
@@ -193,7 +206,7 @@ class SourceClient(PacedClient):
             ends = isinstance(kind, PagePagination) and error.status == kind.end_status
             if not ends or cursor is None:
                 raise
-            return RecordPage([], {})
+            return RecordPage([], [], {})
 
 
 def sent_value(since: Since, form: str) -> str | int:

@@ -28,6 +28,7 @@ from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.cursors import Value, are_alike, comparable, minus_seconds
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
+from hotjar_assets.streams.templates import as_text
 
 logger = get_logger(__name__)
 
@@ -383,19 +384,21 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> Iterat
 
     Raises:
         HotjarConfigError: Two parents that are requested differently share the columns that should
-            tell them apart.
+            tell them apart; a field of `parent.fields` is an array or object; or no parent has it.
     """
     parent = table.stream.parent
     fields = parent.fields if parent else {}
     needed = {name.partition(".")[0] for name in parent_fields(table.stream)}
     units: dict[str, Unit] = {}
-    without = 0
+    without, presence = 0, {name: set[bool | None]() for name in fields.values()}
     for record in parents:
+        for name, known in presence.items():
+            known.add(_has_field(record, name))
         values = {column: _of_record(record, name) for column, name in fields.items()}
         if any(value is None for value in values.values()):
             without += 1
             continue
-        columns = {column: _identifier(value) for column, value in values.items()}
+        columns = {column: _identifier(table, column, value) for column, value in values.items()}
         key = unit_key(columns[column] for column in table.unit)
         unit = Unit(key, columns, {name: record.get(name) for name in needed})
         if key not in units:
@@ -407,6 +410,13 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> Iterat
                 "parent.fields does not tell the parents apart: two of them share its values and "
                 "are requested differently; add the field that differs",
             )
+    absent = [name for name, known in presence.items() if known & {True, False} == {False}]
+    if absent:
+        raise HotjarConfigError(
+            f"{table.schema}.{table.name}",
+            f"no parent has a field {absent[0]}, so none can be read; in parent.fields the column of "
+            "this stream comes first, then the field of the parent: {order_id: id}",
+        )
     if without:
         logger.warning(
             "%s.%s: %d parents lack a field of parent.fields and are not read",
@@ -433,5 +443,25 @@ def _of_record(record: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _identifier(value: Any) -> int | str:
-    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def _has_field(record: Mapping[str, Any], name: str) -> bool | None:
+    """Tell whether a record has a field; None where an object that would hold it is null."""
+    value: Any = record
+    for part in [name] if name in record else name.split("."):
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _identifier(table: StreamTable, column: str, value: Any) -> int | str:
+    if isinstance(value, list | dict):
+        what = "an array" if isinstance(value, list) else "an object"
+        raise HotjarConfigError(
+            f"{table.schema}.{table.name}",
+            f"parent.fields.{column} is {what} in a parent; name a single value (of an object: "
+            "`object.field`)",
+        )
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_integer else as_text(value)

@@ -532,6 +532,18 @@ def test_metadata_of_the_root_is_kept(source, read, api):
     assert page.metadata == {"run": 7, "none": None}
 
 
+def test_metadata_that_selects_several_values_is_refused(source, read, api):
+    made = source({**IN_DATA, "metadata": {"batch": "$.data[*].id"}})
+    api.answers(rows(1), rows(2, 2), rows("SECRETLY", 3))
+    read(made)
+    (page,) = read(made)
+    assert page.metadata == {"batch": 2}
+    with pytest.raises(HotjarSchemaError, match=r"\$\.data\[\*\]\.id: selects several") as caught:
+        read(made)
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 3
+
+
 @pytest.mark.parametrize("body", [{"data": []}, {"data": None}], ids=str)
 def test_empty_list_is_no_records(body, source, read, api):
     api.answers(json_reply(body))
@@ -600,6 +612,47 @@ def test_cursor_may_be_the_last_record(source, read, api):
     api.answers(rows("a", "b"), rows("c"), rows())
     assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 3
     assert asked(api, "starting_after") == [None, "b", "c"]
+
+
+def test_cursor_that_selects_several_values_is_refused(source, read, api):
+    paging = {"type": "cursor", "selector": "$.data[*].id", "parameter": "starting_after"}
+    api.answers(rows("a", "b"))
+    with pytest.raises(HotjarSchemaError, match="selects several values that differ"):
+        read(source({**IN_DATA, "pagination": paging}))
+    assert asked(api, "starting_after") == [None]
+
+
+FILTERED = [
+    ({"type": "page", "parameter": "p"}, "p", ["1", "2", "3", "4"]),
+    ({"type": "offset", "limit": 2}, "offset", ["0", "2", "4", "5"]),
+]
+
+
+@pytest.mark.parametrize(("paging", "parameter", "sent"), FILTERED, ids=["page", "offset"])
+@pytest.mark.parametrize("at_root", [True, False], ids=["at the root", "in data"])
+def test_page_whose_records_are_all_filtered_out_is_not_the_last(
+    paging, parameter, sent, at_root, *, source, read, api
+):
+    numbers = [[1, 2], [4, 6], [5], []]
+    pages = [[{"id": n, "open": n % 2 == 1} for n in page] for page in numbers]
+    api.answers(*(json_reply(page if at_root else {"data": page}) for page in pages))
+    path = "$[?@.open == true]" if at_root else "$.data[?@.open == true]"
+    found = records(read(source({"records": path, "pagination": paging})))
+    assert [record["id"] for record in found] == [1, 5]
+    assert asked(api, parameter) == sent
+
+
+def test_filtered_pages_without_end_are_noticed(source, read, api):
+    replies = [
+        json_reply({"data": [{"id": 1, "asked_at": number}], "next": f"c{number}"})
+        for number in range(20)
+    ]
+    api.answers(*replies)
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "p"}
+    path = "$.data[?@.id == 2]"
+    with pytest.raises(HotjarPaginationError, match="pages in a row hold what came before"):
+        read(source({"records": path, "primary_key": ["id"], "pagination": paging}))
+    assert len(api.sent) <= MAX_REPEATED_PAGES + 2
 
 
 def test_cursor_may_be_in_a_header(source, read, api):
