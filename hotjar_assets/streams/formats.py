@@ -163,11 +163,16 @@ def listed_in(document: Any, path: str) -> list[Record]:
     return [each for each in _selected(document, without_filters(path)) if isinstance(each, dict)]
 
 
-def flattened(record: Record, names: Sequence[str]) -> Record:
+def flattened(record: Record, names: Sequence[str], met: set[str] | None = None) -> Record:
     """Return a record with the fields of some of its objects in their place, one after the other.
 
     {"id": 1, "of": {"name": "a"}} becomes {"id": 1, "of_name": "a"}; an object that is null or not
     there adds nothing, and what is none stays as it is.
+
+    Args:
+        record: The record.
+        names: The objects.
+        met: Gets the names of those that the record has.
 
     Raises:
         HotjarSchemaError: A field would have the name of another.
@@ -177,6 +182,8 @@ def flattened(record: Record, names: Sequence[str]) -> Record:
         for field, value in record.items():
             added = {field: value}
             if field == name and (value is None or isinstance(value, dict)):
+                if met is not None:
+                    met.add(name)
                 added = {f"{name}_{inner}": each for inner, each in (value or {}).items()}
             if not added.keys().isdisjoint(flat):
                 problem = f"flatten: a field of {name} would have the name of another; leave it out"

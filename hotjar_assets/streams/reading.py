@@ -7,7 +7,7 @@ YAML becomes requests and answers become records. Nothing is stored.
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -26,6 +26,7 @@ from hotjar_assets.config import check_url
 from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
+from hotjar_assets.streams.checks import sends_as_instant
 from hotjar_assets.streams.formats import (
     Record,
     decode,
@@ -53,6 +54,7 @@ class RecordPage:
         metadata: The stream's `metadata`, by column; None where the answer has none.
         next_cursor: Where the next page is; None: this is the last one.
         key: Fields that identify a record; none: all of it does.
+        flattened: Fields of the stream's `flatten` that a record had.
     """
 
     records: list[Record]
@@ -60,6 +62,7 @@ class RecordPage:
     metadata: Record
     next_cursor: str | None = None
     key: tuple[str, ...] = ()
+    flattened: Collection[str] = ()
 
     @property
     def results(self) -> Sequence[object]:
@@ -166,7 +169,15 @@ class SourceClient(PacedClient):
             since = self.start_of(stream, parent)
         if since is None:
             return request
-        return request.put(new.place, new.parameter, sent_value(since, new.format))
+        sent = sent_value(since, new.format)
+        is_number = new.format in {"timestamp", "milliseconds"}
+        if isinstance(sent, str) and is_number and not sends_as_instant(sent, new.format):
+            raise HotjarConfigError(
+                f"{self.source.name}.{stream.name}",
+                f"the value that is read from is text, and incremental.format is {new.format}; "
+                "leave `format` out, or choose a cursor that is an instant or a number",
+            )
+        return request.put(new.place, new.parameter, sent)
 
     def _get_page(
         self, stream: Stream, request: Request, cursor: str | None, count: RequestCount | None
@@ -181,7 +192,8 @@ class SourceClient(PacedClient):
             if len(answer.body) > MAX_RECORD_BYTES:
                 for number, record in enumerate(found):
                     check_record(record, f"records[{number}]")
-            records = listed = [flattened(record, stream.flatten) for record in found]
+            met = set[str]()
+            records = listed = [flattened(record, stream.flatten, met) for record in found]
             if without_filters(stream.records) != stream.records:
                 everything = listed_in(document, stream.records)
                 listed = [flattened(record, stream.flatten) for record in everything]
@@ -189,7 +201,7 @@ class SourceClient(PacedClient):
             following = paging.next_cursor(
                 kind, cursor, document=document, rows=len(listed), answer=answer
             )
-            return RecordPage(records, listed, metadata, following, _key_fields(stream))
+            return RecordPage(records, listed, metadata, following, _key_fields(stream), met)
 
         asked = paging.ask(request, kind, cursor)
         try:

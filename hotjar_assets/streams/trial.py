@@ -6,6 +6,7 @@ from itertools import islice
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.checks import meant
 from hotjar_assets.streams.formats import Record
+from hotjar_assets.streams.named_fields import NamedFields
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.sync import units_read
@@ -40,16 +41,22 @@ def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
     """Yield the rows of a stream as they come, before `transform`.
 
     Of a child, those of the first parent that has some, of the first `MAX_PARENTS`. A row is the
-    record's fields, the columns of the metadata and those from the parent.
+    record's fields, the columns of the metadata and those from the parent. At the end, logs a
+    warning of each field that the stream names and no record has.
 
     Raises:
         HotjarApiError: As its subclasses say.
     """
-    for unit in islice(units_read(client, stream), MAX_PARENTS):
-        is_empty = True
-        for page in client.iter_pages(stream, parent=unit.parent):
-            for record in page.records:
-                is_empty = False
-                yield {**record, **page.metadata, **unit.columns}
-        if not is_empty:
-            return
+    named = NamedFields(client.source.name, stream)
+    try:
+        for unit in islice(units_read(client, stream), MAX_PARENTS):
+            is_empty = True
+            for page in client.iter_pages(stream, parent=unit.parent):
+                named.see(page.records, page.flattened)
+                for record in page.records:
+                    is_empty = False
+                    yield {**record, **page.metadata, **unit.columns}
+            if not is_empty:
+                return
+    finally:
+        named.warn()

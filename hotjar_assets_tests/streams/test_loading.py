@@ -545,6 +545,48 @@ BAD = {
         "streams[lines].unknown_fields",
         "needs a `schema`",
     ),
+    "start that is relative": (
+        "format: timestamp",
+        "start: yesterday",
+        21,
+        "streams[orders].incremental.start",
+        "is not a day or an instant",
+    ),
+    "start that is text under a format": (
+        "format: timestamp",
+        "format: timestamp\n      start: begin",
+        22,
+        "streams[orders].incremental.start",
+        "is not a day or an instant",
+    ),
+    "start of a cursor that is an instant": (
+        "format: timestamp",
+        "start: version-7",
+        21,
+        "streams[orders].incremental.start",
+        "is not a day or an instant",
+    ),
+    "variable of a shell": (
+        'region: "{{ store }}"',
+        'region: "${ACME_REGION}"',
+        11,
+        "streams[orders].query.region",
+        "${ACME_REGION} is not replaced here; declare a parameter",
+    ),
+    "variable of a shell in the URL": (
+        "https://{{ store }}.example.com",
+        "https://example.com/${STORE}",
+        2,
+        "base_url",
+        "${STORE} is not replaced here",
+    ),
+    "variable in single braces": (
+        "{{ parent.id }}",
+        "{order_id}",
+        30,
+        "streams[lines].path",
+        "{order_id} is not replaced here",
+    ),
     "name of no header": (
         "    method: GET",
         "    headers: {X Region: eu}",
@@ -585,6 +627,23 @@ def test_parent_that_stands_further_down_is_told_to_move():
 def test_only_plain_numbers_and_true_and_false_are_no_text(written, read):
     source = load(GOOD.replace("per_page: 50", f"per_page: {written}"))
     assert source.streams[0].query["per_page"] == read
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [
+        ("timestamp", "2026-01-31"),
+        ("timestamp", "1700000000"),
+        ("milliseconds", "2026-01-31T12:00:00Z"),
+        ('"%d.%m.%Y"', "31.01.2026"),
+    ],
+)
+def test_start_may_be_written_as_an_instant_or_in_the_format(form, start):
+    (stream, _) = load(
+        GOOD.replace("format: timestamp", f"format: {form}\n      start: '{start}'")
+    ).streams
+    assert stream.incremental is not None
+    assert stream.incremental.start == start
 
 
 def test_people_may_write_braces_in_a_description():

@@ -836,7 +836,8 @@ NOON = datetime(2026, 1, 31, 12, 0, 0, 999_999, tzinfo=UTC)
         ("timestamp", "2026-01-31T12:00:00Z", "1769860800"),
         ("timestamp", 17, "17"),
         ("timestamp", 17.0, "17"),
-        ("timestamp", "version-7", "version-7"),
+        ("timestamp", "1769860800.5", "1769860800.5"),
+        ("%Y-%m-%dT%H:%M:%SZ", "version-7", "version-7"),
         ("timestamp", None, "1767225600"),
     ],
     ids=str,
@@ -848,6 +849,20 @@ def test_value_to_read_from_is_sent(form, since, sent, place, *, source, read, a
     made = source({"primary_key": ["id"], "incremental": {**new, "start": "2026-01-01"}})
     read(made, since=since)
     assert asked(api, "X-Since", place) == [sent]
+
+
+@pytest.mark.parametrize("form", ["timestamp", "milliseconds"])
+def test_text_is_not_sent_as_a_number(form, source, read, api):
+    new = {"cursor": "at", "parameter": "since", "format": form, "start": "{{ begin }}"}
+    made = source(
+        {"primary_key": ["id"], "incremental": new},
+        parameters=[{"name": "begin", "default": "SECRETLY"}],
+    )
+    for since in (None, "SECRETLY"):
+        with pytest.raises(HotjarConfigError, match=r"incremental\.format is") as caught:
+            read(made, since=since)
+        assert "SECRETLY" not in str(caught.value)
+    assert api.sent == []
 
 
 def test_start_may_be_a_parameter(source, read, api):

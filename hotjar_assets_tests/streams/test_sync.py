@@ -89,7 +89,20 @@ def test_a_field_that_no_record_has_is_told(store, api, connect, caplog):
     client = connect(source_of(api.url, stream), {})
     api.answers(json_reply([at(1)]))
     store.sync(client, "orders")
-    assert "acme.orders: no record has updatedat" in caplog.text
+    assert "acme.orders: no record has a field updatedat" in caplog.text
+
+
+def test_names_that_some_record_has_are_not_told(store, api, connect, caplog):
+    transform = {"drop": ["note"], "rename": {"total": "amount"}}
+    stream = orders(flatten=["of"], transform=transform)
+    client = connect(source_of(api.url, stream), {})
+    api.answers(json_reply([{"id": 1, "total": 2}, {"id": 2, "note": "a", "of": {"name": "b"}}]))
+    store.sync(client, "orders")
+    assert caplog.text == ""
+    assert store.query("SELECT id, amount, of_name FROM acme.orders ORDER BY id") == [
+        (1, 2, None),
+        (2, None, "b"),
+    ]
 
 
 @pytest.mark.parametrize(("form", "scale"), [("timestamp", 1), ("milliseconds", 1000)])
