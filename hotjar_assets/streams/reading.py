@@ -142,7 +142,7 @@ class SourceClient(PacedClient):
         def get_page(cursor: str | None) -> RecordPage:
             return self._get_page(stream, request, cursor, count)
 
-        return iter_pages(get_page, identify=lambda page: page.results)
+        return iter_pages(get_page, identify=lambda page: page.results, may_repeat_end=True)
 
     def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> str | int | None:
         """Return the value from which a stream is read first, its variables replaced."""

@@ -758,10 +758,120 @@ def test_next_offset_is_taken_from_the_answer(source, read, api):
     ]
 
 
-@pytest.mark.parametrize("following", [0, 40])
-def test_offset_that_repeats_does_not_loop(following, source, read, api):
+@pytest.mark.parametrize("end", [None, "", 0, "0", -1, "-1", False], ids=repr)
+@pytest.mark.parametrize(
+    "paging",
+    [
+        {"type": "cursor", "selector": "$.next", "parameter": "offset"},
+        {"type": "offset", "next_offset": "$.next", "limit_parameter": None},
+        {"type": "link", "selector": "$.next"},
+    ],
+    ids=lambda paging: paging["type"],
+)
+def test_what_stands_for_no_next_page_ends_the_listing(paging, end, source, read, api):
+    following = "/v1/things?offset=7" if paging["type"] == "link" else 7
+    api.answers(rows(1, next=following), rows(2, next=end))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert [sent.query.get("offset") for sent in api.sent][1:] == ["7"]
+
+
+@pytest.mark.parametrize("end", ["0", "-1"])
+def test_header_that_stands_for_no_next_page_ends_the_listing(end, source, read, api):
+    api.answers(json_reply([{"id": 1}], X_Next=end))
+    paging = {"type": "cursor", "header": "X-Next", "parameter": "after"}
+    assert len(records(read(source({"pagination": paging})))) == 1
+    assert asked(api, "after") == [None]
+
+
+def test_zero_is_a_cursor_where_it_is_the_id_of_a_record(source, read, api):
+    paging = {"type": "cursor", "selector": "$.data[-1].id", "parameter": "after"}
+    api.answers(rows(0), rows(1), rows())
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "after") == [None, "0", "1"]
+
+
+MORE = {
+    "cursor": {"type": "cursor", "selector": "$.next", "parameter": "p"},
+    "page": {"type": "page", "parameter": "p"},
+    "offset": {"type": "offset", "parameter": "p"},
+    "link": {"type": "link", "selector": "$.url"},
+}
+
+
+@pytest.mark.parametrize("end", [False, "false", 0], ids=repr)
+@pytest.mark.parametrize("kind", MORE)
+def test_boolean_beside_the_cursor_ends_the_listing(kind, end, source, read, api):
+    urls = [f"/v1/things?p={number}" for number in range(2)]
+    api.answers(
+        rows(1, next="a", url=urls[0], has_more=True), rows(2, next="b", url=urls[1], has_more=end)
+    )
+    paging = {**MORE[kind], "has_more": "$.has_more"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert len(api.sent) == 2
+
+
+def test_page_without_records_is_not_the_end_where_there_are_more(source, read, api):
+    api.answers(rows(1, more=True), rows(more=True), rows(2, more=False))
+    paging = {"type": "page", "parameter": "p", "has_more": "$.more"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "p") == ["1", "2", "3"]
+
+
+def test_boolean_that_an_answer_leaves_out_says_nothing(source, read, api):
+    api.answers(rows(1, next="a", more=True), rows(2, next="b"), rows())
+    paging = {**MORE["cursor"], "has_more": "$.more"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "p") == [None, "a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["cursor", "offset", "link"])
+def test_more_records_without_a_cursor_are_an_error(kind, source, read, api):
+    api.answers(rows(more=True))
+    paging = {**MORE[kind], "has_more": "$.more"}
+    with pytest.raises(HotjarPaginationError, match="has_more` is true and the answer has nothing"):
+        read(source({**IN_DATA, "pagination": paging}))
+    assert len(api.sent) == 1
+
+
+def test_what_is_no_boolean_is_refused(source, read, api):
+    api.answers(rows(1, next="a", more="SECRETLY"))
+    paging = {**MORE["cursor"], "has_more": "$.more"}
+    with pytest.raises(HotjarSchemaError, match=r"\$\.more: is neither true nor false") as caught:
+        read(source({**IN_DATA, "pagination": paging}))
+    assert "SECRETLY" not in str(caught.value)
+
+
+def test_empty_page_with_a_repeated_cursor_ends_the_listing(source, read, api):
+    api.answers(rows(1, next="a"), rows(2, next="b"), rows(next="b"))
+    assert len(records(read(source({**IN_DATA, "pagination": MORE["cursor"]})))) == 2
+    assert asked(api, "p") == [None, "a", "b"]
+
+
+def test_last_page_again_with_its_cursor_ends_the_listing(source, read, api):
+    api.answers(rows(1, next="a"), rows(2, next="b"), rows(2, next="b"))
+    pages = read(source({**IN_DATA, "pagination": MORE["cursor"]}))
+    assert [record["id"] for record in records(pages)] == [1, 2]
+    assert asked(api, "p") == [None, "a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_last_page_again_and_again_ends_the_listing(kind, source, read, api):
+    api.answers(rows(1), rows(2), *[rows(3)] * 20)
+    pages = read(source({**IN_DATA, "pagination": MORE[kind]}))
+    assert [record["id"] for record in records(pages)] == [1, 2, 3]
+    assert len(api.sent) == 3 + MAX_REPEATED_PAGES
+
+
+def test_equal_pages_before_others_are_kept(source, read, api):
+    api.answers(rows(1), rows(2), rows(2), rows(2), rows(3), rows())
+    pages = read(source({**IN_DATA, "pagination": MORE["page"]}))
+    assert [record["id"] for record in records(pages)] == [1, 2, 2, 2, 3]
+    assert len(api.sent) == 6
+
+
+def test_offset_that_repeats_does_not_loop(source, read, api):
     paging = {"type": "offset", "next_offset": "$.next"}
-    api.answers_always(rows(1, next=following))
+    api.answers_always(rows(1, next=40))
     with pytest.raises(HotjarPaginationError):
         read(source({**IN_DATA, "pagination": paging}))
     assert len(api.sent) == 2
