@@ -15,15 +15,13 @@ from hotjar_assets.api.csv_rows import CsvReader
 from hotjar_assets.api.json_values import clean, parse_json
 from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_RECORD_BYTES, Limits, too_long
 from hotjar_assets.errors import HotjarBodyError, HotjarLimitError, HotjarSchemaError
+from hotjar_assets.streams.detection import DELIMITERS, is_html, refuse_other_format
 
 if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
 
 Format = Literal["json", "jsonl", "csv"]
 Record = dict[str, Any]
-DELIMITERS = ",;\t|"
-"""What is usual between the cells of a CSV."""
-
 _LOOKED_AT_BYTES = 4096
 MAX_CSV_COLUMNS = 16_384
 """Most columns of a CSV: as many as a spreadsheet has."""
@@ -265,8 +263,9 @@ def _lines(body: bytes) -> Iterator[Any]:
 
 
 def _text(body: bytes, encoding: str) -> TextIO:
-    begin = body[:_LOOKED_AT_BYTES].decode(encoding, "ignore").removeprefix("\ufeff")
-    if begin.lstrip()[:1] in {"<", "{"}:
+    begin = body[:_LOOKED_AT_BYTES].decode(encoding, "ignore").removeprefix("\ufeff").lstrip()
+    refuse_other_format(begin.encode(), "csv")
+    if begin.startswith("{") or is_html(begin.encode()):
         raise HotjarBodyError("not the CSV it should be: it looks like HTML or JSON")
     return io.TextIOWrapper(io.BytesIO(body), encoding=encoding, newline="")
 

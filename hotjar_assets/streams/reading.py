@@ -27,6 +27,7 @@ from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
 from hotjar_assets.streams.checks import sends_as_instant
+from hotjar_assets.streams.detection import refuse_other_format, unzipped
 from hotjar_assets.streams.formats import (
     Record,
     decode,
@@ -248,15 +249,18 @@ def sent_value(since: Since, form: str) -> str | int:
 
 
 def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:
+    body = answer.body
     try:
+        body = unzipped(answer.body, limits)
         return decode(
-            answer.body,
+            body,
             stream.format,
             delimiter=stream.delimiter,
             encoding=stream.encoding,
             limits=limits,
         )
     except ValueError as error:
+        refuse_other_format(body, stream.format)
         # A login page instead of an answer is best known by this.
         kind = answer.headers.get("Content-Type", "").partition(";")[0]
         is_kind = re.fullmatch(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}", kind)

@@ -1,5 +1,6 @@
 """What is sent for a stream, and what is made of the answers."""
 
+import gzip
 import logging
 import traceback
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -7,6 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
 from hotjar_assets.api.secrecy import SentRequest
 from hotjar_assets.errors import (
@@ -14,6 +16,7 @@ from hotjar_assets.errors import (
     HotjarAuthError,
     HotjarBodyError,
     HotjarConfigError,
+    HotjarLimitError,
     HotjarNotFoundError,
     HotjarPaginationError,
     HotjarSchemaError,
@@ -507,6 +510,72 @@ def test_page_of_a_browser_is_named_as_what_it_is(source, read, api):
     with pytest.raises(HotjarBodyError, match=r"of text/html \[") as caught:
         read(source())
     assert "SECRETLY" not in str(caught.value)
+
+
+NEVER_VALID = {
+    "CSV": ("json", b"id,text\r\n1,a\r\n", r"body: is CSV; declare `format: csv`"),
+    "CSV in quotes": ("json", b'"id";"text"\n"1";"a"\n', "is CSV; declare"),
+    "CSV for lines": ("jsonl", b"id,text\n1,SECRETLY\n", "is CSV; declare"),
+    "JSON lines": (
+        "json",
+        b'{"id": 1}\n{"id": "SECRETLY"}\n',
+        "is JSON lines; declare `format: jsonl`",
+    ),
+    "JSON for lines": ("jsonl", b'{\n "id": 1\n}\n', "is JSON; declare `format: json`"),
+    "XML": ("json", b'<?xml version="1.0"?>\n<SECRETLY/>', "is XML, which a stream cannot read"),
+    "XML for CSV": ("csv", b'\xef\xbb\xbf<?xml version="1.0"?>\n<a/>', "is XML, which"),
+    "workbook": ("json", b"PK\x03\x04SECRETLY", "is a ZIP archive or an Excel workbook, which"),
+}
+
+
+@pytest.mark.parametrize(("kind", "body", "words"), NEVER_VALID.values(), ids=NEVER_VALID)
+def test_answer_of_another_format_is_asked_for_once(kind, body, words, *, source, read, api):
+    api.answers(Reply(body))
+    with pytest.raises(HotjarSchemaError, match=words) as caught:
+        read(source({"format": kind}))
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("body", [b'[{"id": 1}, {"id": ', b"", b"busy, try later"], ids=repr)
+def test_answer_that_may_be_whole_the_next_time_is_asked_for_again(body, source, read, api):
+    api.answers(Reply(body), json_reply([{"id": 1}]))
+    assert records(read(source())) == [{"id": 1}]
+    assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("json", gzip.compress(b'[{"id": "1"}]')),
+        ("csv", gzip.compress(b"id\n1\n")),
+        ("jsonl", gzip.compress(b'{"id":') + gzip.compress(b' "1"}\n')),
+    ],
+    ids=["JSON", "CSV", "two parts"],
+)
+def test_gzip_is_known_by_its_first_bytes(kind, body, source, read, api):
+    api.answers(Reply(body, headers={"Content-Type": "application/octet-stream"}))
+    assert records(read(source({"format": kind}))) == [{"id": "1"}]
+
+
+def test_gzip_that_is_cut_off_is_asked_for_again(source, read, api):
+    whole = gzip.compress(b'[{"id": 1}]')
+    api.answers(Reply(whole[:-9]), Reply(whole))
+    assert records(read(source())) == [{"id": 1}]
+    assert len(api.sent) == 2
+
+
+def test_gzip_is_not_unpacked_beyond_what_an_answer_may_have(source, connect, api):
+    api.answers(Reply(gzip.compress(b" " * 1024**2 + b"[]")))
+    client = connect(source(), {}, limits=Limits(answer_mb=2))
+    with pytest.raises(HotjarLimitError, match=r"unpacked answer is .*HOTJAR_MAX_ANSWER"):
+        list(client.iter_pages(client.source.streams[0]))
+    assert len(api.sent) == 1
+
+
+def test_header_that_begins_with_a_bracket_is_no_page_of_a_browser(source, read, api):
+    api.answers(Reply(b"<id>,<text>\n1,a\n"))
+    assert records(read(source({"format": "csv"}))) == [{"<id>": "1", "<text>": "a"}]
 
 
 def test_fields_of_objects_become_those_of_the_record(source, read, api):
