@@ -173,6 +173,18 @@ def test_bad_sample_is_one_line(body, args, words):
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_invalid_file_keeps_no_other_from_being_tried(folder):
+    Path("streams/acme.yaml").write_text("name: acme\nbaseurl: https://x\n", encoding="utf-8")
+    shop = Shop()
+    with serving(shop) as server:
+        result = run("streams", "test", "shop.orders", variables=shop.environment(server.url))
+    assert result.exit_code == 0
+    assert len(server.sent) == 1
+    refused = run("streams", "test", "acme.orders")
+    assert refused.exit_code == 2
+    assert "invalid and left out: streams/acme.yaml:2: baseurl: unknown field" in refused.stderr
+
+
 MISSPELLED = """\
 name: acme
 base_url: {url}

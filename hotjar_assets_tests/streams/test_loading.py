@@ -655,11 +655,26 @@ def test_folder_is_read_by_name_and_has_each_source_once(tmp_path):
     (tmp_path / "b.yaml").write_text(GOOD, encoding="utf-8")
     (tmp_path / "a.yml").write_text(GOOD.replace("acme", "zeta", 1), encoding="utf-8")
     (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
-    assert [source.name for source in load_folder(tmp_path)] == ["zeta", "acme"]
-    assert load_folder(tmp_path / "none") == []
+    found = load_folder(tmp_path)
+    assert [source.name for source in found.sources.values()] == ["zeta", "acme"]
+    assert found.mistakes == {}
+    assert load_folder(tmp_path / "none").sources == {}
     (tmp_path / "c.yaml").write_text(GOOD, encoding="utf-8")
-    with pytest.raises(HotjarSourceError, match=r"c\.yaml:1: name: another file .* rename one"):
-        load_folder(tmp_path)
+    ((path, error),) = load_folder(tmp_path).mistakes.items()
+    assert path == tmp_path / "c.yaml"
+    assert f"c.yaml:1: name: {tmp_path / 'b.yaml'} has a source named acme too" in str(error)
+
+
+def test_invalid_file_keeps_no_other_from_being_read(tmp_path):
+    (tmp_path / "a.yaml").write_text(GOOD.replace("path:", "pth:", 1), encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
+    found = load_folder(tmp_path)
+    assert [source.name for source in found.sources.values()] == ["acme"]
+    assert [path.name for path in found.mistakes] == ["a.yaml", "c.yaml"]
+    assert "a.yaml:9: streams[orders].pth: unknown field" in str(
+        found.mistakes[tmp_path / "a.yaml"]
+    )
 
 
 def test_file_is_read(tmp_path):
