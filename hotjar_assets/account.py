@@ -1,6 +1,7 @@
 """What is done with an account besides syncing it: checking it, and asking it to forget."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from hotjar_assets.api.client import HotjarClient
 from hotjar_assets.api.source import SurveySource
@@ -9,6 +10,7 @@ from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import open_client
 from hotjar_assets.warehouse import Person, Warehouse
+from hotjar_assets.warehouse.expressions import load_checked_folder
 
 
 def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
@@ -35,6 +37,14 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
             f"database {warehouse.path}",
             _problem_of_database(warehouse, client, Privacy.from_settings(settings)),
         )
+
+
+def check_streams(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield each file of streams and what is wrong with it, None where nothing is; no request."""
+    loaded = load_checked_folder(folder)
+    for path in sorted((*loaded.sources, *loaded.mistakes)):
+        mistake = loaded.mistakes.get(path)
+        yield f"streams {path}", str(mistake) if mistake else None
 
 
 def ask_hotjar_to_forget(

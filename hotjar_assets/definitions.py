@@ -27,10 +27,13 @@ from hotjar_assets.defs.jobs import (
 )
 from hotjar_assets.defs.models import ModelsDatabase, has_dbt, models_sensor
 from hotjar_assets.defs.sensors import new_surveys_sensor
-from hotjar_assets.defs.streams import stream_defs
+from hotjar_assets.defs.streams import invalid_source_spec, stream_defs
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
+from hotjar_assets.printable import get_logger
 from hotjar_assets.resources import HotjarResource
-from hotjar_assets.streams.loading import load_folder
+from hotjar_assets.warehouse.expressions import load_checked_folder
+
+logger = get_logger(__name__)
 
 
 def build_defs(
@@ -127,20 +130,26 @@ def build_models_defs(
 def build_project(*, models: bool) -> dg.Definitions:
     """Build what this project runs: `build_defs` and the sources in the folder of streams.
 
+    A source that is described wrongly is left out: the log and an asset in its place say why.
+
     Raises:
-        HotjarConfigError: A source is described wrongly; names the file, the line and the field.
-            Or `HOTJAR_OWNERS` names no owners.
+        HotjarConfigError: `HOTJAR_OWNERS` names no owners.
     """
     # Streams name variables of their own.
     env_file.restore(prefix="")
-    sources = load_folder(streams_folder())
+    folder = load_checked_folder(streams_folder())
+    for mistake in folder.mistakes.values():
+        logger.error("%s (this source is left out)", mistake)
     # A process for each step costs seconds and gains nothing here. Apart from `build_defs`, so that
     # a project it is merged into keeps an executor of its own.
     return dg.Definitions.merge(
         build_defs(models=models, automation=is_automated()),
         *(
             stream_defs(source, io_manager_key=IO_MANAGER_KEY, owners=given_owners())
-            for source in sources
+            for source in folder.sources.values()
+        ),
+        dg.Definitions(
+            assets=[invalid_source_spec(*invalid) for invalid in folder.mistakes.items()]
         ),
         dg.Definitions(executor=dg.in_process_executor),
     )

@@ -32,6 +32,7 @@ def iter_pages(
     *,
     start_cursor: str | None = None,
     identify: Callable[[PageT], Iterable[object]] | None = None,
+    may_repeat_end: bool = False,
 ) -> Iterator[PageT]:
     """Yield the pages of one listing, in the API's order.
 
@@ -44,6 +45,8 @@ def iter_pages(
         identify: Page to what tells its rows apart, where pages whose rows came before are a
             fault: an API that ignores the cursor repeats them endlessly. A page may repeat, where
             rows that arrive meanwhile shift it.
+        may_repeat_end: Whether a listing may also end with an empty page whose cursor came before,
+            or with its last page again. A first page that repeats is still a fault.
 
     Raises:
         HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row, or
@@ -53,38 +56,81 @@ def iter_pages(
     """
     cursor, number, empty = start_cursor, 0, 0
     # Their hashes alone: a listing may have millions of pages.
-    seen, met = {hash(start_cursor)}, set[int]()
-    repeated = 0
+    seen, contents = {hash(start_cursor)}, _Contents()
+    waiting: list[PageT] = []
     while True:
         number += 1
         try:
             page = get_page(cursor)
+            content = identify(page) if identify and page.results else None
+            contents.see(content, may_repeat_end=may_repeat_end)
+            cursor = page.next_cursor
+            is_repeated = cursor is not None and hash(cursor) in seen
+            is_end = may_repeat_end and is_repeated
+            if contents.is_over or (is_end and (contents.is_last_again or not page.results)):
+                return
+            _check_cursor(cursor)
         except HotjarApiError as error:
             raise error.locate(page=number) from None
-        if identify and page.results:
-            content = hash(tuple(hash(repr(row)) for row in identify(page)))
-            repeated = repeated + 1 if content in met else 0
-            met.add(content)
-            if repeated == MAX_REPEATED_PAGES:
-                problem = (
-                    f"{repeated} pages in a row hold what came before: the API ignores the cursor, "
-                    "or repeats its last page endlessly; for a stream, check `pagination`"
-                )
-                raise HotjarPaginationError(problem).locate(page=number)
-        yield page
-        cursor = page.next_cursor
+        if may_repeat_end and contents.is_last_again and cursor is not None:
+            # It may be the last page again, which must not be stored twice. All that wait are
+            # alike, so one is held.
+            waiting = [page] * (len(waiting) + 1)
+        else:
+            yield from (*waiting, page)
+            waiting.clear()
         if cursor is None:
             return
-        if len(cursor) > MAX_CURSOR_LENGTH:
-            limit = f"{MAX_CURSOR_LENGTH} characters"
-            too_long = HotjarLimitError("next_cursor", "is too long to be sent", limit=limit)
-            raise too_long.locate(page=number)
         empty = 0 if page.results else empty + 1
-        if hash(cursor) in seen or empty == MAX_EMPTY_PAGES:
+        if is_repeated or empty == MAX_EMPTY_PAGES:
             problem = (
-                "next_cursor repeats an earlier one; reading on would never end"
-                if hash(cursor) in seen
+                "the next cursor repeats an earlier one; reading on would never end"
+                if is_repeated
                 else f"{empty} empty pages in a row; giving up"
             )
             raise HotjarPaginationError(problem).locate(page=number)
         seen.add(hash(cursor))
+
+
+def _check_cursor(cursor: str | None) -> None:
+    if cursor is not None and len(cursor) > MAX_CURSOR_LENGTH:
+        limit = f"{MAX_CURSOR_LENGTH} characters"
+        raise HotjarLimitError("next_cursor", "is too long to be sent", limit=limit)
+
+
+class _Contents:
+    """What the pages of a listing held, to notice those that came before.
+
+    Attributes:
+        is_last_again: Whether the page holds what the one before it does, after others.
+        is_over: Whether the last page came so often that the listing has no more.
+    """
+
+    def __init__(self) -> None:
+        self._met: set[int] = set()
+        self._last: int | None = None
+        self._repeated = self._again = 0
+        self.is_last_again = self.is_over = False
+
+    def see(self, rows: Iterable[object] | None, *, may_repeat_end: bool) -> None:
+        """Note the rows of a page; None where there are none.
+
+        Raises:
+            HotjarPaginationError: `MAX_REPEATED_PAGES` in a row came before.
+        """
+        self.is_last_again = False
+        if rows is None:
+            return
+        content = hash(tuple(hash(repr(row)) for row in rows))
+        self.is_last_again = content == self._last and len(self._met) > 1
+        self._again = self._again + 1 if self.is_last_again else 0
+        self._repeated = self._repeated + 1 if content in self._met else 0
+        self._met.add(content)
+        self._last = content
+        self.is_over = may_repeat_end and self._again == MAX_REPEATED_PAGES
+        if self._repeated == MAX_REPEATED_PAGES and not self.is_over:
+            problem = (
+                f"{self._repeated} pages in a row hold what came before: the API ignores the "
+                "cursor, or repeats its last page endlessly; for a stream, check `pagination`"
+            )
+            raise HotjarPaginationError(problem)

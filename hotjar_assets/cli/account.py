@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from hotjar_assets.cli.common import FAILED, exit_for, read_settings
 from hotjar_assets.cli.output import echo, echo_json
-from hotjar_assets.config import Platform, Settings, Source, environment_variable
+from hotjar_assets.config import Platform, Settings, Source, environment_variable, streams_folder
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.private_files import exposed, replaceable
 from hotjar_assets.report.file import default_path
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 def check() -> None:
     """Test the settings, the credentials, each site or project, the plan and the database."""
     settings = read_settings()
-    from hotjar_assets.account import check_account  # noqa: PLC0415 - DuckDB loads with it
+    from hotjar_assets.account import check_account, check_streams  # noqa: PLC0415 - with DuckDB
 
     failed = False
-    for what, problem in check_account(settings):
+    for what, problem in chain(check_account(settings), check_streams(streams_folder())):
         echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
         failed |= problem is not None
     warnings = (*exposed(*_written_paths(settings)), *replaceable(settings.database_path))

@@ -28,7 +28,11 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
     """Show the requests of the stream NAME, or SOURCE.NAME, and its first rows; store nothing."""
     # No other command needs these.
     from hotjar_assets.api.limits import Limits  # noqa: PLC0415
-    from hotjar_assets.streams.loading import load_folder, load_source  # noqa: PLC0415
+    from hotjar_assets.streams.loading import (  # noqa: PLC0415
+        StreamsFolder,
+        load_folder,
+        load_source,
+    )
     from hotjar_assets.streams.reading import SourceClient  # noqa: PLC0415
     from hotjar_assets.streams.trial import find_stream, iter_rows  # noqa: PLC0415
     from hotjar_assets.warehouse.expressions import preview  # noqa: PLC0415 - DuckDB loads with it
@@ -47,8 +51,8 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
             echo()
 
     try:
-        sources = [load_source(file)] if file else load_folder(streams_folder())
-        source, stream = find_stream(sources, name)
+        found = StreamsFolder({file: load_source(file)}) if file else load_folder(streams_folder())
+        source, stream = find_stream(found, name)
         # Of no rows, it tells whether what is computed can be, before any request.
         preview(source, stream, [])
         client = SourceClient(source, on_request=note, limits=Limits.of(given_limits()))

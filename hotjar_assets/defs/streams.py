@@ -1,7 +1,9 @@
 """What Dagster is given of a source of streams: an asset for each, its key the table, and jobs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,7 +12,7 @@ from hotjar_assets.api.limits import Limits
 from hotjar_assets.config import given_limits
 from hotjar_assets.defs.catalogue import RAW, table_metadata, with_owners
 from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
-from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
 from hotjar_assets.printable import is_printable, printable_lines
 from hotjar_assets.resources import as_failure
 from hotjar_assets.streams.reading import SourceClient
@@ -66,6 +68,17 @@ def stream_defs(
     ]
     return dg.Definitions(
         assets=with_owners(assets, owners), jobs=jobs, sensors=sensors, schedules=schedules
+    )
+
+
+def invalid_source_spec(path: Path, mistake: HotjarConfigError) -> dg.AssetSpec:
+    """Return what the UI shows of a file that is not a valid source: its mistake."""
+    description = f"**This source is invalid and left out.** Correct it and reload.\n\n{mistake}"
+    return dg.AssetSpec(
+        key=["invalid_streams", re.sub(r"[^A-Za-z0-9_]", "_", path.name)],
+        group_name="invalid_streams",
+        description=printable_lines(description),
+        tags={"invalid": ""},
     )
 
 

@@ -7,7 +7,7 @@ mend it. `loading` finds the line.
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from hotjar_assets.schema import SCHEMA
@@ -22,6 +22,10 @@ MAX_VALUES = 50_000
 _SHORTEST, _LONGEST = 3, 100
 """Letters of the shortest abbreviation, and of the longest word that is compared."""
 TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
+_SHELL_VARIABLE = re.compile(r"\$\{\w{1,100}\}", re.ASCII)
+_BRACES = re.compile(r"(?<!\{)\{[\w.]{1,100}\}(?!\})", re.ASCII)
+_RELATIVE_TIME = re.compile(r"(?i)(?:now|today|yesterday|tomorrow)\b|.*\bago$|last\b")
+_NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
 _SECRET_NAMES = frozenset(
     {
         "access_token",
@@ -152,6 +156,7 @@ def mistakes(source: "Source") -> Iterator[Mistake]:
         checks = (
             _parent(stream, earlier, later),
             _request(stream),
+            _start(stream),
             _answer(stream),
             _columns(stream),
         )
@@ -196,7 +201,13 @@ def _templates(source: "Source") -> Iterator[Mistake]:
     for place, text in _texts(source.model_dump(by_alias=True), ()):
         stream = source.streams[int(place[1])] if place[0] == "streams" else None
         inner = place[2:] if place[0] in {"streams", "parameters"} else place
-        if "{{" not in text or inner[0] in {"description", "schema"}:
+        if inner[0] in {"description", "schema"}:
+            continue
+        if found := _foreign_template(inner, text):
+            problem = f"{found} is not replaced here; declare a parameter (with its `env`), and "
+            yield place, problem + "write {{ its name }}"
+            continue
+        if "{{" not in text:
             continue
         if not _is_replaced(inner, in_stream=stream is not None):
             yield place, "{{ … }} is not replaced here; write the value itself"
@@ -206,6 +217,16 @@ def _templates(source: "Source") -> Iterator[Mistake]:
             for name in names_in(text):
                 if problem := _unknown_name(name, known, stream):
                     yield place, problem
+
+
+def _foreign_template(place: Place, text: str) -> str:
+    """Return what other tools would replace in a text; empty if there is nothing."""
+    if place[0] == "transform":
+        return ""
+    found = _SHELL_VARIABLE.search(text)
+    if found is None and place[0] == "path":
+        found = _BRACES.search(TEMPLATE.sub("", text))
+    return found[0] if found else ""
 
 
 def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
@@ -322,6 +343,36 @@ def _request(stream: "Stream") -> Iterator[Mistake]:
             yield (field, "place"), "a GET has no body; choose query or header, or `method: POST`"
     if stream.incremental and not stream.primary_key:
         yield ("incremental",), "needs a `primary_key`: what is read again is merged by it"
+
+
+def _start(stream: "Stream") -> Iterator[Mistake]:
+    """Check that what is first read from is an instant where it is sent as one."""
+    given, schema = stream.incremental, stream.record_schema
+    start = given.start if given else None
+    if given is None or not isinstance(start, str) or "{{" in start:
+        return
+    kind = schema.properties.get(given.cursor, {}) if schema else {}
+    is_instant = "format" in given.model_fields_set or kind.get("format") in {"date", "date-time"}
+    if (is_instant and not sends_as_instant(start, given.format)) or _RELATIVE_TIME.match(start):
+        problem = "is not a day or an instant, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+        yield ("incremental", "start"), problem
+
+
+def sends_as_instant(text: str, form: str) -> bool:
+    """Tell whether a text is an instant, or is already written as `incremental.format` says."""
+    try:
+        datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        pass
+    else:
+        return True
+    if form in {"timestamp", "milliseconds"}:
+        return bool(_NUMBER.fullmatch(text.strip()))
+    try:
+        datetime.strptime(text, form)  # noqa: DTZ007 - only whether it can be read
+    except ValueError:
+        return False
+    return True
 
 
 def _answer(stream: "Stream") -> Iterator[Mistake]:

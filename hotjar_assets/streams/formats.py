@@ -15,15 +15,13 @@ from hotjar_assets.api.csv_rows import CsvReader
 from hotjar_assets.api.json_values import clean, parse_json
 from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_RECORD_BYTES, Limits, too_long
 from hotjar_assets.errors import HotjarBodyError, HotjarLimitError, HotjarSchemaError
+from hotjar_assets.streams.detection import DELIMITERS, is_html, refuse_other_format
 
 if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
 
 Format = Literal["json", "jsonl", "csv"]
 Record = dict[str, Any]
-DELIMITERS = ",;\t|"
-"""What is usual between the cells of a CSV."""
-
 _LOOKED_AT_BYTES = 4096
 MAX_CSV_COLUMNS = 16_384
 """Most columns of a CSV: as many as a spreadsheet has."""
@@ -69,9 +67,18 @@ def decode(
         raise HotjarSchemaError("body", problem) from None
 
 
-def first(document: Any, path: str) -> Any:
-    """Return the first value that a JSONPath selects; None if there is none."""
-    return next(iter(_selected(document, path)), None)
+def only(document: Any, path: str) -> Any:
+    """Return the one value that a JSONPath selects; None if there is none.
+
+    Raises:
+        HotjarSchemaError: It selects several values that differ.
+    """
+    values = iter(_selected(document, path))
+    value = next(values, None)
+    if any(other != value for other in values):
+        problem = "selects several values that differ; select one, for example $.data[-1].id"
+        raise HotjarSchemaError(path, problem)
+    return value
 
 
 def _selected(document: Any, path: str) -> Iterable[Any]:
@@ -130,11 +137,40 @@ def records_in(document: Any, path: str) -> list[Record]:
     return found
 
 
-def flattened(record: Record, names: Sequence[str]) -> Record:
+@cache
+def without_filters(path: str) -> str:
+    """Return a JSONPath that selects every item of the lists that `path` filters."""
+    from jsonpath import JSONPath  # noqa: PLC0415 - as in `compiled`
+    from jsonpath.segments import JSONPathChildSegment  # noqa: PLC0415
+    from jsonpath.selectors import Filter  # noqa: PLC0415
+
+    query = compiled(path)
+    if "?" not in path or not isinstance(query, JSONPath):
+        return path
+    return "$" + "".join(
+        "[*]"
+        if isinstance(segment, JSONPathChildSegment)
+        and any(isinstance(selector, Filter) for selector in segment.selectors)
+        else str(segment)
+        for segment in query.segments
+    )
+
+
+def listed_in(document: Any, path: str) -> list[Record]:
+    """Return the objects of a page that its `records` select or filter out."""
+    return [each for each in _selected(document, without_filters(path)) if isinstance(each, dict)]
+
+
+def flattened(record: Record, names: Sequence[str], met: set[str] | None = None) -> Record:
     """Return a record with the fields of some of its objects in their place, one after the other.
 
     {"id": 1, "of": {"name": "a"}} becomes {"id": 1, "of_name": "a"}; an object that is null or not
     there adds nothing, and what is none stays as it is.
+
+    Args:
+        record: The record.
+        names: The objects.
+        met: Gets the names of those that the record has.
 
     Raises:
         HotjarSchemaError: A field would have the name of another.
@@ -144,6 +180,8 @@ def flattened(record: Record, names: Sequence[str]) -> Record:
         for field, value in record.items():
             added = {field: value}
             if field == name and (value is None or isinstance(value, dict)):
+                if met is not None:
+                    met.add(name)
                 added = {f"{name}_{inner}": each for inner, each in (value or {}).items()}
             if not added.keys().isdisjoint(flat):
                 problem = f"flatten: a field of {name} would have the name of another; leave it out"
@@ -225,8 +263,9 @@ def _lines(body: bytes) -> Iterator[Any]:
 
 
 def _text(body: bytes, encoding: str) -> TextIO:
-    begin = body[:_LOOKED_AT_BYTES].decode(encoding, "ignore").removeprefix("\ufeff")
-    if begin.lstrip()[:1] in {"<", "{"}:
+    begin = body[:_LOOKED_AT_BYTES].decode(encoding, "ignore").removeprefix("\ufeff").lstrip()
+    refuse_other_format(begin.encode(), "csv")
+    if begin.startswith("{") or is_html(begin.encode()):
         raise HotjarBodyError("not the CSV it should be: it looks like HTML or JSON")
     return io.TextIOWrapper(io.BytesIO(body), encoding=encoding, newline="")
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import yaml
 from genson import SchemaBuilder
 
-from hotjar_assets.streams.formats import DELIMITERS, Format, Record, decode, flattened, records_in
+from hotjar_assets.streams.detection import DELIMITERS, unzipped
+from hotjar_assets.streams.formats import Format, Record, decode, flattened, records_in
 from hotjar_assets.streams.values import check_path
 
 Schema = dict[str, Any]
@@ -38,7 +39,7 @@ def sample_records(
         ValueError: It is none of them, or the path is none.
         HotjarSchemaError: The path selects no objects.
     """
-    kind, document = _document(body, kind)
+    kind, document = _document(unzipped(body), kind)
     default = "$" if isinstance(document, dict) else "$[*]"
     found = records_in(document, check_path(path or default))
     records = [flattened(record, flatten) for record in found]

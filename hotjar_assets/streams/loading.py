@@ -5,13 +5,14 @@ What may stand in it is in `spec` and `checks`; here a mistake gets its file, li
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from hotjar_assets.errors import HotjarSourceError
+from hotjar_assets.errors import HotjarConfigError, HotjarSourceError
 from hotjar_assets.streams.checks import MisfitError, Place, check_size, meant
 from hotjar_assets.streams.spec import Source
 
@@ -71,20 +72,39 @@ def mistake_at(path: Path, name: str, place: Place, problem: str) -> HotjarSourc
     return HotjarSourceError(path, 1, _text(yaml.MappingNode("", []), place), problem)
 
 
-def load_folder(folder: Path) -> list[Source]:
-    """Read every YAML file of a folder, sorted by name; none if there is no such folder.
+@dataclass(frozen=True)
+class StreamsFolder:
+    """The YAML files of a folder, in the order of their names.
 
-    Raises:
-        HotjarSourceError: The first mistake, or a second source of the same name.
+    Attributes:
+        sources: The sources, by file.
+        mistakes: Why a file is not among them: an invalid one keeps no other from being read.
     """
-    sources: dict[str, Source] = {}
+
+    sources: dict[Path, Source] = field(default_factory=dict)
+    mistakes: dict[Path, HotjarConfigError] = field(default_factory=dict)
+
+
+def load_folder(folder: Path) -> StreamsFolder:
+    """Read every YAML file of a folder; none if there is no such folder.
+
+    A file is invalid too if an earlier one has a source of the same name.
+    """
+    found = StreamsFolder()
+    names: dict[str, Path] = {}
     for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
-        source = load_source(path)
-        if source.name in sources:
-            problem = f"another file of {folder} has a source named {source.name}; rename one"
-            raise HotjarSourceError(path, 1, "name", problem)
-        sources[source.name] = source
-    return list(sources.values())
+        try:
+            source = load_source(path)
+        except HotjarSourceError as error:
+            found.mistakes[path] = error
+            continue
+        other = names.setdefault(source.name, path)
+        if other == path:
+            found.sources[path] = source
+        else:
+            problem = f"{other} has a source named {source.name} too; rename one"
+            found.mistakes[path] = HotjarSourceError(path, 1, "name", problem)
+    return found
 
 
 _MAX_FILE_BYTES = 1024**2

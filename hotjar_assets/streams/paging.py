@@ -13,13 +13,14 @@ from requests.utils import parse_header_links
 from hotjar_assets.api.targets import origin_of, resolve
 from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError
-from hotjar_assets.streams.formats import first
+from hotjar_assets.streams.formats import only
 from hotjar_assets.streams.spec import (
     CursorPagination,
     LinkPagination,
     OffsetPagination,
     PagePagination,
     Pagination,
+    SinglePage,
 )
 
 _MAX_DIGITS = 18
@@ -82,46 +83,79 @@ def next_cursor(
         answer: This page.
 
     Raises:
-        HotjarPaginationError: The next page is on another host.
-        HotjarSchemaError: What should be a cursor is none.
+        HotjarPaginationError: The next page is on another host, or `has_more` is true and there is
+            no next cursor.
+        HotjarSchemaError: What should be a cursor, a number or a boolean is not.
     """
+    has_more = None if isinstance(paging, SinglePage) else _has_more(paging.has_more, document)
+    if has_more is False:
+        return None
+    following = None
     match paging:
         case CursorPagination():
-            return _named(paging, document, answer)
+            following = _named(paging, document, answer)
         case PagePagination():
-            return _next_page(paging, int(cursor or paging.start), document, rows)
+            more = rows > 0 or has_more
+            return _next_page(paging, int(cursor or paging.start), document, has_more=more)
         case OffsetPagination(next_offset=str() as selector):
-            return _whole(document, selector)
+            following = _whole(selector, _cursor(document, selector))
         case OffsetPagination():
-            return str(int(cursor or 0) + rows) if rows else None
+            following = str(int(cursor or 0) + rows) if rows else None
         case LinkPagination():
-            return _link(paging, document, answer)
-    return None
+            following = _link(paging, document, answer)
+    if has_more and following is None:
+        problem = "`has_more` is true and the answer has nothing to ask on with; check `pagination`"
+        raise HotjarPaginationError(problem)
+    return following
 
 
-def _next_page(paging: PagePagination, page: int, document: Any, rows: int) -> str | None:
-    pages = paging.total_pages and _whole(document, paging.total_pages)
-    more = page - paging.start + 1 < int(pages) if pages else rows > 0
-    return str(page + 1) if more else None
+def _has_more(selector: str | None, document: Any) -> bool | None:
+    """Return whether there is a next page; None where the answer does not say."""
+    value = None if selector is None else only(document, selector)
+    if value is None or isinstance(value, bool):
+        return value
+    truth = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if truth is None:
+        raise HotjarSchemaError(str(selector), "is neither true nor false")
+    return truth
+
+
+def _next_page(
+    paging: PagePagination, page: int, document: Any, *, has_more: bool | None
+) -> str | None:
+    if selector := paging.total_pages:
+        pages = _whole(selector, _text(document, selector))
+        has_more = page - paging.start + 1 < int(pages) if pages else has_more
+    return str(page + 1) if has_more else None
 
 
 def _named(paging: CursorPagination, document: Any, answer: Answer) -> str | None:
-    if paging.selector is None:
-        return answer.headers.get(str(paging.header), "").strip() or None
-    return _cursor(document, paging.selector)
+    if paging.selector is not None:
+        return _cursor(document, paging.selector)
+    cursor = answer.headers.get(str(paging.header), "").strip()
+    return None if cursor in _ENDS else cursor
+
+
+_ENDS = {"", "0", "-1"}
+"""What APIs write in place of the cursor of a next page."""
 
 
 def _cursor(document: Any, selector: str) -> str | None:
-    value = first(document, selector)
+    cursor = _text(document, selector)
+    # An index selects a value of a record, such as its id, and 0 is as good an id as any.
+    return None if "[" not in selector and cursor in _ENDS else cursor
+
+
+def _text(document: Any, selector: str) -> str | None:
+    value = only(document, selector)
     if value is None or value is False or value == "":
         return None
-    if isinstance(value, str | int) and value is not True:
+    if isinstance(value, str | int | float) and value is not True:
         return str(value)
-    raise HotjarSchemaError(selector, "is neither text nor a number, which a cursor is")
+    raise HotjarSchemaError(selector, "is neither text nor a number")
 
 
-def _whole(document: Any, selector: str) -> str | None:
-    value = _cursor(document, selector)
+def _whole(selector: str, value: str | None) -> str | None:
     if value is not None and not (value.isdecimal() and len(value) <= _MAX_DIGITS):
         raise HotjarSchemaError(selector, "is not a whole number")
     return value

@@ -7,7 +7,7 @@ YAML becomes requests and answers become records. Nothing is stored.
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -26,7 +26,17 @@ from hotjar_assets.config import check_url
 from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
-from hotjar_assets.streams.formats import Record, decode, first, flattened, records_in
+from hotjar_assets.streams.checks import sends_as_instant
+from hotjar_assets.streams.detection import refuse_other_format, unzipped
+from hotjar_assets.streams.formats import (
+    Record,
+    decode,
+    flattened,
+    listed_in,
+    only,
+    records_in,
+    without_filters,
+)
 from hotjar_assets.streams.paging import Request
 from hotjar_assets.streams.spec import OAuth2, PagePagination, Source, Stream
 from hotjar_assets.streams.templates import Templates, as_text
@@ -41,22 +51,26 @@ class RecordPage:
 
     Attributes:
         records: Decoded JSON values, in the API's order.
+        listed: Those and the ones that a filter in the stream's `records` leaves out.
         metadata: The stream's `metadata`, by column; None where the answer has none.
         next_cursor: Where the next page is; None: this is the last one.
         key: Fields that identify a record; none: all of it does.
+        flattened: Fields of the stream's `flatten` that a record had.
     """
 
     records: list[Record]
+    listed: list[Record]
     metadata: Record
     next_cursor: str | None = None
     key: tuple[str, ...] = ()
+    flattened: Collection[str] = ()
 
     @property
     def results(self) -> Sequence[object]:
         """What tells the records apart."""
         if not self.key:
-            return self.records
-        return [[record.get(name) for name in self.key] for record in self.records]
+            return self.listed
+        return [[record.get(name) for name in self.key] for record in self.listed]
 
 
 class SourceClient(PacedClient):
@@ -129,7 +143,7 @@ class SourceClient(PacedClient):
         def get_page(cursor: str | None) -> RecordPage:
             return self._get_page(stream, request, cursor, count)
 
-        return iter_pages(get_page, identify=lambda page: page.results)
+        return iter_pages(get_page, identify=lambda page: page.results, may_repeat_end=True)
 
     def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> str | int | None:
         """Return the value from which a stream is read first, its variables replaced."""
@@ -156,7 +170,15 @@ class SourceClient(PacedClient):
             since = self.start_of(stream, parent)
         if since is None:
             return request
-        return request.put(new.place, new.parameter, sent_value(since, new.format))
+        sent = sent_value(since, new.format)
+        is_number = new.format in {"timestamp", "milliseconds"}
+        if isinstance(sent, str) and is_number and not sends_as_instant(sent, new.format):
+            raise HotjarConfigError(
+                f"{self.source.name}.{stream.name}",
+                f"the value that is read from is text, and incremental.format is {new.format}; "
+                "leave `format` out, or choose a cursor that is an instant or a number",
+            )
+        return request.put(new.place, new.parameter, sent)
 
     def _get_page(
         self, stream: Stream, request: Request, cursor: str | None, count: RequestCount | None
@@ -165,18 +187,22 @@ class SourceClient(PacedClient):
 
         def read(answer: Answer) -> RecordPage:
             if answer.status == requests.codes.no_content:
-                return RecordPage([], {})
+                return RecordPage([], [], {})
             document = _document(answer, stream, self._limits)
             found = records_in(document, stream.records)
             if len(answer.body) > MAX_RECORD_BYTES:
                 for number, record in enumerate(found):
                     check_record(record, f"records[{number}]")
-            records = [flattened(record, stream.flatten) for record in found]
-            metadata = {name: first(document, path) for name, path in stream.metadata.items()}
+            met = set[str]()
+            records = listed = [flattened(record, stream.flatten, met) for record in found]
+            if without_filters(stream.records) != stream.records:
+                everything = listed_in(document, stream.records)
+                listed = [flattened(record, stream.flatten) for record in everything]
+            metadata = {name: only(document, path) for name, path in stream.metadata.items()}
             following = paging.next_cursor(
-                kind, cursor, document=document, rows=len(records), answer=answer
+                kind, cursor, document=document, rows=len(listed), answer=answer
             )
-            return RecordPage(records, metadata, following, _key_fields(stream))
+            return RecordPage(records, listed, metadata, following, _key_fields(stream), met)
 
         asked = paging.ask(request, kind, cursor)
         try:
@@ -193,7 +219,7 @@ class SourceClient(PacedClient):
             ends = isinstance(kind, PagePagination) and error.status == kind.end_status
             if not ends or cursor is None:
                 raise
-            return RecordPage([], {})
+            return RecordPage([], [], {})
 
 
 def sent_value(since: Since, form: str) -> str | int:
@@ -223,15 +249,18 @@ def sent_value(since: Since, form: str) -> str | int:
 
 
 def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:
+    body = answer.body
     try:
+        body = unzipped(answer.body, limits)
         return decode(
-            answer.body,
+            body,
             stream.format,
             delimiter=stream.delimiter,
             encoding=stream.encoding,
             limits=limits,
         )
     except ValueError as error:
+        refuse_other_format(body, stream.format)
         # A login page instead of an answer is best known by this.
         kind = answer.headers.get("Content-Type", "").partition(";")[0]
         is_kind = re.fullmatch(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}", kind)

@@ -121,6 +121,10 @@ class OAuth2(_Model):
     body: Literal["form", "json"] = "form"
 
 
+HasMore = Annotated[
+    JsonPath | None,
+    Field(description="JSONPath of a boolean: whether there is a next page."),
+]
 Authentication = Annotated[
     NoAuthentication | ApiKey | Basic | Bearer | OAuth2, Field(discriminator="type")
 ]
@@ -133,7 +137,7 @@ class SinglePage(_Model):
 
 
 class CursorPagination(_Model):
-    """The answer names the next cursor; null, empty or absent ends it."""
+    """The answer names the next cursor; null, empty, absent, 0 or -1 ends it."""
 
     type: Literal["cursor"]
     selector: JsonPath | None = Field(
@@ -145,6 +149,7 @@ class CursorPagination(_Model):
     )
     parameter: str = Field(min_length=1)
     place: AnyPlace = "query"
+    has_more: HasMore = None
 
 
 class PagePagination(_Model):
@@ -160,6 +165,7 @@ class PagePagination(_Model):
     end_status: Literal[400, 404] | None = Field(
         default=None, description="Status that a page after the last one is answered with."
     )
+    has_more: HasMore = None
 
 
 class OffsetPagination(_Model):
@@ -173,6 +179,7 @@ class OffsetPagination(_Model):
         default=None, description="JSONPath of the next offset; default: rows read so far."
     )
     place: AnyPlace = "query"
+    has_more: HasMore = None
 
 
 class LinkPagination(_Model):
@@ -182,6 +189,7 @@ class LinkPagination(_Model):
     selector: JsonPath | None = Field(
         default=None, description="JSONPath of the URL; default: the Link header."
     )
+    has_more: HasMore = None
 
 
 Pagination = Annotated[

@@ -7,7 +7,7 @@ with the first page whose oldest record is strictly older.
 """
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,8 +26,10 @@ from hotjar_assets.printable import get_logger
 from hotjar_assets.readers import Client, NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.cursors import Value, are_alike, comparable, minus_seconds
+from hotjar_assets.streams.named_fields import NamedFields
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable, parent_fields
+from hotjar_assets.streams.templates import as_text
 
 logger = get_logger(__name__)
 
@@ -45,6 +47,10 @@ class Page(Protocol):
     @property
     def metadata(self) -> dict[str, Any]:
         """Values from the root of the answer, by column."""
+
+    @property
+    def flattened(self) -> Collection[str]:
+        """Fields of the stream's `flatten` that a record had."""
 
 
 class StreamClient(Client, Protocol):
@@ -244,22 +250,26 @@ class StreamSync:
             states: What the table holds, by unit.
             spool_folder: Where the rows of finished walks wait; the caller deletes it.
 
-        Returns:
+        Yields:
             Groups of finished walks, each unit exactly once, failed ones with their error.
             Reading goes on while the caller handles a group; it may delete the group's segments.
         """
+        named = NamedFields(self.table.schema, self.stream)
         readers: Readers[Unit, StreamRead] = Readers(
             self.client,
             lambda unit, turns: self._walk(
-                unit, states.get(unit.key, UnitState()), spool_folder, turns
+                unit, states.get(unit.key, UnitState()), spool_folder, turns, named
             ),
             lambda unit, error: StreamRead(unit.key, datetime.now(UTC), error=error),
             self.client.source.concurrency,
             spool_folder,
         )
-        return readers.read(units)
+        yield from readers.read(units)
+        named.warn()
 
-    def _walk(self, unit: Unit, state: UnitState, spool_folder: Path, turns: Turns) -> StreamRead:
+    def _walk(
+        self, unit: Unit, state: UnitState, spool_folder: Path, turns: Turns, named: NamedFields
+    ) -> StreamRead:
         read = StreamRead(unit.key, datetime.now(UTC))
         count, spool = (
             RequestCount(),
@@ -272,7 +282,7 @@ class StreamSync:
             pages = self.client.iter_pages(
                 self.stream, parent=unit.parent, since=since, count=count
             )
-            self._read_pages(read, since, spool, lines, turns.taken(pages))
+            self._read_pages(read, since, spool, lines, _noted(turns.taken(pages), named))
         except HotjarNotFoundError as error:
             if unit.parent is None:
                 read.error = error
@@ -311,12 +321,9 @@ class StreamSync:
         name = f"{self.table.schema}.{self.table.name} {read.key}".rstrip()
         order = NewestFirst(name, since)
         is_comparable = True
-        has_field = False
         for page in pages:
             read.pages += 1
             records, is_past = page.records, False
-            if given is not None:
-                has_field = has_field or any(given.cursor in record for record in records)
             if given is not None and given.parameter is None:
                 values = [comparable(record.get(given.cursor)) for record in records]
                 # A value that cannot be compared proves nothing: then all is read.
@@ -334,13 +341,6 @@ class StreamSync:
             if is_past:
                 read.stopped_early = True
                 break
-        if given is not None and spool.ordinal and not has_field:
-            logger.warning(
-                "%s: no record has %s, the incremental.cursor; until one has, all is read every "
-                "time",
-                name,
-                given.cursor,
-            )
 
     def _spool(
         self,
@@ -357,6 +357,12 @@ class StreamSync:
             spool.append(encoded, len(part))
             start += most
             most = max(1, most * _SPOOLED_BYTES // max(_SPOOLED_BYTES // 100, len(encoded)))
+
+
+def _noted(pages: Iterable[Page], named: NamedFields) -> Iterator[Page]:
+    for page in pages:
+        named.see(page.records, page.flattened)
+        yield page
 
 
 _GONE = "the parent is gone from the API"
@@ -383,19 +389,21 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> Iterat
 
     Raises:
         HotjarConfigError: Two parents that are requested differently share the columns that should
-            tell them apart.
+            tell them apart; a field of `parent.fields` is an array or object; or no parent has it.
     """
     parent = table.stream.parent
     fields = parent.fields if parent else {}
     needed = {name.partition(".")[0] for name in parent_fields(table.stream)}
     units: dict[str, Unit] = {}
-    without = 0
+    without, presence = 0, {name: set[bool | None]() for name in fields.values()}
     for record in parents:
+        for name, known in presence.items():
+            known.add(_has_field(record, name))
         values = {column: _of_record(record, name) for column, name in fields.items()}
         if any(value is None for value in values.values()):
             without += 1
             continue
-        columns = {column: _identifier(value) for column, value in values.items()}
+        columns = {column: _identifier(table, column, value) for column, value in values.items()}
         key = unit_key(columns[column] for column in table.unit)
         unit = Unit(key, columns, {name: record.get(name) for name in needed})
         if key not in units:
@@ -407,6 +415,13 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> Iterat
                 "parent.fields does not tell the parents apart: two of them share its values and "
                 "are requested differently; add the field that differs",
             )
+    absent = [name for name, known in presence.items() if known & {True, False} == {False}]
+    if absent:
+        raise HotjarConfigError(
+            f"{table.schema}.{table.name}",
+            f"no parent has a field {absent[0]}, so none can be read; in parent.fields the column "
+            "of this stream comes first, then the field of the parent: {order_id: id}",
+        )
     if without:
         logger.warning(
             "%s.%s: %d parents lack a field of parent.fields and are not read",
@@ -433,5 +448,25 @@ def _of_record(record: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _identifier(value: Any) -> int | str:
-    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def _has_field(record: Mapping[str, Any], name: str) -> bool | None:
+    """Tell whether a record has a field; None where an object that would hold it is null."""
+    value: Any = record
+    for part in [name] if name in record else name.split("."):
+        if value is None:
+            return None
+        if not isinstance(value, Mapping) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _identifier(table: StreamTable, column: str, value: Any) -> int | str:
+    if isinstance(value, list | dict):
+        what = "an array" if isinstance(value, list) else "an object"
+        raise HotjarConfigError(
+            f"{table.schema}.{table.name}",
+            f"parent.fields.{column} is {what} in a parent; name a single value (of an object: "
+            "`object.field`)",
+        )
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_integer else as_text(value)

@@ -25,6 +25,7 @@ from hotjar_assets.streams.columns import (
     wider_type,
 )
 from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.templates import as_text
 
 _SYNCED_AT = "synced_at"
 ORDINAL = "hotjar_assets:ordinal"
@@ -291,7 +292,7 @@ class RecordLines:
 
     def _value(self, target: "_Field", value: Any, number: int) -> Any:
         if target.same_as is not None:
-            if value is not None and str(value) != target.same_as:
+            if value is not None and as_text(value) != target.same_as:
                 raise self._error(
                     number,
                     "is a field of the record too and differs from the parent's; name the column "

@@ -6,6 +6,8 @@ from itertools import islice
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.checks import meant
 from hotjar_assets.streams.formats import Record
+from hotjar_assets.streams.loading import StreamsFolder
+from hotjar_assets.streams.named_fields import NamedFields
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.sync import units_read
@@ -14,7 +16,7 @@ MAX_PARENTS = 10
 """Parents that are asked for children before a trial finds none."""
 
 
-def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
+def find_stream(folder: StreamsFolder, name: str) -> tuple[Source, Stream]:
     """Return the stream that `source.stream`, or `stream` if only one has that name, means.
 
     Raises:
@@ -22,7 +24,7 @@ def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
     """
     streams = {
         f"{source.name}.{each.name}": (source, each)
-        for source in sources
+        for source in folder.sources.values()
         for each in source.streams
     }
     found = [full for full in streams if name in {full, full.partition(".")[2]}]
@@ -32,7 +34,9 @@ def find_stream(sources: list[Source], name: str) -> tuple[Source, Stream]:
         close = meant(name, [*streams, *(full.partition(".")[2] for full in streams)])
         nowhere = "none (name their folder or file: HOTJAR_STREAMS or --file)"
         known = f"known: {', '.join(streams) or nowhere}"
-        raise HotjarConfigError(name, f"no such stream; {close or known}")
+        invalid = "; ".join(map(str, folder.mistakes.values()))
+        left_out = f"; invalid and left out: {invalid}" if invalid else ""
+        raise HotjarConfigError(name, f"no such stream; {close or known}{left_out}")
     return streams[found[0]]
 
 
@@ -40,16 +44,22 @@ def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
     """Yield the rows of a stream as they come, before `transform`.
 
     Of a child, those of the first parent that has some, of the first `MAX_PARENTS`. A row is the
-    record's fields, the columns of the metadata and those from the parent.
+    record's fields, the columns of the metadata and those from the parent. At the end, logs a
+    warning of each field that the stream names and no record has.
 
     Raises:
         HotjarApiError: As its subclasses say.
     """
-    for unit in islice(units_read(client, stream), MAX_PARENTS):
-        is_empty = True
-        for page in client.iter_pages(stream, parent=unit.parent):
-            for record in page.records:
-                is_empty = False
-                yield {**record, **page.metadata, **unit.columns}
-        if not is_empty:
-            return
+    named = NamedFields(client.source.name, stream)
+    try:
+        for unit in islice(units_read(client, stream), MAX_PARENTS):
+            is_empty = True
+            for page in client.iter_pages(stream, parent=unit.parent):
+                named.see(page.records, page.flattened)
+                for record in page.records:
+                    is_empty = False
+                    yield {**record, **page.metadata, **unit.columns}
+            if not is_empty:
+                return
+    finally:
+        named.warn()

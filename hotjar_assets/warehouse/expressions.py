@@ -10,6 +10,7 @@ import duckdb
 
 from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
 from hotjar_assets.spool import SpoolWriter
+from hotjar_assets.streams.loading import StreamsFolder, load_folder
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable
 from hotjar_assets.warehouse.merge import record_type, select_rows
@@ -31,6 +32,19 @@ def check_expressions(stream: StreamTable) -> None:
                 f"transform.computed.{name}.sql {problem}; write one DuckDB expression over the "
                 "columns of the row",
             )
+
+
+def load_checked_folder(folder: Path) -> StreamsFolder:
+    """Read the sources of a folder; one whose computed columns are no expressions is a mistake."""
+    loaded = load_folder(folder)
+    for path, source in list(loaded.sources.items()):
+        try:
+            for stream in source.streams:
+                check_expressions(StreamTable.of(source, stream.name))
+        except HotjarConfigError as error:
+            loaded.mistakes[path] = error
+            del loaded.sources[path]
+    return loaded
 
 
 @dataclass(frozen=True)

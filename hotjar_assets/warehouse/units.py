@@ -94,20 +94,19 @@ def parent_records(
         fields: Fields of the record.
 
     Returns:
-        The records, sorted; None if there is no table.
+        The records, sorted, without the fields that have no column; None if there is no table.
     """
     there = types_of(connection, parent) if connection else {}
     if connection is None or not there:
         return None
     names = sorted({name.partition(".")[0] for name in fields})
     columns = {name: parent.stored_column(name) for name in names}
-    items = ", ".join(
-        f"{quote(name)} := {quote(column) if column and column in there else 'NULL'}"
-        for name, column in columns.items()
-    )
+    stored = {name: column for name, column in columns.items() if column in there}
+    items = ", ".join(f"{quote(name)} := {quote(column)}" for name, column in stored.items())
+    packed = f"struct_pack({items})" if items else "MAP {}"
     name = qualified(connection, parent.name, parent.schema)
     rows = connection.execute(
-        f"SELECT DISTINCT CAST(to_json(struct_pack({items})) AS VARCHAR) FROM {name} ORDER BY 1"
+        f"SELECT DISTINCT CAST(to_json({packed}) AS VARCHAR) FROM {name} ORDER BY 1"
     ).fetchall()
     return [json.loads(text) for (text,) in rows]
 

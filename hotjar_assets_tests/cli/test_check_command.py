@@ -1,5 +1,7 @@
 """`hotjar-assets check`: each thing a sync needs, what is wrong with it, and what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from hotjar_assets.sandbox import Fault
@@ -113,3 +115,23 @@ def test_problems_are_all_found_in_one_go(shell):
         "failed",
         "failed",
     ]
+
+
+def test_each_file_of_streams_is_checked_without_a_request(shell):
+    folder = Path("streams")
+    folder.mkdir()
+    text = "name: acme\nbase_url: https://example.com\nstreams: [{name: orders, path: /orders}]\n"
+    (folder / "acme.yaml").write_text(text, encoding="utf-8")
+    (folder / "bad.yaml").write_text(text.replace("path:", "pth:"), encoding="utf-8")
+    result = shell("check")
+
+    assert result.exit_code == 1
+    assert lines(result)[-2:] == [
+        ("ok", "streams streams/acme.yaml", ""),
+        (
+            "failed",
+            "streams streams/bad.yaml",
+            "streams/bad.yaml:3: streams[orders].pth: unknown field; did you mean `path`?",
+        ),
+    ]
+    assert len(sent(shell.server)) == 3

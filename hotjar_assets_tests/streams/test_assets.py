@@ -11,7 +11,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from hotjar_assets.definitions import build_defs, defs
+from hotjar_assets.definitions import defs
 from hotjar_assets.defs.streams import stream_defs
 from hotjar_assets.errors import HotjarSourceError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
@@ -281,21 +281,30 @@ def test_another_folder_can_be_named(tmp_path, monkeypatch):
     assert dg.AssetKey(["acme", "orders"]) in loaded().resolve_asset_graph().get_all_asset_keys()
 
 
-def test_a_broken_file_is_one_error_with_its_place_and_breaks_nothing_else():
-    Path("streams").mkdir()
-    Path("streams/acme.yaml").write_text(ORDERS.replace("path:", "pth:"), encoding="utf-8")
-    with pytest.raises(HotjarSourceError, match=r"acme\.yaml") as caught:
-        loaded()
-    assert "pth" in str(caught.value)
-    assert build_defs().resolve_job_def("sync_job").name == "sync_job"
+BROKEN = {
+    "acme.yaml:5: streams[orders].pth: unknown field": ORDERS.replace("path:", "pth:"),
+    "transform.computed.x.sql": ORDERS.replace(
+        "[id]}", "[id], transform: {computed: {x: {sql: 'random()'}}}}"
+    ),
+    ":5: streams[surveys].name: is a table of the built-in assets": ORDERS.replace(
+        "name: acme", "name: hotjar"
+    ).replace("orders", "surveys"),
+}
 
 
-def test_a_stream_may_not_be_a_table_of_ours():
+@pytest.mark.parametrize(("problem", "text"), BROKEN.items(), ids=["field", "expression", "table"])
+def test_an_invalid_file_is_shown_and_breaks_nothing_else(problem, text, caplog):
     Path("streams").mkdir()
-    text = ORDERS.replace("name: acme", "name: hotjar").replace("orders", "surveys")
-    Path("streams/hotjar.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(HotjarSourceError, match=r"hotjar\.yaml:\d+: .*of the built-in assets"):
-        loaded()
+    Path("streams/acme.yaml").write_text(text, encoding="utf-8")
+    Path("streams/zeta.yaml").write_text(ORDERS.replace("acme", "zeta"), encoding="utf-8")
+    graph = loaded().resolve_asset_graph()
+    invalid = graph.get(dg.AssetKey(["invalid_streams", "acme_yaml"]))
+    assert problem in str(invalid.description)
+    assert not invalid.is_executable
+    assert problem in caplog.text
+    keys = graph.get_all_asset_keys()
+    assert dg.AssetKey(["acme", "orders"]) not in keys
+    assert {dg.AssetKey(["zeta", "orders"]), dg.AssetKey(["hotjar", "surveys"])} <= keys
 
 
 # --- The component -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from hotjar_assets.cli import main
 from hotjar_assets.streams.editor import source_schema
+from hotjar_assets_tests.api.scripted_server import json_reply
 from hotjar_assets_tests.streams.conftest import EXAMPLES
 from hotjar_assets_tests.streams.servers import HELPDESK_KEY, SHOP_KEY, Helpdesk, Shop, serving
 
@@ -170,3 +171,50 @@ def test_bad_sample_is_one_line(body, args, words):
     assert result.exit_code == 2, result.output
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_invalid_file_keeps_no_other_from_being_tried(folder):
+    Path("streams/acme.yaml").write_text("name: acme\nbaseurl: https://x\n", encoding="utf-8")
+    shop = Shop()
+    with serving(shop) as server:
+        result = run("streams", "test", "shop.orders", variables=shop.environment(server.url))
+    assert result.exit_code == 0
+    assert len(server.sent) == 1
+    refused = run("streams", "test", "acme.orders")
+    assert refused.exit_code == 2
+    assert "invalid and left out: streams/acme.yaml:2: baseurl: unknown field" in refused.stderr
+
+
+MISSPELLED = """\
+name: acme
+base_url: {url}
+streams:
+  - name: orders
+    path: /orders
+    primary_key: [id]
+    flatten: [customer]
+    incremental: {{cursor: updatedat, parameter: since}}
+    transform: {{drop: [nots], rename: {{totl: amount}}}}
+"""
+
+
+def test_preview_warns_of_names_that_no_record_has():
+    row = {"id": 1, "updated_at": "2026-01-01", "note": None, "total": 3, "customers": {"id": 4}}
+    with serving(lambda _: json_reply([row])) as server:
+        Path("acme.yaml").write_text(MISSPELLED.format(url=server.url), encoding="utf-8")
+        result = run("streams", "test", "orders", "--file", "acme.yaml", "--json")
+    assert result.exit_code == 0
+    assert [(sent.path, sent.query) for sent in server.sent] == [("/orders", {})]
+    assert json.loads(result.stdout)["rows"][0]["total"] == 3
+    said = [
+        ("a field nots, which `transform.drop` names", "note"),
+        ("a field totl, which `transform.rename` names", "total"),
+        (
+            "a field updatedat, which `incremental.cursor` names; all is read every time",
+            "updated_at",
+        ),
+        ("an object customer, which `flatten` names", "customers"),
+    ]
+    assert result.stderr.splitlines() == [
+        f"WARNING: acme.orders: no record has {name}; did you mean `{hint}`?" for name, hint in said
+    ]

@@ -545,6 +545,48 @@ BAD = {
         "streams[lines].unknown_fields",
         "needs a `schema`",
     ),
+    "start that is relative": (
+        "format: timestamp",
+        "start: yesterday",
+        21,
+        "streams[orders].incremental.start",
+        "is not a day or an instant",
+    ),
+    "start that is text under a format": (
+        "format: timestamp",
+        "format: timestamp\n      start: begin",
+        22,
+        "streams[orders].incremental.start",
+        "is not a day or an instant",
+    ),
+    "start of a cursor that is an instant": (
+        "format: timestamp",
+        "start: version-7",
+        21,
+        "streams[orders].incremental.start",
+        "is not a day or an instant",
+    ),
+    "variable of a shell": (
+        'region: "{{ store }}"',
+        'region: "${ACME_REGION}"',
+        11,
+        "streams[orders].query.region",
+        "${ACME_REGION} is not replaced here; declare a parameter",
+    ),
+    "variable of a shell in the URL": (
+        "https://{{ store }}.example.com",
+        "https://example.com/${STORE}",
+        2,
+        "base_url",
+        "${STORE} is not replaced here",
+    ),
+    "variable in single braces": (
+        "{{ parent.id }}",
+        "{order_id}",
+        30,
+        "streams[lines].path",
+        "{order_id} is not replaced here",
+    ),
     "name of no header": (
         "    method: GET",
         "    headers: {X Region: eu}",
@@ -587,6 +629,23 @@ def test_only_plain_numbers_and_true_and_false_are_no_text(written, read):
     assert source.streams[0].query["per_page"] == read
 
 
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [
+        ("timestamp", "2026-01-31"),
+        ("timestamp", "1700000000"),
+        ("milliseconds", "2026-01-31T12:00:00Z"),
+        ('"%d.%m.%Y"', "31.01.2026"),
+    ],
+)
+def test_start_may_be_written_as_an_instant_or_in_the_format(form, start):
+    (stream, _) = load(
+        GOOD.replace("format: timestamp", f"format: {form}\n      start: '{start}'")
+    ).streams
+    assert stream.incremental is not None
+    assert stream.incremental.start == start
+
+
 def test_people_may_write_braces_in_a_description():
     text = GOOD.replace("path: /orders\n", "path: /orders\n    description: see {{ docs }}\n", 1)
     assert load(text).streams[0].description == "see {{ docs }}"
@@ -596,11 +655,26 @@ def test_folder_is_read_by_name_and_has_each_source_once(tmp_path):
     (tmp_path / "b.yaml").write_text(GOOD, encoding="utf-8")
     (tmp_path / "a.yml").write_text(GOOD.replace("acme", "zeta", 1), encoding="utf-8")
     (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
-    assert [source.name for source in load_folder(tmp_path)] == ["zeta", "acme"]
-    assert load_folder(tmp_path / "none") == []
+    found = load_folder(tmp_path)
+    assert [source.name for source in found.sources.values()] == ["zeta", "acme"]
+    assert found.mistakes == {}
+    assert load_folder(tmp_path / "none").sources == {}
     (tmp_path / "c.yaml").write_text(GOOD, encoding="utf-8")
-    with pytest.raises(HotjarSourceError, match=r"c\.yaml:1: name: another file .* rename one"):
-        load_folder(tmp_path)
+    ((path, error),) = load_folder(tmp_path).mistakes.items()
+    assert path == tmp_path / "c.yaml"
+    assert f"c.yaml:1: name: {tmp_path / 'b.yaml'} has a source named acme too" in str(error)
+
+
+def test_invalid_file_keeps_no_other_from_being_read(tmp_path):
+    (tmp_path / "a.yaml").write_text(GOOD.replace("path:", "pth:", 1), encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
+    found = load_folder(tmp_path)
+    assert [source.name for source in found.sources.values()] == ["acme"]
+    assert [path.name for path in found.mistakes] == ["a.yaml", "c.yaml"]
+    assert "a.yaml:9: streams[orders].pth: unknown field" in str(
+        found.mistakes[tmp_path / "a.yaml"]
+    )
 
 
 def test_file_is_read(tmp_path):

@@ -1,5 +1,6 @@
 """What is sent for a stream, and what is made of the answers."""
 
+import gzip
 import logging
 import traceback
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -7,6 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
 from hotjar_assets.api.secrecy import SentRequest
 from hotjar_assets.errors import (
@@ -14,6 +16,7 @@ from hotjar_assets.errors import (
     HotjarAuthError,
     HotjarBodyError,
     HotjarConfigError,
+    HotjarLimitError,
     HotjarNotFoundError,
     HotjarPaginationError,
     HotjarSchemaError,
@@ -509,6 +512,72 @@ def test_page_of_a_browser_is_named_as_what_it_is(source, read, api):
     assert "SECRETLY" not in str(caught.value)
 
 
+NEVER_VALID = {
+    "CSV": ("json", b"id,text\r\n1,a\r\n", r"body: is CSV; declare `format: csv`"),
+    "CSV in quotes": ("json", b'"id";"text"\n"1";"a"\n', "is CSV; declare"),
+    "CSV for lines": ("jsonl", b"id,text\n1,SECRETLY\n", "is CSV; declare"),
+    "JSON lines": (
+        "json",
+        b'{"id": 1}\n{"id": "SECRETLY"}\n',
+        "is JSON lines; declare `format: jsonl`",
+    ),
+    "JSON for lines": ("jsonl", b'{\n "id": 1\n}\n', "is JSON; declare `format: json`"),
+    "XML": ("json", b'<?xml version="1.0"?>\n<SECRETLY/>', "is XML, which a stream cannot read"),
+    "XML for CSV": ("csv", b'\xef\xbb\xbf<?xml version="1.0"?>\n<a/>', "is XML, which"),
+    "workbook": ("json", b"PK\x03\x04SECRETLY", "is a ZIP archive or an Excel workbook, which"),
+}
+
+
+@pytest.mark.parametrize(("kind", "body", "words"), NEVER_VALID.values(), ids=NEVER_VALID)
+def test_answer_of_another_format_is_asked_for_once(kind, body, words, *, source, read, api):
+    api.answers(Reply(body))
+    with pytest.raises(HotjarSchemaError, match=words) as caught:
+        read(source({"format": kind}))
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("body", [b'[{"id": 1}, {"id": ', b"", b"busy, try later"], ids=repr)
+def test_answer_that_may_be_whole_the_next_time_is_asked_for_again(body, source, read, api):
+    api.answers(Reply(body), json_reply([{"id": 1}]))
+    assert records(read(source())) == [{"id": 1}]
+    assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("json", gzip.compress(b'[{"id": "1"}]')),
+        ("csv", gzip.compress(b"id\n1\n")),
+        ("jsonl", gzip.compress(b'{"id":') + gzip.compress(b' "1"}\n')),
+    ],
+    ids=["JSON", "CSV", "two parts"],
+)
+def test_gzip_is_known_by_its_first_bytes(kind, body, source, read, api):
+    api.answers(Reply(body, headers={"Content-Type": "application/octet-stream"}))
+    assert records(read(source({"format": kind}))) == [{"id": "1"}]
+
+
+def test_gzip_that_is_cut_off_is_asked_for_again(source, read, api):
+    whole = gzip.compress(b'[{"id": 1}]')
+    api.answers(Reply(whole[:-9]), Reply(whole))
+    assert records(read(source())) == [{"id": 1}]
+    assert len(api.sent) == 2
+
+
+def test_gzip_is_not_unpacked_beyond_what_an_answer_may_have(source, connect, api):
+    api.answers(Reply(gzip.compress(b" " * 1024**2 + b"[]")))
+    client = connect(source(), {}, limits=Limits(answer_mb=2))
+    with pytest.raises(HotjarLimitError, match=r"unpacked answer is .*HOTJAR_MAX_ANSWER"):
+        list(client.iter_pages(client.source.streams[0]))
+    assert len(api.sent) == 1
+
+
+def test_header_that_begins_with_a_bracket_is_no_page_of_a_browser(source, read, api):
+    api.answers(Reply(b"<id>,<text>\n1,a\n"))
+    assert records(read(source({"format": "csv"}))) == [{"<id>": "1", "<text>": "a"}]
+
+
 def test_fields_of_objects_become_those_of_the_record(source, read, api):
     inner = {"name": "a", "by": {"id": 7, "at": None}}
     api.answers(json_reply([{"id": 1, "of": inner, "n": 2}, {"id": 2, "of": None}, {"of": [3]}]))
@@ -530,6 +599,18 @@ def test_metadata_of_the_root_is_kept(source, read, api):
     api.answers(json_reply({"data": [{"id": 1}], "meta": {"run": 7}}))
     (page,) = read(source({**IN_DATA, "metadata": {"run": "$.meta.run", "none": "$.meta.no"}}))
     assert page.metadata == {"run": 7, "none": None}
+
+
+def test_metadata_that_selects_several_values_is_refused(source, read, api):
+    made = source({**IN_DATA, "metadata": {"batch": "$.data[*].id"}})
+    api.answers(rows(1), rows(2, 2), rows("SECRETLY", 3))
+    read(made)
+    (page,) = read(made)
+    assert page.metadata == {"batch": 2}
+    with pytest.raises(HotjarSchemaError, match=r"\$\.data\[\*\]\.id: selects several") as caught:
+        read(made)
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 3
 
 
 @pytest.mark.parametrize("body", [{"data": []}, {"data": None}], ids=str)
@@ -600,6 +681,47 @@ def test_cursor_may_be_the_last_record(source, read, api):
     api.answers(rows("a", "b"), rows("c"), rows())
     assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 3
     assert asked(api, "starting_after") == [None, "b", "c"]
+
+
+def test_cursor_that_selects_several_values_is_refused(source, read, api):
+    paging = {"type": "cursor", "selector": "$.data[*].id", "parameter": "starting_after"}
+    api.answers(rows("a", "b"))
+    with pytest.raises(HotjarSchemaError, match="selects several values that differ"):
+        read(source({**IN_DATA, "pagination": paging}))
+    assert asked(api, "starting_after") == [None]
+
+
+FILTERED = [
+    ({"type": "page", "parameter": "p"}, "p", ["1", "2", "3", "4"]),
+    ({"type": "offset", "limit": 2}, "offset", ["0", "2", "4", "5"]),
+]
+
+
+@pytest.mark.parametrize(("paging", "parameter", "sent"), FILTERED, ids=["page", "offset"])
+@pytest.mark.parametrize("at_root", [True, False], ids=["at the root", "in data"])
+def test_page_whose_records_are_all_filtered_out_is_not_the_last(
+    paging, parameter, sent, at_root, *, source, read, api
+):
+    numbers = [[1, 2], [4, 6], [5], []]
+    pages = [[{"id": n, "open": n % 2 == 1} for n in page] for page in numbers]
+    api.answers(*(json_reply(page if at_root else {"data": page}) for page in pages))
+    path = "$[?@.open == true]" if at_root else "$.data[?@.open == true]"
+    found = records(read(source({"records": path, "pagination": paging})))
+    assert [record["id"] for record in found] == [1, 5]
+    assert asked(api, parameter) == sent
+
+
+def test_filtered_pages_without_end_are_noticed(source, read, api):
+    replies = [
+        json_reply({"data": [{"id": 1, "asked_at": number}], "next": f"c{number}"})
+        for number in range(20)
+    ]
+    api.answers(*replies)
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "p"}
+    path = "$.data[?@.id == 2]"
+    with pytest.raises(HotjarPaginationError, match="pages in a row hold what came before"):
+        read(source({"records": path, "primary_key": ["id"], "pagination": paging}))
+    assert len(api.sent) <= MAX_REPEATED_PAGES + 2
 
 
 def test_cursor_may_be_in_a_header(source, read, api):
@@ -705,10 +827,120 @@ def test_next_offset_is_taken_from_the_answer(source, read, api):
     ]
 
 
-@pytest.mark.parametrize("following", [0, 40])
-def test_offset_that_repeats_does_not_loop(following, source, read, api):
+@pytest.mark.parametrize("end", [None, "", 0, "0", -1, "-1", False], ids=repr)
+@pytest.mark.parametrize(
+    "paging",
+    [
+        {"type": "cursor", "selector": "$.next", "parameter": "offset"},
+        {"type": "offset", "next_offset": "$.next", "limit_parameter": None},
+        {"type": "link", "selector": "$.next"},
+    ],
+    ids=lambda paging: paging["type"],
+)
+def test_what_stands_for_no_next_page_ends_the_listing(paging, end, source, read, api):
+    following = "/v1/things?offset=7" if paging["type"] == "link" else 7
+    api.answers(rows(1, next=following), rows(2, next=end))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert [sent.query.get("offset") for sent in api.sent][1:] == ["7"]
+
+
+@pytest.mark.parametrize("end", ["0", "-1"])
+def test_header_that_stands_for_no_next_page_ends_the_listing(end, source, read, api):
+    api.answers(json_reply([{"id": 1}], X_Next=end))
+    paging = {"type": "cursor", "header": "X-Next", "parameter": "after"}
+    assert len(records(read(source({"pagination": paging})))) == 1
+    assert asked(api, "after") == [None]
+
+
+def test_zero_is_a_cursor_where_it_is_the_id_of_a_record(source, read, api):
+    paging = {"type": "cursor", "selector": "$.data[-1].id", "parameter": "after"}
+    api.answers(rows(0), rows(1), rows())
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "after") == [None, "0", "1"]
+
+
+MORE = {
+    "cursor": {"type": "cursor", "selector": "$.next", "parameter": "p"},
+    "page": {"type": "page", "parameter": "p"},
+    "offset": {"type": "offset", "parameter": "p"},
+    "link": {"type": "link", "selector": "$.url"},
+}
+
+
+@pytest.mark.parametrize("end", [False, "false", 0], ids=repr)
+@pytest.mark.parametrize("kind", MORE)
+def test_boolean_beside_the_cursor_ends_the_listing(kind, end, source, read, api):
+    urls = [f"/v1/things?p={number}" for number in range(2)]
+    api.answers(
+        rows(1, next="a", url=urls[0], has_more=True), rows(2, next="b", url=urls[1], has_more=end)
+    )
+    paging = {**MORE[kind], "has_more": "$.has_more"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert len(api.sent) == 2
+
+
+def test_page_without_records_is_not_the_end_where_there_are_more(source, read, api):
+    api.answers(rows(1, more=True), rows(more=True), rows(2, more=False))
+    paging = {"type": "page", "parameter": "p", "has_more": "$.more"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "p") == ["1", "2", "3"]
+
+
+def test_boolean_that_an_answer_leaves_out_says_nothing(source, read, api):
+    api.answers(rows(1, next="a", more=True), rows(2, next="b"), rows())
+    paging = {**MORE["cursor"], "has_more": "$.more"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "p") == [None, "a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["cursor", "offset", "link"])
+def test_more_records_without_a_cursor_are_an_error(kind, source, read, api):
+    api.answers(rows(more=True))
+    paging = {**MORE[kind], "has_more": "$.more"}
+    with pytest.raises(HotjarPaginationError, match="has_more` is true and the answer has nothing"):
+        read(source({**IN_DATA, "pagination": paging}))
+    assert len(api.sent) == 1
+
+
+def test_what_is_no_boolean_is_refused(source, read, api):
+    api.answers(rows(1, next="a", more="SECRETLY"))
+    paging = {**MORE["cursor"], "has_more": "$.more"}
+    with pytest.raises(HotjarSchemaError, match=r"\$\.more: is neither true nor false") as caught:
+        read(source({**IN_DATA, "pagination": paging}))
+    assert "SECRETLY" not in str(caught.value)
+
+
+def test_empty_page_with_a_repeated_cursor_ends_the_listing(source, read, api):
+    api.answers(rows(1, next="a"), rows(2, next="b"), rows(next="b"))
+    assert len(records(read(source({**IN_DATA, "pagination": MORE["cursor"]})))) == 2
+    assert asked(api, "p") == [None, "a", "b"]
+
+
+def test_last_page_again_with_its_cursor_ends_the_listing(source, read, api):
+    api.answers(rows(1, next="a"), rows(2, next="b"), rows(2, next="b"))
+    pages = read(source({**IN_DATA, "pagination": MORE["cursor"]}))
+    assert [record["id"] for record in records(pages)] == [1, 2]
+    assert asked(api, "p") == [None, "a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_last_page_again_and_again_ends_the_listing(kind, source, read, api):
+    api.answers(rows(1), rows(2), *[rows(3)] * 20)
+    pages = read(source({**IN_DATA, "pagination": MORE[kind]}))
+    assert [record["id"] for record in records(pages)] == [1, 2, 3]
+    assert len(api.sent) == 3 + MAX_REPEATED_PAGES
+
+
+def test_equal_pages_before_others_are_kept(source, read, api):
+    api.answers(rows(1), rows(2), rows(2), rows(2), rows(3), rows())
+    pages = read(source({**IN_DATA, "pagination": MORE["page"]}))
+    assert [record["id"] for record in records(pages)] == [1, 2, 2, 2, 3]
+    assert len(api.sent) == 6
+
+
+def test_offset_that_repeats_does_not_loop(source, read, api):
     paging = {"type": "offset", "next_offset": "$.next"}
-    api.answers_always(rows(1, next=following))
+    api.answers_always(rows(1, next=40))
     with pytest.raises(HotjarPaginationError):
         read(source({**IN_DATA, "pagination": paging}))
     assert len(api.sent) == 2
@@ -783,7 +1015,8 @@ NOON = datetime(2026, 1, 31, 12, 0, 0, 999_999, tzinfo=UTC)
         ("timestamp", "2026-01-31T12:00:00Z", "1769860800"),
         ("timestamp", 17, "17"),
         ("timestamp", 17.0, "17"),
-        ("timestamp", "version-7", "version-7"),
+        ("timestamp", "1769860800.5", "1769860800.5"),
+        ("%Y-%m-%dT%H:%M:%SZ", "version-7", "version-7"),
         ("timestamp", None, "1767225600"),
     ],
     ids=str,
@@ -795,6 +1028,20 @@ def test_value_to_read_from_is_sent(form, since, sent, place, *, source, read, a
     made = source({"primary_key": ["id"], "incremental": {**new, "start": "2026-01-01"}})
     read(made, since=since)
     assert asked(api, "X-Since", place) == [sent]
+
+
+@pytest.mark.parametrize("form", ["timestamp", "milliseconds"])
+def test_text_is_not_sent_as_a_number(form, source, read, api):
+    new = {"cursor": "at", "parameter": "since", "format": form, "start": "{{ begin }}"}
+    made = source(
+        {"primary_key": ["id"], "incremental": new},
+        parameters=[{"name": "begin", "default": "SECRETLY"}],
+    )
+    for since in (None, "SECRETLY"):
+        with pytest.raises(HotjarConfigError, match=r"incremental\.format is") as caught:
+            read(made, since=since)
+        assert "SECRETLY" not in str(caught.value)
+    assert api.sent == []
 
 
 def test_start_may_be_a_parameter(source, read, api):

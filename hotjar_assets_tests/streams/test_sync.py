@@ -89,7 +89,20 @@ def test_a_field_that_no_record_has_is_told(store, api, connect, caplog):
     client = connect(source_of(api.url, stream), {})
     api.answers(json_reply([at(1)]))
     store.sync(client, "orders")
-    assert "acme.orders: no record has updatedat" in caplog.text
+    assert "acme.orders: no record has a field updatedat" in caplog.text
+
+
+def test_names_that_some_record_has_are_not_told(store, api, connect, caplog):
+    transform = {"drop": ["note"], "rename": {"total": "amount"}}
+    stream = orders(flatten=["of"], transform=transform)
+    client = connect(source_of(api.url, stream), {})
+    api.answers(json_reply([{"id": 1, "total": 2}, {"id": 2, "note": "a", "of": {"name": "b"}}]))
+    store.sync(client, "orders")
+    assert caplog.text == ""
+    assert store.query("SELECT id, amount, of_name FROM acme.orders ORDER BY id") == [
+        (1, 2, None),
+        (2, None, "b"),
+    ]
 
 
 @pytest.mark.parametrize(("form", "scale"), [("timestamp", 1), ("milliseconds", 1000)])
@@ -341,3 +354,53 @@ def test_rows_that_are_gone_when_they_are_committed_are_not_missed(store, api, c
     with pytest.raises(HotjarError, match="lost rows while it was read"):
         store.sync(client, "orders")
     assert store.query("FROM acme.orders") == []
+
+
+# --- Parents that cannot name their children -----------------------------------------------------
+
+SHOPS: dict[str, Any] = {"name": "shops", "path": "/shops", "primary_key": ["id"]}
+
+
+def of_shops(**fields: str) -> dict[str, Any]:
+    return {
+        "name": "lines",
+        "path": "/shops/{{ parent.id }}/lines",
+        "parent": {"stream": "shops", "fields": fields},
+    }
+
+
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "from the API"])
+@pytest.mark.parametrize("fields", [{"id": "shop_id"}, {"shop_id": "of.id"}], ids=str)
+def test_parent_fields_the_wrong_way_round_are_an_error(fields, is_stored, store, api, connect):
+    client = connect(source_of(api.url, SHOPS, of_shops(**fields)), {})
+    api.answers(*[json_reply([{"id": 1, "of": {"name": "a"}}, {"id": 2}])] * 2)
+    if is_stored:
+        store.sync(client, "shops")
+    name = next(iter(fields.values()))
+    with pytest.raises(HotjarConfigError, match=f"acme.lines: no parent has a field {name}"):
+        store.sync(client, "lines")
+    assert [sent.path for sent in api.sent] == ["/shops"]
+
+
+def test_parents_whose_field_is_null_are_told_and_are_no_error(store, api, connect, caplog):
+    client = connect(source_of(api.url, SHOPS, of_shops(shop="of.id")), {})
+    api.answers(json_reply([{"id": 1, "of": None}, {"id": 2, "of": None}]))
+    assert store.sync(client, "lines") == {}
+    assert "2 parents lack a field of parent.fields" in caplog.text
+
+
+@pytest.mark.parametrize("value", [["a"], {"id": 1}], ids=["array", "object"])
+def test_array_or_object_of_a_parent_is_not_stored_as_text(value, store, api, connect):
+    client = connect(source_of(api.url, SHOPS, of_shops(shop="of")), {})
+    api.answers(json_reply([{"id": 1, "of": value}]))
+    with pytest.raises(HotjarConfigError, match=r"parent\.fields\.shop is an "):
+        store.sync(client, "lines")
+    assert [sent.path for sent in api.sent] == ["/shops"]
+
+
+def test_boolean_of_a_parent_is_stored_as_json_writes_it(store, api, connect):
+    client = connect(source_of(api.url, SHOPS, of_shops(shop="id", is_open="open")), {})
+    api.answers(json_reply([{"id": 1, "open": True}]), json_reply([{"n": 1, "is_open": True}]))
+    store.sync(client, "lines")
+    assert [sent.path for sent in api.sent] == ["/shops", "/shops/1/lines"]
+    assert store.query("SELECT shop, is_open, n FROM acme.lines") == [(1, "true", 1)]

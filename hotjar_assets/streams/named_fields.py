@@ -1,0 +1,73 @@
+"""Fields that the YAML of a stream names, checked against the records that come.
+
+A schema tells before any request whether a field exists. Without one, a misspelled name has no
+effect at all, so a read of a stream and its preview both warn of names that no record has.
+"""
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from hotjar_assets.printable import get_logger
+from hotjar_assets.streams.checks import meant
+from hotjar_assets.streams.spec import Stream
+
+logger = get_logger(__name__)
+
+_MAX_FIELDS = 1000
+"""Most names of fields that are kept to suggest one."""
+
+
+class NamedFields:
+    """Notes which of the fields that a stream names its records have; safe under threads.
+
+    Args:
+        source: The name of the source.
+        stream: One of its streams.
+    """
+
+    def __init__(self, source: str, stream: Stream) -> None:
+        self._name = f"{source}.{stream.name}"
+        self._lock = threading.Lock()
+        transform, around = stream.transform, stream.parent.fields if stream.parent else {}
+        named = [
+            *(("transform.keep", name) for name in transform.keep or ()),
+            *(("transform.drop", name) for name in transform.drop),
+            *(("transform.rename", name) for name in transform.rename),
+            *(("incremental.cursor", each.cursor) for each in (stream.incremental,) if each),
+        ]
+        self._missing = [each for each in named if each[1] not in {*stream.metadata, *around}]
+        self._flatten = set(stream.flatten)
+        self._fields: set[str] = set()
+
+    def see(self, records: Iterable[Mapping[str, Any]], flattened: Collection[str]) -> None:
+        """Note the fields of some records.
+
+        Args:
+            records: The records, after `flatten`.
+            flattened: The fields that `flatten` replaced by their own.
+        """
+        with self._lock:
+            self._flatten.difference_update(flattened)
+            for record in records if self._missing or self._flatten else ():
+                self._missing = [each for each in self._missing if each[1] not in record]
+                if len(self._fields) < _MAX_FIELDS:
+                    self._fields.update(record)
+
+    def warn(self) -> None:
+        """Warn of each name that no record had; without a record, nothing is known."""
+        with self._lock:
+            missing = [*self._missing, *(("flatten", name) for name in sorted(self._flatten))]
+            for place, name in missing if self._fields else ():
+                what = "an object" if place == "flatten" else "a field"
+                effect = "; all is read every time" if place == "incremental.cursor" else ""
+                hint = meant(name, self._fields)
+                logger.warning(
+                    "%s: no record has %s %s, which `%s` names%s%s",
+                    self._name,
+                    what,
+                    name,
+                    place,
+                    effect,
+                    f"; {hint}" if hint else "",
+                )
