@@ -126,6 +126,30 @@ def test_no_private_module_of_another_package_is_imported(project):
     assert not found
 
 
+def test_no_statement_binds_a_value(project):
+    """The first value that is bound makes DuckDB 1.5 import pandas: see `database.literal`."""
+    calls = [
+        (
+            f"{path}:{node.lineno}",
+            node.func.attr,
+            len(node.args),
+            [each.arg for each in node.keywords],
+        )
+        for path, tree in python_files(project, "hotjar_assets")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    methods = {"execute", "executemany", "query", "sql"}
+    statements = [call for call in calls if call[1] in methods]
+    assert len(statements) > 50
+    binding = [
+        place
+        for place, method, values, names in statements
+        if method == "executemany" or values > 1 or {"parameters", "params"} & set(names)
+    ]
+    assert not binding
+
+
 def test_everything_imported_is_declared(project, declared):
     names = {
         canonicalize_name(requirement.name)

@@ -105,9 +105,8 @@ def _listed(
 ) -> list[tuple[object, ...]]:
     internal = "" if kind in {"indexes", "sequences"} else "AND NOT internal"
     listed: list[tuple[object, ...]] = connection.execute(
-        f"SELECT {columns} FROM duckdb_{kind}() WHERE database_name = $catalog {internal} "
-        "ORDER BY ALL",
-        {"catalog": catalog},
+        f"SELECT {columns} FROM duckdb_{kind}() "
+        f"WHERE database_name = {literal(catalog)} {internal} ORDER BY ALL"
     ).fetchall()
     if kind == "tables":
         for schema, table, *_ in listed.copy():

@@ -120,11 +120,11 @@ _TABLES = {
             WHERE deleted_at IS NULL AND survey_id NOT IN (SELECT survey_id FROM {surveys})
         )
         SELECT * EXCLUDE (deleted_at) FROM chosen WHERE deleted_at IS NULL
-        AND (len($ids::VARCHAR[]) = 0 OR list_contains($ids::VARCHAR[], survey_id))""",
+        AND (len({ids}::VARCHAR[]) = 0 OR list_contains({ids}::VARCHAR[], survey_id))""",
     "report_questions": f"""
         SELECT survey_id, q.question_id, q.position, q.type, q.text, q.low_label, q.high_label,
             list_transform(q.choices, lambda c: c.text) AS choices, least, most,
-            coalesce(q.type LIKE 'rating-%' AND regexp_matches(q.text, $effort, 'i'), false)
+            coalesce(q.type LIKE 'rating-%' AND regexp_matches(q.text, {{effort}}, 'i'), false)
                 AS is_effort,
             coalesce(q.type IN {_texts(SATISFACTION_TYPES)}, false) AND NOT is_effort AS is_csat
         FROM (
@@ -207,13 +207,11 @@ class _Counting:
             "responses": qualified(connection, SURVEY_RESPONSES.name),
         }
         try:
-            self._rows("SELECT regexp_matches('', $effort, 'i')", effort=effort)
+            self._rows("SELECT regexp_matches('', {effort}, 'i')", effort=effort)
         except duckdb.Error:
             raise HotjarConfigError("--effort", "is no regular expression") from None
-        given = {"ids": list(survey_ids), "effort": effort}
         for name, sql in _TABLES.items():
-            used = {key: value for key, value in given.items() if f"${key}" in sql}
-            self._rows(f"CREATE TEMP TABLE {name} AS {sql}", **used)
+            self._rows(f"CREATE TEMP TABLE {name} AS {sql}", ids=list(survey_ids), effort=effort)
         there = {survey_id for (survey_id,) in self._rows("SELECT survey_id FROM report_surveys")}
         for survey_id in survey_ids:
             if survey_id not in there:
@@ -221,9 +219,9 @@ class _Counting:
                     "--survey", f"{path} has no survey {survey_id}, or it is gone from Hotjar"
                 )
 
-    def _rows(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
-        statement = sql.format(**self._names)
-        return self._connection.execute(statement, parameters or None).fetchall()
+    def _rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        literals = {key: literal(value) for key, value in values.items()}
+        return self._connection.execute(sql.format(**self._names, **literals)).fetchall()
 
     def synced_at(self) -> datetime | None:
         """Tell when the last row was written."""
@@ -278,7 +276,7 @@ class _Counting:
         found: dict[str, tuple[PeriodName, list[Period]]] = {}
         for survey_id, period, starts_on, responses, *numbers in self._rows(
             f"""WITH days AS (
-                    FROM report_days WHERE day <= $today AND day > $today - {_DAYS_SHOWN}
+                    FROM report_days WHERE day <= {{today}} AND day > {{today}} - {_DAYS_SHOWN}
                 ), spans AS (
                     SELECT survey_id, CASE WHEN max(day) - min(day) < 62 THEN 'day'
                         WHEN max(day) - min(day) < 731 THEN 'week' ELSE 'month' END AS period

@@ -13,7 +13,7 @@ from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.loading import StreamsFolder, load_folder
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable
-from hotjar_assets.warehouse.merge import record_type, select_rows
+from hotjar_assets.warehouse.merge import select_rows
 from hotjar_assets.warehouse.row_expressions import problem_of
 from hotjar_assets.warehouse.units import refused_column
 
@@ -100,8 +100,7 @@ def preview(source: Source, stream: Stream, rows: Iterable[Mapping[str, Any]]) -
             try:
                 result = connection.execute(
                     f"SELECT {columns} FROM ({select_rows(stored, spool.segments)} "
-                    'ORDER BY "hotjar_assets:ordinal")',
-                    {"record": record_type(stored)},
+                    'ORDER BY "hotjar_assets:ordinal")'
                 ).fetchall()
             except duckdb.Error:
                 problem = refused_column(stored, spool.segments)

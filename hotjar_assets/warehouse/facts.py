@@ -25,6 +25,7 @@ from hotjar_assets.schema import (
 from hotjar_assets.warehouse.database import (
     add_columns,
     create_schema,
+    literal,
     qualified,
     rows_if_any,
 )
@@ -106,8 +107,8 @@ def adopt(
             qualified(connection, table.name) for table in (UNSETTLED, SURVEY_RESPONSES)
         )
         connection.execute(
-            f"INSERT INTO {unsettled} SELECT DISTINCT survey_id, $now FROM {responses}",
-            {"now": datetime.now(UTC)},
+            f"INSERT INTO {unsettled} SELECT DISTINCT survey_id, {literal(datetime.now(UTC))} "
+            f"FROM {responses}"
         )
     meta = qualified(connection, META.name)
     connection.execute(f"DELETE FROM {meta} WHERE name LIKE 'pii%'")
@@ -152,4 +153,4 @@ def _noted(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 def _note(connection: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> None:
     meta = qualified(connection, META.name)
     for fact in facts.items():
-        connection.execute(f"INSERT INTO {meta} VALUES (?, ?)", fact)
+        connection.execute(f"INSERT INTO {meta} VALUES ({', '.join(map(literal, fact))})")

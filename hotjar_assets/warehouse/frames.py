@@ -14,6 +14,7 @@ from hotjar_assets.warehouse.database import (
     add_columns,
     create_schema,
     has_table,
+    literal,
     qualified,
     quote,
 )
@@ -48,18 +49,11 @@ class TableSlice:
         if self.window:
             # DuckDB compares an instant with neither a text nor what pandas makes of a date.
             instant = f"TRY_CAST(({self.expression}) AS TIMESTAMPTZ)"
-            return f"({instant} >= $start AND {instant} < $end)"
-        return f"CAST({self.expression} AS VARCHAR) IN (SELECT unnest($keys::VARCHAR[]))"
-
-    @property
-    def parameters(self) -> dict[str, object] | None:
-        """What `condition` needs."""
-        if self.expression is None:
-            return None
-        if self.window:
             # A column without a zone holds UTC, and the session's zone is UTC.
-            return {"start": self.window[0], "end": self.window[1]}
-        return {"keys": list(self.keys)}
+            begin, end = map(literal, self.window)
+            return f"({instant} >= {begin} AND {instant} < {end})"
+        keys = literal(self.keys)
+        return f"CAST({self.expression} AS VARCHAR) IN (SELECT unnest({keys}::VARCHAR[]))"
 
 
 def replace_rows(database: Database, part: TableSlice, frame: "pd.DataFrame") -> int:
@@ -82,13 +76,13 @@ def replace_rows(database: Database, part: TableSlice, frame: "pd.DataFrame") ->
         types = add_columns(connection, part.schema, part.table, given)
         _refuse_loss(connection, part, given, types)
         stray = f"SELECT count(*) FROM frame WHERE ({part.condition}) IS NOT TRUE"
-        ((strays,),) = connection.execute(stray, part.parameters).fetchall()
+        ((strays,),) = connection.execute(stray).fetchall()
         if strays:
             raise RowsRefusedError(
                 f"{strays} rows for {part.schema}.{part.table} belong to a partition that is "
                 f"not being written ({part.expression}); nothing was changed"
             )
-        connection.execute(f"DELETE FROM {table} WHERE {part.condition}", part.parameters)
+        connection.execute(f"DELETE FROM {table} WHERE {part.condition}")
         columns = ", ".join(
             f"CAST({quote(name)} AS {types[name]}) AS {quote(name)}" for name in given
         )
@@ -111,9 +105,7 @@ def load_rows(
                 f"{database.path} has no table {part.schema}.{part.table}; materialize it first"
             )
         names = ", ".join(map(quote, columns)) if columns else "*"
-        return connection.execute(
-            f"SELECT {names} FROM {table} WHERE {part.condition}", part.parameters
-        ).df()
+        return connection.execute(f"SELECT {names} FROM {table} WHERE {part.condition}").df()
 
 
 def _frame_types(connection: duckdb.DuckDBPyConnection, frame: "pd.DataFrame") -> dict[str, str]:

@@ -63,11 +63,13 @@ def health_of(
     connection.execute(f"SET memory_limit = {literal(_MEMORY_LIMIT)}")
     findings = _BOTH if table is SURVEYS else _BOTH + _OF_RESPONSES
     sql = " UNION ALL ".join(f"({each})" for each in findings).format(
-        table=names[table.name], key=", ".join(map(quote, table.key)), **names
+        table=names[table.name],
+        key=", ".join(map(quote, table.key)),
+        since=literal(since),
+        **names,
     )
-    parameters = {"since": since} if "$since" in sql else None
     found: dict[str, dict[str, int]] = {}
-    for kind, name, count in connection.execute(sql, parameters).fetchall():
+    for kind, name, count in connection.execute(sql).fetchall():
         found.setdefault(kind, {})[name] = int(count)
     rows = sum(found.pop("rows").values())
     source = next(iter(found.pop("source", {})), None)
@@ -103,7 +105,7 @@ _OF_RESPONSES = (
        SELECT 'unknown_questions', survey_id, count(*)
        FROM answered ANTI JOIN asked USING (survey_id, question_id) GROUP BY survey_id""",
     """SELECT 'live', survey_id, count(*) FROM {survey_responses}
-       WHERE deleted_at IS NULL AND ($since::TIMESTAMPTZ IS NULL OR created_at >= $since)
+       WHERE deleted_at IS NULL AND ({since} IS NULL OR created_at >= {since})
        GROUP BY survey_id""",
     "SELECT 'forgotten', survey_id, count(*) FROM {forgotten} GROUP BY survey_id",
     "SELECT 'removed', survey_id, 1 FROM {surveys} WHERE deleted_at IS NOT NULL",

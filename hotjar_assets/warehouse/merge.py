@@ -63,16 +63,17 @@ def unit_of(table: Table) -> str:
     return texts[0] if texts else "''"
 
 
-def records(segments: Sequence[Segment]) -> str:
-    """Return SQL for a relation of the spooled records; `$record` must be bound.
+def records(table: Table, segments: Sequence[Segment], *, of_keys: bool = False) -> str:
+    """Return SQL for a relation of the spooled records, or of the fields that the key rests on.
 
     Read as CSV of one column, by separators that JSON escapes: `read_json` would take 36 MB of
     buffers.
     """
     files = ", ".join(literal(str(segment.path)) for segment in segments)
     longest = max(segment.longest for segment in segments)
+    record = literal(_record_type(table, of_keys=of_keys))
     return (
-        f"(SELECT unnest(from_json(line, $record)) FROM read_csv([{files}], "
+        f"(SELECT unnest(from_json(line, {record})) FROM read_csv([{files}], "
         "columns = {'line': 'VARCHAR'}, auto_detect = false, "
         "header = false, delim = chr(30), quote = '', escape = '', "
         f"parallel = {longest <= _LONG_BYTES}, max_line_size = {longest}, "
@@ -81,7 +82,7 @@ def records(segments: Sequence[Segment]) -> str:
 
 
 def select_rows(table: Table, segments: Sequence[Segment]) -> str:
-    """Return SQL for the rows that spooled records become; `$record` must be bound."""
+    """Return SQL for the rows that spooled records become."""
     columns = ", ".join(f"{column.source} AS {quote(column.name)}" for column in table.sourced)
     latest = ""
     if table.key and not _stands_once(table, segments):
@@ -90,7 +91,7 @@ def select_rows(table: Table, segments: Sequence[Segment]) -> str:
             f"QUALIFY row_number() OVER (PARTITION BY {keys} "
             'ORDER BY "hotjar_assets:ordinal" DESC) = 1'
         )
-    return f"SELECT {columns} FROM {records(segments)} {latest}"
+    return f"SELECT {columns} FROM {records(table, segments)} {latest}"
 
 
 def _stands_once(table: Table, segments: Sequence[Segment]) -> bool:
@@ -104,11 +105,11 @@ def _stands_once(table: Table, segments: Sequence[Segment]) -> bool:
 def select_keys(table: Table, segments: Sequence[Segment]) -> str:
     """Return SQL for the keys of the rows that spooled records become, repeated ones included."""
     columns = ", ".join(f"{key.source} AS {quote(key.name)}" for key in _keys(table))
-    return f"SELECT {columns or 'NULL'} FROM {records(segments)}"
+    return f"SELECT {columns or 'NULL'} FROM {records(table, segments, of_keys=True)}"
 
 
-def record_type(table: Table, *, of_keys: bool = False) -> str:
-    """Return what `$record` is bound to; of the keys alone, it is parsed in a third of the time."""
+def _record_type(table: Table, *, of_keys: bool) -> str:
+    """Return the type of a record; of the keys alone, it is parsed in a third of the time."""
     sources = " ".join(str(key.source) for key in _keys(table))
     wanted = {name: kind for name, kind in table.record.items() if not of_keys or name in sources}
     return json.dumps(wanted)
@@ -128,13 +129,13 @@ class Merge:
             "table": qualified(connection, table.name, table.schema),
             "unit": unit_of(table),
             "same_key": " AND ".join(f"t.{quote(key)} = i.{quote(key)}" for key in table.key),
+            # The instant of the commit, after any wait for the lock: a full walk that began before
+            # it must not take these rows for ones it should have seen.
+            "now": literal(datetime.now(UTC)),
         }
         declared = {column.name for column in table.columns}
         there = columns_in(connection, self._names["table"])
         self._others = [name for name in there if name not in declared]
-        # The instant of the commit, after any wait for the lock: a full walk that began before it
-        # must not take these rows for ones it should have seen.
-        self._now = datetime.now(UTC)
         self.updated: dict[str, int] = {}
         self._held: dict[str, pa.Table] = {}
         self._begun: set[str] = set()
@@ -143,35 +144,23 @@ class Merge:
         self.has_forgotten = False
         """Whether some rows must not come back."""
 
-    def execute(
-        self, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
-    ) -> duckdb.DuckDBPyConnection:
-        """Run one statement; `{table}`, fragments, `$now` and held rows may stand in it."""
+    def execute(self, sql: str, **fragments: str) -> duckdb.DuckDBPyConnection:
+        """Run one statement; `{table}`, `{now}`, fragments and held rows may stand in it."""
         # DuckDB finds them by the names they have here. Registered, they would stay until the
         # commit, as a temporary table that is replaced would.
         incoming, existing, changed = map(self._held.get, _HELD)  # noqa: RUF059
-        return self._connection.execute(*self._statement(sql, fragments, parameters))
+        return self._connection.execute(sql.format(**self._names, **fragments))
 
-    def _hold(
-        self, name: str, sql: str, fragments: Mapping[str, str] | None = None, **parameters: object
-    ) -> int:
+    def _hold(self, name: str, sql: str, **fragments: str) -> int:
         """Hold the rows of a query in memory, one of `_HELD`; return how many."""
         incoming, existing = map(self._held.get, _HELD[:2])  # noqa: RUF059 - as in `execute`
-        query, values = self._statement(sql, fragments, parameters)
-        rows = self._connection.sql(query, params=values).to_arrow_table()
+        rows = self._connection.sql(sql.format(**self._names, **fragments)).to_arrow_table()
         self._held[name] = rows
         return int(rows.num_rows)
 
-    def _statement(
-        self, sql: str, fragments: Mapping[str, str] | None, parameters: dict[str, object]
-    ) -> tuple[str, dict[str, object] | None]:
-        if "$now" in sql:
-            parameters["now"] = self._now
-        return sql.format(**self._names, **(fragments or {})), parameters or None
-
-    def one(self, sql: str, **parameters: object) -> tuple[Any, ...]:
+    def one(self, sql: str) -> tuple[Any, ...]:
         """Return the only row of a query."""
-        (row,) = self.execute(sql, None, **parameters).fetchall()
+        (row,) = self.execute(sql).fetchall()
         return row
 
     def count(self) -> int:
@@ -182,15 +171,15 @@ class Merge:
         """Count rows by unit."""
         sql = (
             "SELECT {unit}, count(*) FROM {table} t WHERE {unit} IN "
-            f"(SELECT unnest($units::VARCHAR[])) AND {condition} GROUP BY ALL"
+            f"(SELECT unnest({{units}}::VARCHAR[])) AND {condition} GROUP BY ALL"
         )
-        return dict(self.execute(sql, units=list(units)).fetchall())
+        return dict(self.execute(sql, units=literal(units)).fetchall())
 
     def delete(self, units: Sequence[str]) -> None:
         """Delete every row of some units."""
         self.execute(
-            "DELETE FROM {table} t WHERE {unit} IN (SELECT unnest($units::VARCHAR[]))",
-            units=list(units),
+            "DELETE FROM {table} t WHERE {unit} IN (SELECT unnest({units}::VARCHAR[]))",
+            units=literal(units),
         )
 
     def rows(self, segments: Sequence[Segment]) -> None:
@@ -202,7 +191,7 @@ class Merge:
         Raises:
             RowsRefusedError: A row has no value in a column of the key.
         """
-        table, record = self._table, record_type(self._table)
+        table = self._table
         fragments = {
             "rows": select_rows(table, segments),
             "keys": select_keys(table, segments),
@@ -210,28 +199,24 @@ class Merge:
             "is_stored": self.is_stored.format(**self._names),
         }
         self._refuse_missing_keys(segments)
-        keys = record_type(table, of_keys=True)
-        if not table.key or not self._can_meet(segments, fragments, keys):
+        if not table.key or not self._can_meet(segments, fragments):
             self.execute(
-                "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM ({rows})",
-                fragments,
-                record=record,
+                "INSERT INTO {table} BY NAME SELECT *, {now} AS synced_at FROM ({rows})",
+                **fragments,
             )
             return
         self.arrived(segments)
-        if not self._brings_news(fragments, record, keys):
+        if not self._brings_news(fragments):
             return
-        self._hold("incoming", "FROM ({rows}) i WHERE {is_stored}", fragments, record=record)
+        self._hold("incoming", "FROM ({rows}) i WHERE {is_stored}", **fragments)
         if self._hold("existing", "FROM {table} t SEMI JOIN incoming i ON {same_key}"):
             self._replace_changed()
         self.execute(
-            "INSERT INTO {table} BY NAME SELECT *, $now AS synced_at FROM incoming i "
+            "INSERT INTO {table} BY NAME SELECT *, {now} AS synced_at FROM incoming i "
             "WHERE NOT EXISTS (FROM existing t WHERE {same_key})"
         )
 
-    def _can_meet(
-        self, segments: Sequence[Segment], fragments: Mapping[str, str], keys: str
-    ) -> bool:
+    def _can_meet(self, segments: Sequence[Segment], fragments: Mapping[str, str]) -> bool:
         """Tell whether a row may be in the table, or be one that must not come back."""
         units = {segment.unit for segment in segments}
         is_begun = not self._begun.isdisjoint(units)
@@ -244,7 +229,7 @@ class Merge:
             if not is_begun and self._table.keeps_units_apart:
                 return False
         met = "FROM {table} t SEMI JOIN ({keys}) i ON {same_key}"
-        return self._exists(met, fragments, keys)
+        return self._exists(met, fragments)
 
     is_stored = "true"
     """SQL that is true for rows `i` that are to be stored."""
@@ -252,14 +237,14 @@ class Merge:
     def arrived(self, segments: Sequence[Segment]) -> None:
         """Look at rows before they are merged."""
 
-    def _brings_news(self, fragments: Mapping[str, str], record: str, keys: str) -> bool:
+    def _brings_news(self, fragments: Mapping[str, str]) -> bool:
         """Tell whether any row is new or changed. Mostly none is, and nothing has to be held."""
         added = "FROM ({keys}) i ANTI JOIN {table} t ON {same_key} WHERE {is_stored}"
         changed = "FROM ({rows}) i JOIN {table} t ON {same_key} WHERE {differs}"
-        return self._exists(added, fragments, keys) or self._exists(changed, fragments, record)
+        return self._exists(added, fragments) or self._exists(changed, fragments)
 
-    def _exists(self, rows: str, fragments: Mapping[str, str], record: str) -> bool:
-        found = self.execute(f"SELECT EXISTS ({rows})", fragments, record=record).fetchall()
+    def _exists(self, rows: str, fragments: Mapping[str, str]) -> bool:
+        found = self.execute(f"SELECT EXISTS ({rows})", **fragments).fetchall()
         return bool(found[0][0])
 
     def _refuse_missing_keys(self, segments: Sequence[Segment]) -> None:
@@ -268,8 +253,8 @@ class Merge:
             (source,) = (str(each.source) for each in table.columns if each.name == key)
             ((first,),) = self.execute(
                 'SELECT min("hotjar_assets:ordinal") FROM {records} WHERE ({source}) IS NULL',
-                {"records": records(segments), "source": source},
-                record=record_type(table),
+                records=records(table, segments),
+                source=source,
             ).fetchall()
             if first is not None:
                 raise RowsRefusedError(
@@ -301,21 +286,19 @@ class Merge:
             "changed",
             'SELECT {merged}, t.synced_at AS "hotjar_assets:stored_at" '
             "FROM incoming i JOIN existing t ON {same_key} WHERE {differs}",
-            {
-                "merged": ", ".join(f"{sql} AS {name}" for name, sql in merged.items()),
-                "differs": self._differs,
-            },
+            merged=", ".join(f"{sql} AS {name}" for name, sql in merged.items()),
+            differs=self._differs,
         )
         counted = (
             "SELECT {unit}, count(*) FROM changed t "
-            'WHERE "hotjar_assets:stored_at" < $now GROUP BY ALL'
+            'WHERE "hotjar_assets:stored_at" < {now} GROUP BY ALL'
         )
         for unit, count in self.execute(counted).fetchall():
             self.updated[unit] = self.updated.get(unit, 0) + count
         self.execute("DELETE FROM {table} t USING changed i WHERE {same_key}")
         self.execute(
             'INSERT INTO {table} BY NAME SELECT * EXCLUDE ("hotjar_assets:stored_at"), '
-            "$now AS synced_at FROM changed"
+            "{now} AS synced_at FROM changed"
         )
 
 

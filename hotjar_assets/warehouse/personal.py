@@ -21,7 +21,13 @@ from hotjar_assets.schema import (
     SURVEYS,
     UNSETTLED,
 )
-from hotjar_assets.warehouse.database import columns_in, qualified, quote, rows_if_any
+from hotjar_assets.warehouse.database import (
+    columns_in,
+    literal,
+    qualified,
+    quote,
+    rows_if_any,
+)
 from hotjar_assets.warehouse.models import model_names
 
 Row = tuple[str, str, str | None]
@@ -74,8 +80,7 @@ def find_rows(connection: duckdb.DuckDBPyConnection, person: Person, privacy: Pr
         (survey_id, response_id, user)
         for survey_id, response_id, user in connection.execute(
             f"SELECT survey_id, response_id, hotjar_user_id FROM {table} "
-            "WHERE hotjar_user_id IN (SELECT unnest($users::VARCHAR[]))",
-            {"users": sorted(users)},
+            f"WHERE hotjar_user_id IN (SELECT unnest({literal(sorted(users))}::VARCHAR[]))"
         ).fetchall()
     }
     return sorted(found, key=lambda row: row[:2])
@@ -94,15 +99,9 @@ def find_traces(
         search: What recognizes the person.
         rows: Responses that are to be erased.
     """
-    ids = {
-        "surveys": [survey_id for survey_id, _, _ in rows],
-        "responses": [response_id for _, response_id, _ in rows],
-    }
     connection.execute(
         "CREATE TEMP TABLE erased AS SELECT survey_id, response_id "
-        f"FROM {qualified(connection, FORGOTTEN.name)} UNION SELECT "
-        "unnest($surveys::VARCHAR[]), unnest($responses::VARCHAR[])",
-        ids,
+        f"FROM {qualified(connection, FORGOTTEN.name)} UNION FROM {_ids_of(rows)}"
     )
     traces = []
     for schema, name in _tables(connection):
@@ -155,17 +154,16 @@ def _matches(
     texts = [f"CAST(t.{quote(name)} AS VARCHAR)" for name in kinds]
     # concat_ws leaves out nulls.
     holds = (
-        f"regexp_matches(concat_ws(chr(10), {', '.join(texts)}), $pattern)" if texts else "false"
+        f"regexp_matches(concat_ws(chr(10), {', '.join(texts)}), {literal(search.pattern)})"
+        if texts
+        else "false"
     )
     values = [
         f"CAST(to_json(t.{quote(name)}) AS VARCHAR)" if _is_nested(kind) else text
         for (name, kind), text in zip(kinds.items(), texts, strict=True)
     ]
     selected = ", ".join([*(f"t.{quote(name)}" for name in wanted), is_erased, *values])
-    result = connection.execute(
-        f"SELECT {selected} FROM {table} t WHERE {holds} OR {is_erased}",
-        {"pattern": search.pattern} if texts else None,
-    )
+    result = connection.execute(f"SELECT {selected} FROM {table} t WHERE {holds} OR {is_erased}")
     checks = [
         (name, search.is_in_json if _is_json(kind) else search.is_in)
         for name, kind in kinds.items()
@@ -203,7 +201,7 @@ _COMPACTION_IS_DUE = "compaction_is_due"
 def is_compaction_due(connection: duckdb.DuckDBPyConnection) -> bool:
     """Tell whether the free blocks of the file may hold what was erased."""
     rows = rows_if_any(
-        connection, META, "SELECT 1 FROM {table} WHERE name = $name", name=_COMPACTION_IS_DUE
+        connection, META, "SELECT 1 FROM {table} WHERE name = {name}", name=_COMPACTION_IS_DUE
     )
     return bool(rows)
 
@@ -211,9 +209,10 @@ def is_compaction_due(connection: duckdb.DuckDBPyConnection) -> bool:
 def note_compaction(connection: duckdb.DuckDBPyConnection, *, is_due: bool) -> None:
     """Note whether the free blocks of the file may hold what was erased."""
     meta = qualified(connection, META.name)
-    connection.execute(f"DELETE FROM {meta} WHERE name = $name", {"name": _COMPACTION_IS_DUE})
+    name = literal(_COMPACTION_IS_DUE)
+    connection.execute(f"DELETE FROM {meta} WHERE name = {name}")
     if is_due:
-        connection.execute(f"INSERT INTO {meta} VALUES ($name, '1')", {"name": _COMPACTION_IS_DUE})
+        connection.execute(f"INSERT INTO {meta} VALUES ({name}, '1')")
 
 
 def erase_rows(connection: duckdb.DuckDBPyConnection, rows: Collection[Row]) -> None:
@@ -221,24 +220,26 @@ def erase_rows(connection: duckdb.DuckDBPyConnection, rows: Collection[Row]) -> 
     responses, forgotten = (
         qualified(connection, table.name) for table in (SURVEY_RESPONSES, FORGOTTEN)
     )
-    ids = {
-        "surveys": [survey_id for survey_id, _, _ in rows],
-        "responses": [response_id for _, response_id, _ in rows],
-    }
-    given = (
-        "(SELECT unnest($surveys::VARCHAR[]) AS survey_id, "
-        "unnest($responses::VARCHAR[]) AS response_id)"
-    )
+    given = _ids_of(rows)
     connection.execute(
-        f"INSERT INTO {forgotten} BY NAME SELECT *, $now AS forgotten_at FROM {given}",
-        {**ids, "now": datetime.now(UTC)},
+        f"INSERT INTO {forgotten} BY NAME "
+        f"SELECT *, {literal(datetime.now(UTC))} AS forgotten_at FROM {given}"
     )
     connection.execute(
         f"DELETE FROM {responses} t USING {given} i "
-        "WHERE t.survey_id = i.survey_id AND t.response_id = i.response_id",
-        ids,
+        "WHERE t.survey_id = i.survey_id AND t.response_id = i.response_id"
     )
     note_compaction(connection, is_due=True)
+
+
+def _ids_of(rows: Collection[Row]) -> str:
+    """Return SQL for a relation of the ids of some rows."""
+    surveys = literal([survey_id for survey_id, _, _ in rows])
+    responses = literal([response_id for _, response_id, _ in rows])
+    return (
+        f"(SELECT unnest({surveys}::VARCHAR[]) AS survey_id, "
+        f"unnest({responses}::VARCHAR[]) AS response_id)"
+    )
 
 
 def has_rows(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -305,8 +306,7 @@ def rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) ->
                 FROM {qualified(connection, SURVEYS.name)} s WHERE s.survey_id = t.survey_id
                 )) AS JSON) AS {types["answers"]}),
               extra = CAST(personal_extra(CAST(extra AS VARCHAR)) AS JSON),
-              synced_at = $now""",
-        {"now": datetime.now(UTC)},
+              synced_at = {literal(datetime.now(UTC))}"""
     )
     _rewrite_models(connection)
 

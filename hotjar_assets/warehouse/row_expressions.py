@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from hotjar_assets.streams.checks import meant
+from hotjar_assets.warehouse.database import literal
 
 MAX_SQL_LENGTH = 4000
 MAX_GROWTH = 16
@@ -200,7 +201,9 @@ def _only_expression(statement: str) -> Mapping[str, Any]:
 
 def _parsed(statement: str) -> dict[str, Any] | None:
     with duckdb.connect() as connection:
-        ((text,),) = connection.execute("SELECT json_serialize_sql($1)", [statement]).fetchall()
+        ((text,),) = connection.execute(
+            f"SELECT json_serialize_sql({literal(statement)})"
+        ).fetchall()
     tree: dict[str, Any] = json.loads(text)
     return None if tree["error"] else tree
 
@@ -381,8 +384,8 @@ def _constant(node: Mapping[str, Any], function: str) -> str:
 
 def _text_of(constant: Mapping[str, Any]) -> str:
     """Return the text of a constant, as any version of DuckDB writes it."""
-    literal = constant.get("literal") or constant.get("value") or {}
-    text = literal.get("text", literal.get("value"))
+    written = constant.get("literal") or constant.get("value") or {}
+    text = written.get("text", written.get("value"))
     return text if isinstance(text, str) else json.dumps(text)
 
 

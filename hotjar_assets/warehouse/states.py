@@ -24,7 +24,7 @@ def survey_states(
         "SELECT survey_id, site_id, platform, deleted_at IS NOT NULL, "
         "list_transform(list_filter(questions, lambda q: q.type = 'email'), "
         "lambda q: q.question_id), url, name FROM {table} "
-        "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))",
+        "WHERE survey_id IN (SELECT unnest({ids}::VARCHAR[]))",
         ids=list(survey_ids),
     )
     watermarks = rows_if_any(
@@ -32,8 +32,8 @@ def survey_states(
         SURVEY_RESPONSES,
         "SELECT survey_id, platform, epoch_us(min(created_at)), "
         "epoch_us(max(created_at)) FROM {table} "
-        "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[])) "
-        "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND $now "
+        "WHERE survey_id IN (SELECT unnest({ids}::VARCHAR[])) "
+        "AND deleted_at IS NULL AND created_at BETWEEN '1900-01-01' AND {now} "
         "GROUP BY survey_id, platform ORDER BY 4",
         ids=list(survey_ids),
         now=datetime.now(UTC),
@@ -69,7 +69,7 @@ def questions(
         SURVEYS,
         "SELECT q.question_id, q.text, q.type, list_transform(q.choices, lambda c: c.text) "
         "FROM (SELECT unnest(questions) AS q "
-        "FROM {table} WHERE survey_id = $survey_id) ORDER BY q.position",
+        "FROM {table} WHERE survey_id = {survey_id}) ORDER BY q.position",
         survey_id=survey_id,
     )
     return [
@@ -85,7 +85,7 @@ def site_of_rows(connection: duckdb.DuckDBPyConnection | None, survey_id: str) -
     rows = rows_if_any(
         connection,
         SURVEY_RESPONSES,
-        "SELECT site_id FROM {table} WHERE survey_id = $survey_id LIMIT 1",
+        "SELECT site_id FROM {table} WHERE survey_id = {survey_id} LIMIT 1",
         survey_id=survey_id,
     )
     return next((str(site_id) for (site_id,) in rows), None)
@@ -98,7 +98,7 @@ def known_surveys(
     rows = rows_if_any(
         connection,
         SURVEYS,
-        "SELECT site_id, survey_id FROM {table} WHERE deleted_at IS NULL AND platform = $platform",
+        "SELECT site_id, survey_id FROM {table} WHERE deleted_at IS NULL AND platform = {platform}",
         platform=platform,
     )
     known: dict[str, set[str]] = {}

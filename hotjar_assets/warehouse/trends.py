@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS
-from hotjar_assets.warehouse.database import qualified
+from hotjar_assets.warehouse.database import literal, qualified
 from hotjar_assets.warehouse.models import render
 
 MOST_SPANS = 28
@@ -141,14 +141,12 @@ def _by_survey(
     connection: duckdb.DuckDBPyConnection, sql: str, survey_ids: Sequence[str]
 ) -> dict[str, list[Sequence[Any]]]:
     """Group the rows of a query by their first column, the survey."""
-    wanted = "WHERE survey_id IN (SELECT unnest($ids::VARCHAR[]))"
+    wanted = f"WHERE survey_id IN (SELECT unnest({literal(survey_ids)}::VARCHAR[]))"
     relations = {
         table.name: f"(FROM {qualified(connection, table.name)} {wanted})"
         for table in (SURVEYS, SURVEY_RESPONSES)
     }
     rows: dict[str, list[Sequence[Any]]] = {}
-    for survey_id, *row in connection.execute(
-        render(sql, relations), {"ids": list(survey_ids)}
-    ).fetchall():
+    for survey_id, *row in connection.execute(render(sql, relations)).fetchall():
         rows.setdefault(survey_id, []).append(row)
     return rows

@@ -27,7 +27,6 @@ from hotjar_assets.warehouse.database import (
 from hotjar_assets.warehouse.merge import (
     Merge,
     chunks,
-    record_type,
     records,
     unit_of,
 )
@@ -55,8 +54,7 @@ def unit_states(
     kind = there.get(stream.cursor or "")
     newest = _newest(stream, kind)
     rows = connection.execute(
-        f"SELECT {unit_of(stream.table({}, there))}, count(*), {newest} FROM {name} t GROUP BY ALL",
-        {"now": datetime.now(UTC)} if "$now" in newest else None,
+        f"SELECT {unit_of(stream.table({}, there))}, count(*), {newest} FROM {name} t GROUP BY ALL"
     ).fetchall()
     is_instant = kind in {"TIMESTAMPTZ", "DATE"}
     return {
@@ -70,12 +68,12 @@ def _newest(stream: StreamTable, kind: str | None) -> str:
     given, cursor = stream.stream.incremental, stream.cursor
     if given is None or cursor is None or kind is None or kind == "JSON":
         return "NULL"
-    column = f"t.{quote(cursor)}"
+    column, now = f"t.{quote(cursor)}", literal(datetime.now(UTC))
     if kind in {"TIMESTAMPTZ", "DATE"}:
         instant = f"CAST({column} AS TIMESTAMPTZ)"
-        return f"epoch_us(max({instant}) FILTER ({instant} BETWEEN '1900-01-01' AND $now))"
+        return f"epoch_us(max({instant}) FILTER ({instant} BETWEEN '1900-01-01' AND {now}))"
     if kind in {"BIGINT", "DOUBLE"} and given.format in _EPOCHS:
-        return f"max({column}) FILTER ({column} <= {_EPOCHS[given.format]}($now))"
+        return f"max({column}) FILTER ({column} <= {_EPOCHS[given.format]}({now}))"
     return f"max({column})"
 
 
@@ -193,8 +191,8 @@ def _foreign(connection: duckdb.DuckDBPyConnection, stream: StreamTable) -> set[
     """List the columns that somebody else added to a stream's table."""
     rows = connection.execute(
         "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() "
-        "AND schema_name = ? AND table_name = ? AND comment IS NULL",
-        [stream.schema, stream.name],
+        f"AND schema_name = {literal(stream.schema)} AND table_name = {literal(stream.name)} "
+        "AND comment IS NULL"
     ).fetchall()
     return {name for (name,) in rows}
 
@@ -259,10 +257,7 @@ def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
             if column.source in {None, quote(column.name)}:
                 continue
             try:
-                connection.execute(
-                    f"SELECT count({column.source}) FROM {records(segments)}",
-                    {"record": record_type(table)},
-                )
+                connection.execute(f"SELECT count({column.source}) FROM {records(table, segments)}")
             except duckdb.Error as error:
                 return (
                     f"{table.schema}.{table.name}: the computed column {column.name} cannot be "

@@ -11,8 +11,8 @@ from hotjar_assets.private_files import new_file
 from hotjar_assets.schema import FORGOTTEN, SURVEY_RESPONSES, SURVEYS, UNSETTLED
 from hotjar_assets.spool import Segment, longest_line
 from hotjar_assets.sync import SurveyListing, SurveyRead
-from hotjar_assets.warehouse.database import qualified
-from hotjar_assets.warehouse.merge import Merge, chunks, record_type, select_keys
+from hotjar_assets.warehouse.database import literal, qualified
+from hotjar_assets.warehouse.merge import Merge, chunks, select_keys
 
 
 def commit_listing(
@@ -28,17 +28,17 @@ def commit_listing(
     longest = longest_line(lines)
     merge.rows([Segment(file, len(listing.surveys), longest, has_duplicates=False)])
     merge.execute(
-        """UPDATE {table} SET synced_at = $now, deleted_at = CASE
-             WHEN survey_id IN (SELECT unnest($listed::VARCHAR[])) THEN NULL
-             ELSE coalesce(deleted_at, $now) END
-           WHERE platform = $platform
-             AND site_id IN (SELECT unnest($sites::VARCHAR[])) AND (deleted_at IS NULL
-             OR survey_id IN (SELECT unnest($listed::VARCHAR[])))""",
-        listed=[str(survey.id) for survey in listing.surveys],
-        sites=list(listing.site_ids),
-        platform=listing.platform,
+        """UPDATE {table} SET synced_at = {now}, deleted_at = CASE
+             WHEN survey_id IN (SELECT unnest({listed}::VARCHAR[])) THEN NULL
+             ELSE coalesce(deleted_at, {now}) END
+           WHERE platform = {platform}
+             AND site_id IN (SELECT unnest({sites}::VARCHAR[])) AND (deleted_at IS NULL
+             OR survey_id IN (SELECT unnest({listed}::VARCHAR[])))""",
+        listed=literal([str(survey.id) for survey in listing.surveys]),
+        sites=literal(listing.site_ids),
+        platform=literal(listing.platform),
     )
-    rows, deleted = merge.one("SELECT count(*), count(*) FILTER (deleted_at = $now) FROM {table}")
+    rows, deleted = merge.one("SELECT count(*), count(*) FILTER (deleted_at = {now}) FROM {table}")
     return Figures(rows, rows - before, sum(merge.updated.values()), deleted)
 
 
@@ -56,7 +56,7 @@ def commit_walks(
     purged = merge.purge() if purge else {}
     merge.mark_unseen()
     after = merge.counts(survey_ids)
-    deleted = merge.counts(survey_ids, "deleted_at = $now")
+    deleted = merge.counts(survey_ids, "deleted_at = {now}")
     vanished = merge.vanished()
     merge.note_unsettled([read for read in reads if read.unsettles])
     return {
@@ -89,8 +89,7 @@ class ResponseMerge(Merge):
         self.execute(
             "INSERT INTO seen SELECT survey_id, response_id FROM ({keys}) "
             "WHERE survey_id IN (SELECT survey_id FROM walks WHERE had_rows)",
-            {"keys": select_keys(SURVEY_RESPONSES, segments)},
-            record=record_type(SURVEY_RESPONSES, of_keys=True),
+            keys=select_keys(SURVEY_RESPONSES, segments),
         )
 
     def begin(self, reads: Sequence[SurveyRead], before: Collection[str]) -> None:
@@ -104,19 +103,21 @@ class ResponseMerge(Merge):
         self.has_forgotten = bool(self.one("SELECT count(*) FROM {forgotten}")[0])
         self.execute("CREATE OR REPLACE TEMP TABLE seen (survey_id VARCHAR, response_id VARCHAR)")
         self.execute(
-            "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest($ids::VARCHAR[]) AS survey_id, "
-            "unnest($platforms::VARCHAR[]) AS platform, "
-            "unnest($tells::BOOLEAN[]) AS tells_deleted, unnest($settles::BOOLEAN[]) AS settles, "
-            "unnest($before::BOOLEAN[]) AS had_rows, unnest($starts::TIMESTAMPTZ[]) AS started_at, "
-            "unnest($floors::TIMESTAMPTZ[]) AS floor, unnest($oldest::TIMESTAMPTZ[]) AS oldest_at",
-            ids=[read.survey_id for read in reads],
-            platforms=[read.platform for read in reads],
-            tells=[read.tells_deleted or read.is_removed for read in reads],
-            settles=[read.settles or read.is_removed for read in reads],
-            before=[read.survey_id in before for read in reads],
-            starts=[read.started_at for read in reads],
-            floors=[read.floor for read in reads],
-            oldest=[read.oldest_at for read in reads],
+            "CREATE OR REPLACE TEMP TABLE walks AS SELECT unnest({ids}::VARCHAR[]) AS survey_id, "
+            "unnest({platforms}::VARCHAR[]) AS platform, "
+            "unnest({tells}::BOOLEAN[]) AS tells_deleted, unnest({settles}::BOOLEAN[]) AS settles, "
+            "unnest({before}::BOOLEAN[]) AS had_rows, "
+            "unnest({starts}::TIMESTAMPTZ[]) AS started_at, "
+            "unnest({floors}::TIMESTAMPTZ[]) AS floor, "
+            "unnest({oldest}::TIMESTAMPTZ[]) AS oldest_at",
+            ids=literal([read.survey_id for read in reads]),
+            platforms=literal([read.platform for read in reads]),
+            tells=literal([read.tells_deleted or read.is_removed for read in reads]),
+            settles=literal([read.settles or read.is_removed for read in reads]),
+            before=literal([read.survey_id in before for read in reads]),
+            starts=literal([read.started_at for read in reads]),
+            floors=literal([read.floor for read in reads]),
+            oldest=literal([read.oldest_at for read in reads]),
         )
 
     def purge(self) -> dict[str, int]:
@@ -130,7 +131,7 @@ class ResponseMerge(Merge):
     def mark_unseen(self) -> None:
         """Mark the rows that a walk which tells what is deleted did not see."""
         self.execute(
-            f"UPDATE {{table}} t SET deleted_at = $now, synced_at = $now FROM walks w "
+            f"UPDATE {{table}} t SET deleted_at = {{now}}, synced_at = {{now}} FROM walks w "
             f"WHERE w.tells_deleted AND {self._unseen}"
         )
 
@@ -143,11 +144,11 @@ class ResponseMerge(Merge):
     def note_unsettled(self, unsettling: Sequence[SurveyRead]) -> None:
         """Keep in mind, until a walk settles it, the surveys whose watermark cannot be trusted."""
         self.execute(
-            f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, $now FROM walks w "
+            f"INSERT INTO {{unsettled}} SELECT DISTINCT survey_id, {{now}} FROM walks w "
             "WHERE NOT w.settles AND w.survey_id NOT IN (SELECT survey_id FROM {unsettled}) "
-            "AND (w.survey_id IN (SELECT unnest($unsettling::VARCHAR[])) "
+            "AND (w.survey_id IN (SELECT unnest({unsettling}::VARCHAR[])) "
             f"OR EXISTS (FROM {{table}} t WHERE {self._unseen}))",
-            unsettling=[read.survey_id for read in unsettling],
+            unsettling=literal([read.survey_id for read in unsettling]),
         )
         self.execute(
             "DELETE FROM {unsettled} WHERE survey_id IN (SELECT survey_id FROM walks WHERE settles)"

@@ -173,7 +173,7 @@ def test_days_to_come_and_long_past_have_no_place_in_the_trend(odd, tmp_path):
             "SELECT response_id FROM hotjar.survey_responses WHERE survey_id = '1204501' LIMIT 2"
         ).fetchall()
         for at, (response_id,) in zip(
-            ["25000-01-01 00:00+00", "1970-01-01 00:00+00"], ids, strict=True
+            ["25000-01-01 00:00:00+00", "1970-01-01 00:00:00+00"], ids, strict=True
         ):
             connection.execute(sql, [at, response_id])
 

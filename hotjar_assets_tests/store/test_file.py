@@ -227,7 +227,7 @@ def test_waits_are_jittered_and_short(store, survey_id, holder):
     assert len(set(waits)) > 30
 
 
-@pytest.mark.parametrize("timeout_seconds", [0, 0.1])
+@pytest.mark.parametrize("timeout_seconds", [0, 2])
 def test_a_file_that_stays_held_gives_up_and_names_the_holder(
     account, store, survey_id, holder, timeout_seconds
 ):
