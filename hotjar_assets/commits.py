@@ -75,8 +75,7 @@ def commit_groups(
                 "%d %s committed; new rows: %s",
                 len(results),
                 what,
-                _news(results),
-                extra={"surveys_stored": len(results)},
+                _news(results, {read.key: read.label for read in group}),
             )
             for segment in (segment for read in group for segment in read.segments):
                 segment.path.unlink(missing_ok=True)
@@ -84,6 +83,6 @@ def commit_groups(
                 yield read, read.error or results[read.key]
 
 
-def _news(results: Mapping[str, Figures | HotjarStoreError]) -> str:
+def _news(results: Mapping[str, Figures | HotjarStoreError], labels: Mapping[str, str]) -> str:
     new = {key: result.new for key, result in results.items() if isinstance(result, Figures)}
-    return ", ".join(f"{count} in {key}" for key, count in new.items() if count) or "none"
+    return ", ".join(f"{count} in {labels[key]}" for key, count in new.items() if count) or "none"

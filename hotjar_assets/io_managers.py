@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -29,6 +30,8 @@ from hotjar_assets.materializations import (
     FAILED_SURVEYS,
     PARTITION_ROW_COUNT,
     ROW_COUNT,
+    begun,
+    ended,
     pictures,
     record,
     record_stored,
@@ -43,7 +46,11 @@ from hotjar_assets.schema import Table
 from hotjar_assets.streams.sync import StreamSync
 from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import ResponseSync, StoredResponses, SurveySync
+from hotjar_assets.sync_progress import repeatedly
 from hotjar_assets.warehouse import Health, TableSlice, Warehouse
+
+_LOG_SECONDS = 20
+"""Pause between the lines of a run's log that say how far its sync is."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,15 +169,21 @@ class _HotjarIOManager(dg.IOManager):
 
         What was stored by then is recorded if the run is interrupted, too.
         """
-        stored = StoredResponses()
+        stored, started, progress = StoredResponses(), monotonic(), sync.progress
+        retries_before = progress.retries()
+        context.log.info(begun(sync))
         try:
-            sync.run(self._warehouse, stored)
+            with repeatedly(lambda: context.log.info(progress.describe()), _LOG_SECONDS):
+                sync.run(self._warehouse, stored)
         except BaseException:
             unpictured = replace(sync, shown=None)
             record_stored(context, self._response_metadata(unpictured, stored))
             raise
+        finally:
+            retries, seconds = progress.retries() - retries_before, monotonic() - started
+            context.log.info(ended(stored, retries=retries, seconds=seconds))
         committed = self._response_metadata(sync, stored)
-        record(context, sync.report, committed, stored.failed, FAILED_SURVEYS)
+        record(context, sync.report, committed, stored.failed, FAILED_SURVEYS, labels=stored.labels)
 
     def _response_metadata(
         self, sync: ResponseSync, stored: StoredResponses
@@ -180,8 +193,9 @@ class _HotjarIOManager(dg.IOManager):
         rows = self._warehouse.response_count() if walks else 0
         return {
             survey_id: {
-                **shown.get(survey_id, {}),
+                # In this order they are shown: the name is the first.
                 **response_figures(read, figures, sync),
+                **shown.get(survey_id, {}),
                 ROW_COUNT: rows,
                 **self._database,
             }

@@ -13,10 +13,10 @@ import dagster as dg
 
 from hotjar_assets.commits import Figures
 from hotjar_assets.errors import HotjarApiError, HotjarError
-from hotjar_assets.printable import is_printable, printable
+from hotjar_assets.printable import counted, is_printable, printable
 from hotjar_assets.resources import failure
 from hotjar_assets.streams.sync import StoredUnits, StreamRead, StreamSync
-from hotjar_assets.sync import ResponseSync, SurveyListing, SurveyRead
+from hotjar_assets.sync import Depth, ResponseSync, StoredResponses, SurveyListing, SurveyRead
 from hotjar_assets.warehouse.trends import Trend
 
 ROW_COUNT = "dagster/row_count"
@@ -35,6 +35,7 @@ MOST_RESPONSES = 200_000
 """A survey with more shows none: all are counted anew, 120,000 in 0.7 s, though few are new."""
 _QUESTION_CHARACTERS = 48
 _FAILURES_SHOWN = 20
+_SURVEYS_SHOWN = 500
 
 
 def survey_figures(listing: SurveyListing, figures: Figures) -> dict[str, Any]:
@@ -46,12 +47,54 @@ def survey_figures(listing: SurveyListing, figures: Figures) -> dict[str, Any]:
         "deleted": figures.deleted,
         "requests": listing.requests,
         "account": listing.account,
+        "listed": _names(listing),
     }
+
+
+def _names(listing: SurveyListing) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "survey_id": printable(survey.id),
+                "name": printable(survey.name or ""),
+                "site_id": printable(survey.site_id or ""),
+                "enabled": {True: "yes", False: "no", None: ""}[survey.is_enabled],
+            }
+        )
+        for survey in islice(listing.surveys, _SURVEYS_SHOWN)
+    ]
+    names = ("survey_id", "name", "site_id", "enabled")
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(each) for each in names]))
+
+
+def begun(sync: ResponseSync) -> str:
+    """Return the first line of the log of a sync: how many surveys, and how far back."""
+    since = {
+        Depth.NEW: "from the newest stored response of each on",
+        Depth.LOOKBACK: f"the last {counted(sync.lookback_days, 'day')} again",
+        Depth.ALL: "everything",
+    }[sync.depth]
+    start = f", nothing before {sync.start_at.isoformat()}" if sync.start_at else ""
+    return f"reading {counted(len(sync.survey_ids), 'survey')}: {since}{start}"
+
+
+def ended(stored: StoredResponses, *, retries: int, seconds: float) -> str:
+    """Return the last line of the log of a sync: what it did to the rows, and what that took."""
+    figures = [each for _, each in stored.walks.values()]
+    failed = f", {len(stored.failed)} failed" if stored.failed else ""
+    requests = counted(sum(read.requests for read, _ in stored.walks.values()), "request")
+    return (
+        f"{counted(len(stored.committed), 'survey')} stored{failed}; "
+        f"{sum(each.new for each in figures)} new, {sum(each.updated for each in figures)} updated "
+        f"and {sum(each.deleted for each in figures)} deleted rows; {requests}, "
+        f"{counted(retries, 'retry', 'retries')}, {seconds:.1f} s"
+    )
 
 
 def response_figures(read: SurveyRead, figures: Figures, sync: ResponseSync) -> dict[str, Any]:
     """Describe the walk through one survey."""
     return {
+        **({"name": printable(read.name)} if read.name else {}),
         PARTITION_ROW_COUNT: figures.rows,
         "new": figures.new,
         "updated": figures.updated,
@@ -140,6 +183,8 @@ def record(
     committed: Mapping[str, Mapping[str, Any]],
     failed: Mapping[str, HotjarError],
     name: str,
+    *,
+    labels: Mapping[str, str] | None = None,
 ) -> None:
     """Give each partition its own figures, and fail if one of them did.
 
@@ -149,6 +194,7 @@ def record(
         committed: Those figures; empty ones of a table without partitions.
         failed: What happened to the others.
         name: The metadata that names these.
+        labels: What people call the partitions, where that is not their key.
 
     Raises:
         dagster.Failure: Some failed; names them under the metadata `name`.
@@ -159,7 +205,8 @@ def record(
     record_stored(context, committed)
     lines = {key: str(error) for key, error in failed.items()}
     shown = "\n".join(
-        f"- {printable(key)}: {line}" for key, line in islice(lines.items(), _FAILURES_SHOWN)
+        f"- {(labels or {}).get(key) or printable(key)}: {line}"
+        for key, line in islice(lines.items(), _FAILURES_SHOWN)
     )
     raise dg.Failure(
         f"{len(failed)} of {len(failed) + len(committed)} {name.removeprefix('failed_')} failed; "

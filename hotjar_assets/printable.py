@@ -71,9 +71,14 @@ def get_logger(name: str) -> logging.Logger:
     return logger
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a count with its noun, such as `1 survey` or `1,200 surveys`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def labelled(key: str, name: str | None) -> str:
+    """Return an id with its name, such as `1204501 (Checkout NPS)`."""
+    return f"{printable(key)} ({printable(name)})" if name else printable(key)
 
 
 def make_printable(error: BaseException) -> None:

@@ -66,6 +66,11 @@ class Read:
     error: HotjarError | None = field(default=None, kw_only=True)
 
     @property
+    def label(self) -> str:
+        """What people call the unit."""
+        return self.key
+
+    @property
     def rows(self) -> int:
         """Rows read, repeated ones included."""
         return sum(segment.rows for segment in self.segments)

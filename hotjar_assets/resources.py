@@ -129,6 +129,7 @@ class HotjarResource(dg.ConfigurableResource[None]):
         if self._client is None:
             client = self._opened.enter_context(open_client(self.settings))
             self._progress.requests = lambda: client.requests_sent
+            self._progress.retries = lambda: client.retries
             self._client = client
         return self._client
 

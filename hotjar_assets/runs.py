@@ -38,6 +38,7 @@ from hotjar_assets.defs.partitions import (
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
 from hotjar_assets.materializations import FAILED_SURVEYS, PARTITION_ROW_COUNT
+from hotjar_assets.printable import counted, labelled
 from hotjar_assets.private_files import (
     NotPrivateError,
     owner_only,
@@ -88,14 +89,16 @@ class Outcome:
     def fail(self, survey_id: str, problem: str) -> None:
         """Note a survey that failed."""
         self.partitions[survey_id] = dict(_FAILED)
-        self.problems.append(f"survey {survey_id}: {problem}")
+        label = labelled(survey_id, self.names.get(survey_id))
+        self.problems.append(f"survey {label}: {problem}")
 
     def fail_unread(self, survey_ids: Sequence[str]) -> None:
         """Note, in one line, those of the surveys that no run came to."""
         unread = [survey_id for survey_id in survey_ids if survey_id not in self.partitions]
         self.partitions |= {survey_id: dict(_FAILED) for survey_id in unread}
         if unread:
-            self.problems.append(f"{len(unread)} surveys were not read: the run failed before them")
+            number = counted(len(unread), "survey")
+            self.problems.append(f"{number} not read: the run failed before")
 
 
 def local_instance() -> dg.DagsterInstance:

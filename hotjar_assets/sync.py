@@ -24,7 +24,7 @@ from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.commits import Figures, commit_groups
 from hotjar_assets.config import environment_variable, place_name
 from hotjar_assets.errors import HotjarError, HotjarSchemaError, HotjarStoreError
-from hotjar_assets.printable import get_logger
+from hotjar_assets.printable import get_logger, labelled
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import ResponseSpool
@@ -93,6 +93,7 @@ class SurveyRead(Read):
         floor: Nothing created before was read.
         is_removed: The survey is gone from Hotjar.
         url: The page of the survey.
+        name: Its name.
     """
 
     site_id: str | None = None
@@ -110,11 +111,17 @@ class SurveyRead(Read):
     floor: datetime | None = None
     is_removed: bool = False
     url: str | None = None
+    name: str | None = None
 
     @property
     def survey_id(self) -> str:
         """The survey."""
         return self.key
+
+    @property
+    def label(self) -> str:
+        """The survey's id and name."""
+        return labelled(self.key, self.name)
 
     @property
     def counts_all(self) -> bool:
@@ -221,10 +228,12 @@ class StoredResponses:
     Attributes:
         walks: The stored ones: all their walks summed up, and what their commits did.
         failed: Why the others are not stored, or cannot be trusted.
+        labels: The ids and names of the surveys that were read.
     """
 
     walks: dict[str, tuple[SurveyRead, Figures]] = field(default_factory=dict)
     failed: dict[str, HotjarError] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def shifted(self) -> list[str]:
@@ -242,6 +251,7 @@ class StoredResponses:
 
     def add(self, read: SurveyRead, result: Figures | HotjarError) -> None:
         """Add a walk, to an earlier one through the same survey if there was one."""
+        self.labels[read.key] = read.label
         if not isinstance(result, Figures):
             self.failed[read.key] = result
             return
@@ -310,7 +320,8 @@ class ResponseSync:
         try:
             _read_and_commit(self, states, store, stored)
             if shifted := stored.shifted:
-                logger.warning("pages shifted under %s; reading it whole", ", ".join(shifted))
+                labels = ", ".join(stored.labels[survey_id] for survey_id in shifted)
+                logger.warning("pages shifted under %s; reading it whole", labels)
                 whole = replace(
                     self, survey_ids=shifted, depth=Depth.ALL, purge=False, is_second=True
                 )
@@ -363,6 +374,7 @@ class ResponseSync:
             platform=state.platform or self.client.platform,
             is_removed=state.removed,
             url=state.url,
+            name=state.name,
             skipped=self._reason_to_skip(state),
         )
         if read.skipped:
@@ -415,7 +427,7 @@ class ResponseSync:
         floor = read.floor = self.start_at
         stops = [instant for instant in (self._cutoff(state), floor) if instant]
         order = NewestFirst(
-            f"survey {read.survey_id}",
+            f"survey {read.label}",
             max(stops, default=None),
             is_promised=self.client.is_newest_first,
             known=(state.oldest_at, state.watermark) if state.watermark else None,

@@ -14,12 +14,14 @@ class SyncProgress:
         surveys: Surveys to be read; None while that is not known.
         responses: Responses read so far, repeated ones included.
         requests: Returns the requests sent so far.
+        retries: Returns how many of them repeated one that failed.
     """
 
     def __init__(self) -> None:
         self.surveys: int | None = None
         self.responses = 0
         self.requests: Callable[[], int] = lambda: 0
+        self.retries: Callable[[], int] = lambda: 0
         self._names: dict[str, str] = {}
         self._reading: dict[str, int] = {}
         self._done: set[str] = set()

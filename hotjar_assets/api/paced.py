@@ -36,6 +36,11 @@ class PacedClient:
         """Requests sent so far, with retries and logins."""
         return self._transport.total.sent
 
+    @property
+    def retries(self) -> int:
+        """Attempts so far that repeated one which failed."""
+        return self._transport.retries
+
     def resume(self) -> None:
         """Let readers wait again after a `cancel`."""
         self._wait.resume()

@@ -86,6 +86,10 @@ class SurveySource(ResponseSource, Protocol):
     def requests_sent(self) -> int:
         """Requests sent so far, with retries and logins."""
 
+    @property
+    def retries(self) -> int:
+        """Attempts so far that repeated one which failed."""
+
     def authenticate(self) -> None:
         """Log in, which every other call does by itself."""
 

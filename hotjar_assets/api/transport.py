@@ -159,6 +159,7 @@ class Transport:
         self._limits = limits
         self._sessions = Sessions(use_environment=use_environment)
         self.total = RequestCount()
+        self._retries = RequestCount()
         self._under_way: set[Deadline] = set()
         try:
             here = origin_of(base_url)
@@ -369,7 +370,7 @@ class Transport:
             raise refusal.locate(method="POST", url=place, request_id=error.request_id) from None
 
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
-        retrying = policy(sleep=self._sleep, clock=self._clock, before_sleep=self._hold_everybody)
+        retrying = policy(sleep=self._sleep, clock=self._clock, before_sleep=self._before_retry)
 
         def attempt_and_leave() -> ResultT:
             try:
@@ -389,7 +390,13 @@ class Transport:
             tries = retrying.statistics["attempt_number"]
             raise error.locate(tries=error.tries or tries) from None
 
-    def _hold_everybody(self, state: tenacity.RetryCallState) -> None:
+    @property
+    def retries(self) -> int:
+        """Attempts so far that repeated one which failed."""
+        return self._retries.sent
+
+    def _before_retry(self, state: tenacity.RetryCallState) -> None:
+        self._retries.add()
         error = state.outcome and state.outcome.exception()
         if isinstance(error, HotjarRateLimitError):
             self._pacer.hold(state.upcoming_sleep)

@@ -72,7 +72,10 @@ def in_dagster(
                 outcome.is_interrupted = True
     summary = {
         "surveys": len(outcome.names),
-        "partitions": outcome.partitions,
+        "partitions": {
+            survey_id: {"name": outcome.names.get(survey_id), **figures}
+            for survey_id, figures in outcome.partitions.items()
+        },
         "requests": outcome.requests,
         "models": made,
         "seconds": round(seconds, 3),

@@ -84,7 +84,9 @@ def test_what_the_package_logs_stands_once_in_the_log_of_its_run(window, start_d
     database = folder / "data" / "warehouse.duckdb"
     database.parent.mkdir()
     waiting = f"waiting for data/warehouse.duckdb, held by PID {os.getpid()}"
-    out_of_order = re.compile(rf"survey {NPS}: page \d+ is not newest first; reading to the end")
+    out_of_order = re.compile(
+        rf"survey {NPS} \(.+\): page \d+ is not newest first; reading to the end"
+    )
     server.faults.add(Fault("unsorted", path="responses", survey_id=NPS))
     with start_dev() as dev:
         ui = window(dev)

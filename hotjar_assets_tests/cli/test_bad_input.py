@@ -195,7 +195,7 @@ class Played:
 
     def problem(self, survey_id: str) -> str:
         (line,) = [
-            line for line in self.outcome.problems if line.startswith(f"survey {survey_id}: ")
+            line for line in self.outcome.problems if line.startswith(f"survey {survey_id} (")
         ]
         return line
 
@@ -454,7 +454,7 @@ def test_a_listing_that_fails_within_the_run_fails_every_survey_in_two_lines(qui
     assert result.exit_code == 1
     first, second = result.stderr.splitlines()
     assert first.startswith("hotjar__surveys: not allowed")
-    assert second == "4 surveys were not read: the run failed before them"
+    assert second == "4 surveys not read: the run failed before"
     assert {
         key: own["status"] for key, own in json.loads(result.stdout)["partitions"].items()
     } == dict.fromkeys(SURVEY_IDS, "failed")

@@ -246,7 +246,7 @@ def test_an_export_that_is_not_newest_first_is_read_to_its_end(quick):
     result = quick("sync", "--survey", LONG, "--json")
 
     assert json.loads(result.stdout)["partitions"][LONG]["updated"] == 1
-    assert f"survey {LONG}: page 1 is not newest first; reading to the end" in result.stderr
+    assert f"survey {LONG} (Long): page 1 is not newest first; reading to the end" in result.stderr
 
 
 def test_only_the_pages_that_may_hold_something_new_are_stored_again(quick, instance):
@@ -350,7 +350,7 @@ def test_an_export_without_its_link_fails_that_survey_alone(quick):
     result = quick("sync", "--json")
 
     assert result.exit_code == 1
-    assert f"survey {ODD}: download_url: is missing" in result.stderr
+    assert f"survey {ODD} (Odd): download_url: is missing" in result.stderr
     partitions = json.loads(result.stdout)["partitions"]
     failed = [key for key, each in partitions.items() if each["status"] == "failed"]
     assert failed == [ODD]

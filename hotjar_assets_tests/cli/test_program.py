@@ -95,7 +95,7 @@ def test_settings_of_dot_env_reach_the_default_database(story):
 def test_a_failing_sync_exits_with_1_and_says_one_line(story):
     assert story.bad.returncode == 1
     (line,) = story.bad.stderr.splitlines()
-    assert line.startswith("survey 102: not allowed")
+    assert line.startswith("survey 102 (Survey 102): not allowed")
     statuses = {
         key: own["status"] for key, own in json.loads(story.bad.stdout)["partitions"].items()
     }

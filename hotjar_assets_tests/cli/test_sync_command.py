@@ -25,9 +25,12 @@ HELD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush
 
 
 def summary(result: Any) -> Any:
-    """Return the one JSON document that stdout holds."""
+    """Return the one JSON document that stdout holds, without the names of the surveys."""
     (line,) = result.stdout.splitlines()
-    return json.loads(line)
+    said = json.loads(line)
+    for figures in said["partitions"].values():
+        del figures["name"]
+    return said
 
 
 def materialized(*, rows: int, new: int, requests: int = 1, **others: int) -> dict[str, Any]:
@@ -82,6 +85,19 @@ def test_a_first_sync_stores_what_the_account_has(quick):
     assert {key: stored_ids(quick.database, key) for key in SURVEY_IDS} == {
         key: account_ids(quick.server.account, key) for key in SURVEY_IDS
     }
+
+
+def test_names_are_told_with_the_ids(quick):
+    quick.server.account.add_survey("Checkout NPS", survey_id="050", responses=1)
+    quick.server.faults.add(Fault("403", path="responses", survey_id="050"))
+    result = quick("sync", "--json")
+
+    partitions = json.loads(result.stdout)["partitions"]
+    assert {key: figures["name"] for key, figures in partitions.items()} == {
+        "050": "Checkout NPS",
+        **{key: f"Survey {key}" for key in SURVEY_IDS},
+    }
+    assert result.stderr.startswith("survey 050 (Checkout NPS): not allowed")
 
 
 def test_a_second_sync_with_nothing_new_sends_one_request_a_survey(synced):
@@ -309,8 +325,10 @@ def test_each_failing_survey_is_one_line_and_the_others_are_stored(quick):
 
     assert result.exit_code == 1
     first, second = sorted(result.stderr.splitlines())
-    assert first.startswith("survey 101: not allowed: survey export needs the Ask Scale plan")
-    assert second.startswith("survey 102: the API failed")
+    assert first.startswith(
+        "survey 101 (Survey 101): not allowed: survey export needs the Ask Scale plan"
+    )
+    assert second.startswith("survey 102 (Survey 102): the API failed")
     assert summary(result)["partitions"] == {
         "101": FAILED,
         "102": FAILED,
@@ -361,7 +379,7 @@ def test_a_database_held_by_another_process_is_said_with_its_pid(synced):
     first, second = result.stderr.splitlines()
     assert f"is held by PID {holder.pid}" in first
     assert "end that process or close its connection, and sync again" in first
-    assert second == "1 surveys were not read: the run failed before them"
+    assert second == "1 survey not read: the run failed before"
     assert stored_ids(synced.database, "101") == account_ids(synced.server.account, "101")
 
 
@@ -373,6 +391,6 @@ def test_a_file_that_is_no_database_is_left_as_it_is(quick):
     assert result.exit_code == 1
     first, second = result.stderr.splitlines()
     assert "check that it is a DuckDB file" in first
-    assert second == "4 surveys were not read: the run failed before them"
+    assert second == "4 surveys not read: the run failed before"
     assert summary(result)["partitions"] == dict.fromkeys(SURVEY_IDS, FAILED)
     assert quick.database.read_text(encoding="utf-8") == "my notes"

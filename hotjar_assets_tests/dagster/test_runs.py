@@ -1,5 +1,6 @@
 """Runs of the jobs: what Dagster records of each partition, and what the tables hold."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -91,11 +92,30 @@ def test_each_partition_has_one_materialization_with_its_own_figures(first):
     ] == [("101", 3, 3, 1, 1), ("102", 120, 120, 2, 2), ("103", 0, 0, 1, 1), ("104", 7, 7, 1, 1)]
 
 
+def test_the_name_of_a_survey_is_the_first_of_its_metadata(first):
+    assert [next(iter(figures)) for figures in first.figures.values()] == ["name"] * 4
+
+
+def test_the_log_of_a_run_says_how_it_begins_and_what_it_did(first):
+    lines = [
+        entry.user_message
+        for entry in first.deployment.instance.all_logs(first.result.run_id)
+        if not entry.is_dagster_event
+    ]
+    begun = "reading 4 surveys: from the newest stored response of each on"
+    ended = re.compile(
+        r"4 surveys stored; 130 new, 0 updated and 0 deleted rows; "
+        r"5 requests, 0 retries, \d+\.\d s"
+    )
+    assert [lines.count(begun), len([line for line in lines if ended.fullmatch(line)])] == [1, 1]
+
+
 def test_a_materialization_says_all_that_was_done(first):
     newest = first.deployment.account.responses("102")[0]["created_time"]
     figures = first.figures["102"]
     assert {"picture", "answers"} < figures.keys()
     assert {key: figures[key] for key in figures if key not in {"picture", "answers"}} == {
+        "name": "Survey 102",
         "dagster/row_count": sum(RESPONSES.values()),
         "survey": query(
             first.deployment.database, "SELECT url FROM hotjar.surveys WHERE survey_id = '102'"
@@ -117,6 +137,11 @@ def test_a_materialization_says_all_that_was_done(first):
 def test_the_surveys_materialization_says_all_that_was_done(first):
     ((partition, figures),) = first.deployment.materialized(first.result, surveys.key)
     assert partition is None
+    rows = [each.data for each in figures.pop("listed").records]
+    assert sorted(rows, key=lambda row: row["survey_id"]) == [
+        {"survey_id": key, "name": f"Survey {key}", "site_id": "1001", "enabled": "yes"}
+        for key in SURVEY_IDS
+    ]
     assert figures == {
         "dagster/row_count": 4,
         "new": 4,
@@ -245,7 +270,7 @@ def test_the_failure_names_the_survey_and_says_why(failing):
 
     assert step == "hotjar__survey_responses"
     assert failure.description.startswith("1 of 4 surveys failed;")
-    assert "- 102: the API failed" in failure.description
+    assert "- 102 (Survey 102): the API failed" in failure.description
     assert f"{SITE}/102/responses, page 1, after 6 tries" in failure.description
     assert list(failure.metadata["failed_surveys"].value) == ["102"]
 
