@@ -12,6 +12,7 @@ from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
 from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable
+from hotjar_assets.warehouse.database import ROW_ERRORS
 from hotjar_assets.warehouse.merge import record_type, select_rows
 from hotjar_assets.warehouse.row_expressions import problem_of
 from hotjar_assets.warehouse.units import refused_column
@@ -89,7 +90,7 @@ def preview(source: Source, stream: Stream, rows: Iterable[Mapping[str, Any]]) -
                     'ORDER BY "hotjar_assets:ordinal")',
                     {"record": record_type(stored)},
                 ).fetchall()
-            except duckdb.Error:
+            except ROW_ERRORS:
                 problem = refused_column(stored, spool.segments)
                 if problem is None:
                     raise

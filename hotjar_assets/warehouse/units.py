@@ -16,6 +16,7 @@ from hotjar_assets.streams.cursors import Value
 from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import ORDINAL, StreamTable
 from hotjar_assets.warehouse.database import (
+    ROW_ERRORS,
     RowsRefusedError,
     add_columns,
     create_schema,
@@ -155,7 +156,7 @@ def commit_units(
     for chunk in chunks(segments, stream.segment_bytes):
         try:
             merge.rows(chunk)
-        except duckdb.Error:
+        except ROW_ERRORS:
             problem = refused_column(table, chunk)
             if problem is None:
                 raise
@@ -264,7 +265,7 @@ def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
                     f"SELECT count({column.source}) FROM {records(segments)}",
                     {"record": record_type(table)},
                 )
-            except duckdb.Error as error:
+            except ROW_ERRORS as error:
                 return (
                     f"{table.schema}.{table.name}: the computed column {column.name} cannot be "
                     f"had ({_reason(error)}); check its sql and type against the columns "
