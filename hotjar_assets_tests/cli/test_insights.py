@@ -209,9 +209,9 @@ def test_a_server_that_checks_the_cookies_of_the_login_is_read(tmp_path):
     with SandboxServer(exported_account(), needs_cookies=True) as server:
         shell = exporting(server, tmp_path)
 
-        figures(shell, "sync", "--survey", ODD)
+        figures(shell, "sync", "--survey", ODD, "--no-models")
         server.expire_tokens()
-        figures(shell, "sync", "--survey", ODD)
+        figures(shell, "sync", "--survey", ODD, "--no-models")
 
         sent = [each for each in server.requests if each.path.startswith("/api/")]
         downloads = [each for each in server.requests if each.path.startswith("/exports/")]
