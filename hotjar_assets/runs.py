@@ -289,7 +289,8 @@ def run_import(
         progress: Told of what is read and stored.
 
     Raises:
-        HotjarConfigError: The site is not known, or is another one.
+        HotjarConfigError: The site is not known, or is another one, or the name of the file says
+            another site or survey.
         HotjarStoreError: The survey is marked as deleted, or the database cannot be read.
     """
     warehouse = Warehouse(
@@ -305,6 +306,7 @@ def run_import(
         "sandbox" if settings.sandbox else "real",
         Limits.of(settings),
     )
+    export.check_name(survey_id)
     added = add_surveys(instance, [survey_id])
     (tags,) = range_tags(known_surveys(instance), [survey_id])
     outcome = Outcome(names={survey_id: path.name})

@@ -5,6 +5,7 @@ Nothing here knows what the columns mean, but for the two without which a row is
 
 import csv
 import io
+import re
 import unicodedata
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ _MAX_DIRECTORY_BYTES = MIB
 NUMBER, SUBMITTED = "number", "date submitted"
 _ZIP_SIGNATURES = {b"PK\x03\x04", b"PK\x05\x06"}
 _ENCRYPTED = 0x1
+_OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
+"""How an Excel workbook before .xlsx begins; a newer one is a ZIP with a folder `xl`."""
+_WORKBOOK = "is an Excel workbook; export the responses from Hotjar as CSV and import that"
+_SEPARATOR_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([^"\r\n])"?\r?\n', re.IGNORECASE)
+"""A first line that tells Excel what separates cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +67,66 @@ def iter_rows(file: IO[bytes], limits: Limits) -> Iterator[Row]:
     Raises:
         HotjarSchemaError: The file is damaged, encrypted, too large, or no export; says where.
     """
+    for part in _iter_parts(file, limits):
+        yield from _rows_of_csv(part, limits)
+
+
+def iter_headers(file: IO[bytes], limits: Limits) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each CSV, empty for one that is no member of a ZIP, and its header.
+
+    Raises:
+        HotjarSchemaError: As of `iter_rows`.
+    """
+    for part in _iter_parts(file, limits):
+        header, _ = _header_of(part, limits)
+        yield part.name, header
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One CSV of an export.
+
+    Attributes:
+        file: Its bytes.
+        name: Its name in the ZIP.
+        place: What errors call it, before the line.
+    """
+
+    file: "_Bounded"
+    name: str = ""
+    place: str = ""
+
+
+def _iter_parts(file: IO[bytes], limits: Limits) -> Iterator[_Part]:
+    """Yield the CSVs, each to be read before the next."""
     file.seek(0)
-    is_zip = file.read(4) in _ZIP_SIGNATURES
+    signature = file.read(len(_OLD_WORKBOOK))
     file.seek(0)
-    if not is_zip:
-        yield from _rows_of_csv(_Bounded(file, _Budget(limits)), "", limits)
-        return
+    if signature == _OLD_WORKBOOK:
+        raise HotjarSchemaError("export", _WORKBOOK)
     budget = _Budget(limits)
+    if signature[:4] not in _ZIP_SIGNATURES:
+        yield _Part(_Bounded(file, budget))
+        return
     with _damage(), ZipFile(_Archive(file)) as archive:
         members = [info for info in archive.infolist() if not _is_litter(info)]
         if not members:
             raise HotjarSchemaError("ZIP", "holds no CSV")
+        if any(info.filename.startswith("xl/") for info in members):
+            raise HotjarSchemaError("export", _WORKBOOK)
         for number, info in enumerate(members, start=1):
             place = f"file {number} of the ZIP"
             if info.flag_bits & _ENCRYPTED:
                 raise HotjarSchemaError(place, "is encrypted; unpack it and import the CSV")
+            if info.filename.lower().endswith((".xlsx", ".xlsm", ".xls")):
+                raise HotjarSchemaError(place, _WORKBOOK)
             if not info.filename.lower().endswith(".csv"):
                 raise HotjarSchemaError(place, "is not a CSV file")
             if info.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
                 # Of the others, a few bytes may unpack to gigabytes at once.
                 raise HotjarSchemaError(place, "is packed in an unusual way; unpack and import it")
             with archive.open(info) as member:
-                yield from _rows_of_csv(_Bounded(member, budget), f"{place}, ", limits)
+                yield _Part(_Member(member, budget), info.filename, f"{place}, ")
 
 
 @contextmanager
@@ -158,11 +202,21 @@ class _Bounded(io.RawIOBase):
         return len(chunk)
 
 
-def _rows_of_csv(file: io.RawIOBase, place: str, limits: Limits) -> Iterator[Row]:
-    records = _records(file, place)
-    _, header = next(records, (0, []))
+class _Member(_Bounded):
+    """Reads one file of a ZIP."""
+
+    def readinto(self, buffer: Any) -> int:
+        with _damage():
+            return super().readinto(buffer)
+
+
+def _header_of(part: _Part, limits: Limits) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """Return the header of a CSV, and its further records."""
+    records = _records(part.file, part.place)
+    line, header = next(records, (1, []))
+    place = f"{part.place}line {line}"
     if len(header) > limits.columns:
-        raise too_many_columns(f"{place}line 1", len(header), limits.columns)
+        raise too_many_columns(place, len(header), limits.columns)
     names = [plain(name).lower() for name in header]
     for name in (NUMBER, SUBMITTED):
         if name not in names:
@@ -170,12 +224,21 @@ def _rows_of_csv(file: io.RawIOBase, place: str, limits: Limits) -> Iterator[Row
                 f"there is no column {name.title()}; it must be the CSV as Hotjar exports it, "
                 "separated by commas"
             )
-            raise HotjarSchemaError(f"{place}line 1", problem)
+            raise HotjarSchemaError(place, problem)
+    return header, records
+
+
+def _rows_of_csv(part: _Part, limits: Limits) -> Iterator[Row]:
+    header, records = _header_of(part, limits)
+    names = [plain(name).lower() for name in header]
     number, submitted = names.index(NUMBER), names.index(SUBMITTED)
-    for line, cells in records:
-        where = f"{place}line {line}"
-        if len(cells) != len(header):
-            problem = f"{len(cells)} cells, and the header has {len(header)}"
+    for line, record in records:
+        if not any(cell.strip() for cell in record):
+            continue
+        where = f"{part.place}line {line}"
+        cells = _as_wide_as(header, record)
+        if cells is None:
+            problem = f"{len(record)} cells, and the header has {len(header)}"
             raise HotjarSchemaError(where, problem)
         name = cells[number].strip()
         if not name:
@@ -186,18 +249,33 @@ def _rows_of_csv(file: io.RawIOBase, place: str, limits: Limits) -> Iterator[Row
         yield Row(header, cells, name, created, where)
 
 
+def _as_wide_as(header: list[str], cells: list[str]) -> list[str] | None:
+    """Return the cells, one for each column; None if a comma at the end is not all that differs."""
+    width = len(header)
+    if any(cells[width:]) or any(header[len(cells) :]):
+        return None
+    return [*cells[:width], *[""] * (width - len(cells))]
+
+
 def _records(file: io.RawIOBase, place: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of its first line, cells) of each row that is not blank."""
-    text = io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig", newline="")
-    reader = CsvReader(text, place=place)
+    buffered, delimiter, skipped = io.BufferedReader(file), ",", 0
+    told = _SEPARATOR_LINE.match(buffered.peek())
+    if told:
+        buffered.read(told.end())
+        delimiter, skipped = told[1].decode("latin-1"), 1
+    text = io.TextIOWrapper(buffered, encoding="utf-8-sig", newline="")
+    reader = CsvReader(text, delimiter=delimiter, place=place)
     try:
         for cells in reader:
-            yield reader.line, cells
+            yield reader.line + skipped, cells
     except csv.Error:
-        raise HotjarSchemaError(f"{place}line {reader.line}", "is not a well-formed CSV") from None
+        where = f"{place}line {reader.line + skipped}"
+        raise HotjarSchemaError(where, "is not a well-formed CSV") from None
     except UnicodeDecodeError:
         problem = "is no UTF-8 text; take the file as Hotjar exports it, not as a spreadsheet saves"
-        raise HotjarSchemaError(f"{place}from line {reader.line} on", problem) from None
+        where = f"{place}from line {reader.line + skipped} on"
+        raise HotjarSchemaError(where, problem) from None
 
 
 def _instant(text: str) -> datetime | None:

@@ -1,23 +1,31 @@
 """The file that Insights exports: one wide CSV, or a ZIP of them, and its rows as responses.
 
-    Number,User,Date Submitted,Country,Source URL,Device,Browser,OS,Hotjar User ID,plan,"How …?"
-    2,,2026-01-31 09:05:00,MT,https://…,desktop,Chrome,Linux,5f0c…,pro,9
+    Number,User,Date Submitted,…,Hotjar User ID,Response URL,plan,"How …?","Tags for: How …?"
+    2,,2026-01-31 09:05:00,…,5f0c…,https://…,pro,9,"price, speed"
 
 Which column is what: the first of each standard name is that; of the others, those whose text is a
 question's belong to that question, equal texts in order and counted from the right, since questions
-stand last; what stands before the first question is an attribute of the user; whatever is left,
-and `User`, goes to `extra` by its header. An empty cell says nothing. A cell of several choices
-becomes an answer for each, as in the API, where it can be read in one way only (see `choices`).
+stand last; so do those that a column `Tags for:` names, which may be of a question that was edited
+or removed: its text is its id. What stands before the first question is an attribute of the user,
+but for a text that looks like a question, and for columns in the place of questions whose text is
+missing: those were edited or removed; whatever is left, `User` and `Response URL` go to `extra` by
+their header. An empty cell says nothing. A cell of
+several choices becomes an answer for each, as in the API, where it can be read in one way only (see
+`choices`); the tags are those of the first.
 
 Here is no request and no database: the file may come from a download or from somebody's disk. How
 it is unpacked and read is in `export_rows`.
 
-Source: the open-source client tap-hotjar (read 2026-11-20). The form of `Country` is not documented
-and kept as it comes. `Date Submitted` has no zone and is taken as UTC.
+Source: the open-source client tap-hotjar and the headers of public exports (read 2026-11-20). The
+form of `Country` is not documented and kept as it comes. `Date Submitted` has no zone and is taken
+as UTC. How several tags in a cell are separated was not seen: commas are taken for it.
 """
 
+import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -28,16 +36,19 @@ from hotjar_assets.api.export_rows import (
     SUBMITTED,
     Row,
     check_rows,
+    iter_headers,
     iter_rows,
     plain,
 )
 from hotjar_assets.api.limits import DEFAULT_LIMITS, Limits
-from hotjar_assets.api.records import Answer, Page, Question, Response, UserAttribute
+from hotjar_assets.api.records import Answer, Page, Question, Response, Tag, UserAttribute
+from hotjar_assets.errors import HotjarConfigError, HotjarSchemaError
 
 PAGE_ROWS = 500
 _PAGE_CHARACTERS = 4 * 1024**2
 """Characters after which a page ends too: rows may be long."""
 USER = "user"
+RESPONSE_URL = "response url"
 _FIELDS = {
     "country": "country",
     "source url": "response_origin_url",
@@ -47,8 +58,15 @@ _FIELDS = {
     "hotjar user id": "hotjar_user_id",
 }
 """Standard columns that are a field of a response, in lower case."""
-_STANDARD = {NUMBER, SUBMITTED, USER, *_FIELDS}
-_DEVICES = {"desktop", "mobile", "tablet"}
+_STANDARD = {NUMBER, SUBMITTED, USER, RESPONSE_URL, *_FIELDS}
+_DEVICES = {"desktop": "desktop", "mobile": "mobile", "phone": "mobile", "tablet": "tablet"}
+"""As exports write them, in lower case, and as the API does."""
+_UNKNOWN_USER = "00000000-0000-0000-0000-000000000000"
+"""Stands for every visitor who was not identified."""
+_TAGS_FOR = re.compile(r"tags for: *", re.IGNORECASE)
+_IN_QUESTIONS = frozenset("?\u037e\u055e\u061f\u1367\uff1f\n\r")
+_SHORTEST_QUESTION, _LONGEST_ATTRIBUTE = 13, 50
+"""Characters: a shorter text with a question mark may be an attribute, a longer name is none."""
 _SILENT_TYPES = {"statement", "thank-you"}
 """Questions that nobody answers."""
 
@@ -73,9 +91,10 @@ def iter_export_pages(
 
     Raises:
         HotjarSchemaError: Not an export, damaged, encrypted, too large, a row without `Number` or a
-            usable `Date Submitted`, or two rows of one `Number` that differ; names line and column
-            and never a value.
+            usable `Date Submitted`, two rows of one `Number` that differ, or files of a ZIP that
+            are not of one survey; names file, line and column and never a value.
     """
+    _refuse_two_surveys(file, questions, limits)
     is_unsorted = check_rows(file, limits)
     parts = _iter_parts(file, questions, limits)
     rows, read = next(parts, []), 0
@@ -107,17 +126,38 @@ def _iter_parts(
         yield part
 
 
+def _refuse_two_surveys(
+    file: IO[bytes], questions: Sequence[Question] | None, limits: Limits
+) -> None:
+    """Refuse a ZIP of files whose questions differ: rows of one survey would hide another's."""
+    first, asked = "", None
+    for name, header in iter_headers(file, limits):
+        found = {question for question, *_ in _Layout.of(header, questions).answers}
+        if asked is None:
+            first, asked = name, found
+        elif found != asked:
+            problem = (
+                f"{_shown(first)} and {_shown(name)} have different questions, so they are not of "
+                "one survey; import each with its own --survey"
+            )
+            raise HotjarSchemaError("ZIP", problem)
+
+
+def _shown(name: str) -> str:
+    return textwrap.shorten(name.rpartition("/")[2], 100, placeholder="…")
+
+
 # --- Columns -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which column is what: (name or id, column), of a question with its choices."""
+    """Which column is what: (name or id, column); of a question its choices and tags as well."""
 
     header: list[str]
     fields: list[tuple[str, int]] = field(default_factory=list)
     attributes: list[tuple[str, int]] = field(default_factory=list)
-    answers: list[tuple[Any, int, Choices]] = field(default_factory=list)
+    answers: list[tuple[Any, int, Choices, int | None]] = field(default_factory=list)
     extra: list[tuple[str, int]] = field(default_factory=list)
 
     @classmethod
@@ -130,31 +170,41 @@ class _Layout:
                 standard[name] = column
             else:
                 others.append(column)
+        known = _answers(header, others, questions or ())
+        taken = {column for _, column, _ in known}
+        tags = _tags(header, [column for column in others if column not in taken], others)
+        others = [column for column in others if column not in tags.values()]
+        unknown = [column for column in others if column not in taken]
+        first = min(tags.keys() | taken, default=0)
+        before = [each for each in unknown if each < first and each not in tags]
+        before = before[: max(0, len(before) - _edited(header, others, questions or ()))]
+        attributes = [(header[each], each) for each in before if _may_be_attribute(header[each])]
+        asked = tags.keys() - taken
         if questions is None:
-            answers = [(name, column, Choices()) for name, column in _named(header, others)]
-        else:
-            answers = _answers(header, others, questions)
-        asked = {column for _, column, _ in answers}
-        first = min(asked, default=0)
-        attributes = [(header[column], column) for column in others if column < first]
-        unknown = [column for column in others if column > first and column not in asked]
-        if not asked:
-            # Nothing tells attributes from questions that are no longer asked.
-            unknown = others
-        user = [standard[USER]] if USER in standard else []
+            asked |= set(unknown) - {column for _, column in attributes}
+        by_text = _named(header, [column for column in unknown if column in asked])
+        answers = sorted(
+            [*known, *((name, column, Choices()) for name, column in by_text)],
+            key=lambda answer: answer[1],
+        )
+        apart = asked | {column for _, column in attributes}
+        plain_extra = [standard[name] for name in (USER, RESPONSE_URL) if name in standard]
         return cls(
             header,
             [(_FIELDS[name], column) for name, column in standard.items() if name in _FIELDS],
             attributes,
-            answers,
-            list(_named(header, [*user, *unknown])),
+            [(*answer, tags.get(answer[1])) for answer in answers],
+            list(_named(header, [*plain_extra, *(each for each in unknown if each not in apart)])),
         )
 
     def response(self, row: Row) -> Response:
         cells = row.cells
         fields: dict[str, Any] = {name: cells[column] or None for name, column in self.fields}
-        if (fields.get("device") or "").lower() in _DEVICES:
-            fields["device"] = fields["device"].lower()
+        device = (fields.get("device") or "").strip()
+        if device:
+            fields["device"] = _DEVICES.get(device.lower(), fields["device"])
+        if (fields.get("hotjar_user_id") or "").strip() == _UNKNOWN_USER:
+            fields["hotjar_user_id"] = None
         return Response(
             id=row.number,
             created_time=row.created,
@@ -164,14 +214,64 @@ class _Layout:
                 if cells[column]
             ],
             answers=[
-                Answer(question_id=question_id, answer=answer)
-                for question_id, column, choices in self.answers
-                if cells[column]
-                for answer in choices.named_in(cells[column])
+                answer
+                for question_id, column, choices, tags in self.answers
+                for answer in _answers_in(
+                    question_id, cells[column], choices, "" if tags is None else cells[tags]
+                )
             ],
             extra={name: cells[column] for name, column in self.extra if cells[column]} or None,
             **fields,
         )
+
+
+def _answers_in(question_id: Any, cell: str, choices: Choices, tags: str) -> list[Answer]:
+    """Return the answers of a cell; tags without an answer are kept."""
+    names = [Tag(name=name) for name in dict.fromkeys(map(str.strip, tags.split(","))) if name]
+    given: tuple[str | None, ...] = choices.named_in(cell) if cell else (None,) if names else ()
+    answers = [Answer(question_id=question_id, answer=answer) for answer in given]
+    if names:
+        answers[0].tags = names
+    return answers
+
+
+def _tags(
+    header: Sequence[str], candidates: Iterable[int], others: Iterable[int]
+) -> dict[int, int]:
+    """Map columns of questions to those of their tags; equal texts as in `_answers`."""
+    tags: dict[str, list[int]] = {}
+    for column in candidates:
+        named = _TAGS_FOR.match(plain(header[column]))
+        if named:
+            tags.setdefault(plain(header[column])[named.end() :], []).append(column)
+    found: dict[str, list[int]] = {}
+    for column in others:
+        found.setdefault(plain(header[column]), []).append(column)
+    return {
+        column: of_it
+        for text, same in tags.items()
+        for column, of_it in zip(found.get(text, [])[-len(same) :], same, strict=False)
+    }
+
+
+def _may_be_attribute(text: str) -> bool:
+    """Tell whether a header may be the name of an attribute, and not the text of a question."""
+    is_question = len(text) >= _SHORTEST_QUESTION and not _IN_QUESTIONS.isdisjoint(text)
+    return len(text) <= _LONGEST_ATTRIBUTE and not is_question
+
+
+def _edited(header: Sequence[str], columns: Iterable[int], questions: Sequence[Question]) -> int:
+    """Count the questions before the first that has a column: they may have had another text."""
+    texts = {plain(header[column]) for column in columns}
+    asked = (text for text, _ in _with_text(questions))
+    return len(list(takewhile(lambda text: text not in texts, asked)))
+
+
+def _with_text(questions: Iterable[Question]) -> Iterator[tuple[str, Question]]:
+    """Yield the questions that may have a column, each with its text."""
+    for question in questions:
+        if question.text is not None and question.type not in _SILENT_TYPES:
+            yield plain(str(question.text)), question
 
 
 def _answers(
@@ -179,9 +279,8 @@ def _answers(
 ) -> list[tuple[Any, int, Choices]]:
     """Pair questions with the columns of their text."""
     asked: dict[str, list[Question]] = {}
-    for question in questions:
-        if question.text is not None and question.type not in _SILENT_TYPES:
-            asked.setdefault(plain(str(question.text)), []).append(question)
+    for text, question in _with_text(questions):
+        asked.setdefault(text, []).append(question)
     found: dict[str, list[int]] = {}
     for column in columns:
         found.setdefault(plain(header[column]), []).append(column)
@@ -208,6 +307,25 @@ def _named(header: Sequence[str], columns: Iterable[int]) -> Iterator[tuple[str,
 
 # --- A file as a source ------------------------------------------------------------------------
 
+_FILE_NAME = re.compile(
+    r"hotjar_survey_response_export_[^_/]+_(?P<site>[^_/]+)_(?P<survey>[^_/.]+)"
+)
+
+
+_RENAME = "import it as that, or rename the file if its name is wrong"
+
+
+def named_otherwise(file_name: str, *, site_id: str, survey_id: str) -> str | None:
+    """Return what the name that Hotjar gives an export says instead of this site or survey.
+
+    `hotjar_survey_response_export_<hash>_<site>_<survey>_<name>.csv`. None if it agrees, or is
+    another name.
+    """
+    named = _FILE_NAME.match(file_name.rpartition("/")[2])
+    if named is None or (named["site"], named["survey"]) == (site_id, survey_id):
+        return None
+    return f"survey {named['survey']} of site {named['site']}"
+
 
 @dataclass(frozen=True)
 class ExportFile:
@@ -232,6 +350,18 @@ class ExportFile:
     is_filtered: ClassVar[bool] = True
     """Nobody knows which responses were exported."""
 
+    def check_name(self, survey_id: str) -> None:
+        """Make sure that the name of the file does not say another site or survey.
+
+        Raises:
+            HotjarConfigError: It does.
+        """
+        (site_id,) = self.site_ids
+        other = named_otherwise(self.path.name, site_id=site_id, survey_id=survey_id)
+        if other:
+            problem = f"is {survey_id}, on site {site_id}, and the file is named as one of {other}"
+            raise HotjarConfigError("--survey", f"{problem}; {_RENAME}")
+
     def find_site(self, *_survey: object, **_options: object) -> str:
         """Return the site that was given."""
         return self.site_ids[0]
@@ -239,8 +369,16 @@ class ExportFile:
     def iter_response_pages(
         self, site_id: str, survey_id: str, **_options: object
     ) -> Iterator[Page[Response]]:
-        """Yield the responses of the file; errors as in `iter_export_pages`."""
+        """Yield the responses of the file; errors as in `iter_export_pages`.
+
+        Raises:
+            HotjarSchemaError: A file of the ZIP is named as the export of another survey, too.
+        """
         with self.path.open("rb") as file:
+            for name, _ in iter_headers(file, self.limits):
+                other = named_otherwise(name, site_id=site_id, survey_id=survey_id)
+                if other:
+                    raise HotjarSchemaError("ZIP", f"{_shown(name)} is of {other}; {_RENAME}")
             for page in iter_export_pages(file, self.questions, limits=self.limits):
                 for response in page.results:
                     response.site_id, response.survey_id = site_id, survey_id

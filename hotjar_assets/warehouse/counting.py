@@ -15,7 +15,14 @@ import duckdb
 from hotjar_assets.config import PiiMode, environment_variable
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.schema import META, SCHEMA, SURVEY_RESPONSES, SURVEYS
-from hotjar_assets.warehouse.database import Database, literal, qualified, rows_if_any, tables_of
+from hotjar_assets.warehouse.database import (
+    ROW_ERRORS,
+    Database,
+    literal,
+    qualified,
+    rows_if_any,
+    tables_of,
+)
 from hotjar_assets.warehouse.summaries import (
     CHOICE_TYPES,
     REACTIONS,
@@ -208,7 +215,7 @@ class _Counting:
         }
         try:
             self._rows("SELECT regexp_matches('', {effort}, 'i')", effort=effort)
-        except duckdb.Error:
+        except ROW_ERRORS:
             raise HotjarConfigError("--effort", "is no regular expression") from None
         for name, sql in _TABLES.items():
             self._rows(f"CREATE TEMP TABLE {name} AS {sql}", ids=list(survey_ids), effort=effort)

@@ -6,6 +6,7 @@ is logged, jittered and bounded.
 """
 
 import re
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,21 @@ _STORAGE_VERSION = "v1.0.0"
 """The format of new files: DuckDB 1.0 and newer open it. DuckDB 2's own is closed to all 1.x."""
 
 
+ROW_ERRORS = (
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.ProgrammingError,
+    duckdb.NotSupportedError,
+)
+"""What DuckDB raises for rows and statements; their text may quote a value."""
+_MAY_QUOTE = (duckdb.FatalException, duckdb.InternalException, duckdb.TransactionException)
+"""Others whose text may hold that of such an error."""
+_IS_REFUSED_AT_COMMIT = re.compile("Failed to commit: .*constraint", re.IGNORECASE)
 _COMMIT_NEEDS_MEMORY = re.compile(r"Failed to commit: .*(failed to (pin|allocate)|memory)")
+_NO_SPACE = re.compile("No space left|File too large|quota exceeded")
+_IS_DAMAGED = re.compile(r"Corrupt|replaying WAL|Could not read enough bytes|\bchecksum")
+_IS_NEWER = re.compile("database file with version number|database was created with a newer")
+_NOT_ALLOWED = re.compile("Permission denied|Read-only file system")
 
 
 class Database:
@@ -122,7 +137,8 @@ class Database:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         def log_wait(state: tenacity.RetryCallState) -> None:
             if state.attempt_number & (state.attempt_number - 1) == 0:
-                logger.warning("waiting for %s, held by %s", self.path, _holder(state))
+                error = state.outcome and state.outcome.exception()
+                logger.warning("waiting for %s, held by %s", self.path, _holder(error))
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_locked),
@@ -160,43 +176,86 @@ def _is_locked(error: BaseException) -> bool:
     return isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)
 
 
-def _holder(state: tenacity.RetryCallState) -> str:
-    error = state.outcome and state.outcome.exception()
+def _holder(error: object) -> str:
     process = re.search(r"PID \d+", str(error))
     return process.group() if process else "another process"
 
 
 def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
     text = str(error)
-    if _is_locked(error):
-        process = re.search(r"PID \d+", text)
-        holder = process.group() if process else "another process"
-        return HotjarStoreError(
-            f"{path} is held by {holder} and did not become free; "
-            "end that process or close its connection, and sync again (nothing was changed)"
+    if isinstance(error, ROW_ERRORS) or _IS_REFUSED_AT_COMMIT.search(text):
+        return RowsRefusedError(
+            f"{path} refused the rows ({type(error).__name__}); compare the columns of the "
+            f"table with what is written (those of the schema {SCHEMA} are in the README), and "
+            "check the partition_expr of an asset of your own (nothing was changed)"
         )
-    if re.search("No space left|File too large|quota exceeded", text):
-        return HotjarStoreError(
-            f"{path}: no space left on the disk; free some and sync again (nothing was changed)"
-        )
+    is_disk = _NO_SPACE.search(text) is not None
     # A commit that has too little memory is a transaction error by its type.
-    if isinstance(error, duckdb.OutOfMemoryException) or _COMMIT_NEEDS_MEMORY.search(text):
+    is_memory = isinstance(error, duckdb.OutOfMemoryException) or _COMMIT_NEEDS_MEMORY.search(text)
+    if is_memory and not is_disk:
         setting = environment_variable("max_commit_mb")
         return OutOfMemoryError(
             f"{path}: no space left in memory, or on the disk for what does not fit in it; free "
             f"some, or set {setting} higher if rows are very long, and sync again (nothing was "
             "changed)"
         )
-    if isinstance(error, duckdb.IOException | duckdb.ConnectionException | duckdb.FatalException):
-        return HotjarStoreError(
-            f"{path} cannot be used ({type(error).__name__}); check that it is a DuckDB file, that "
-            "its folder is writable, and that its disk works (nothing was changed)"
-        )
-    return RowsRefusedError(
-        f"{path} refused the rows ({type(error).__name__}); compare the columns of the "
-        f"table with what is written (those of the schema {SCHEMA} are in the README), and check "
-        "the partition_expr of an asset of your own (nothing was changed)"
-    )
+    # Of several that are true, the first says most.
+    problems = [
+        (
+            _is_locked(error),
+            (
+                f" is held by {_holder(error)} and did not become free; end that process or close "
+                "its connection, and sync again"
+            ),
+        ),
+        (is_disk, ": no space left on the disk; free some and sync again"),
+        (
+            _NOT_ALLOWED.search(text),
+            (
+                " cannot be opened or written; check the permissions of the file, its folder and "
+                "its disk"
+            ),
+        ),
+        (
+            _IS_NEWER.search(text),
+            (
+                f" was written by a newer DuckDB than {duckdb.__version__}, which is installed; "
+                "upgrade duckdb"
+            ),
+        ),
+        (
+            _IS_DAMAGED.search(text),
+            (
+                f", or its log {path.name}.wal, is damaged ({_told(error)}); check the disk, and "
+                "restore both from a backup, or move both away, sync again, which reads "
+                "everything, and import again what was imported"
+            ),
+        ),
+        (isinstance(error, duckdb.InterruptException), ": interrupted; sync again"),
+        (
+            isinstance(error, duckdb.TransactionException),
+            (
+                ": another connection of this process changed the same rows at the same time; sync "
+                "again"
+            ),
+        ),
+        (
+            True,
+            (
+                f" cannot be used ({type(error).__name__}); check that it is a DuckDB file, that "
+                "its folder is writable, and that its disk works"
+            ),
+        ),
+    ]
+    problem = next(problem for is_true, problem in problems if is_true)
+    return HotjarStoreError(f"{path}{problem} (nothing was changed)")
+
+
+def _told(error: duckdb.Error) -> str:
+    """Return what DuckDB says in its first line, or its type where that may quote a value."""
+    if isinstance(error, (*ROW_ERRORS, *_MAY_QUOTE)):
+        return type(error).__name__
+    return textwrap.shorten(str(error).partition("\n")[0], 300, placeholder="…")
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:

@@ -13,6 +13,7 @@ from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.loading import StreamsFolder, load_folder
 from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets.streams.tables import RecordLines, StreamTable
+from hotjar_assets.warehouse.database import ROW_ERRORS
 from hotjar_assets.warehouse.merge import select_rows
 from hotjar_assets.warehouse.row_expressions import problem_of
 from hotjar_assets.warehouse.units import refused_column
@@ -102,7 +103,7 @@ def preview(source: Source, stream: Stream, rows: Iterable[Mapping[str, Any]]) -
                     f"SELECT {columns} FROM ({select_rows(stored, spool.segments)} "
                     'ORDER BY "hotjar_assets:ordinal")'
                 ).fetchall()
-            except duckdb.Error:
+            except ROW_ERRORS:
                 problem = refused_column(stored, spool.segments)
                 if problem is None:
                     raise

@@ -16,6 +16,7 @@ from hotjar_assets.streams.cursors import Value
 from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import ORDINAL, StreamTable
 from hotjar_assets.warehouse.database import (
+    ROW_ERRORS,
     RowsRefusedError,
     add_columns,
     create_schema,
@@ -152,7 +153,7 @@ def commit_units(
     for chunk in chunks(segments, stream.segment_bytes):
         try:
             merge.rows(chunk)
-        except duckdb.Error:
+        except ROW_ERRORS:
             problem = refused_column(table, chunk)
             if problem is None:
                 raise
@@ -258,7 +259,7 @@ def refused_column(table: Table, segments: Sequence[Segment]) -> str | None:
                 continue
             try:
                 connection.execute(f"SELECT count({column.source}) FROM {records(table, segments)}")
-            except duckdb.Error as error:
+            except ROW_ERRORS as error:
                 return (
                     f"{table.schema}.{table.name}: the computed column {column.name} cannot be "
                     f"had ({_reason(error)}); check its sql and type against the columns "

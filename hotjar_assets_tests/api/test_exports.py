@@ -232,6 +232,166 @@ def test_an_answer_may_be_longer_than_the_csv_module_expects():
     assert answers(response) == [("q", text)]
 
 
+# --- Columns of newer exports ------------------------------------------------------------------
+
+NEWER = [*STANDARD, "Response URL"]
+
+
+def newer(*cells: str, link: str = "https://x/1") -> list[str]:
+    return [*row(1, "2026-01-31"), link, *cells]
+
+
+def tags(response: Response) -> list[list[Any] | None]:
+    return [
+        None if answer.tags is None else [tag.name for tag in answer.tags]
+        for answer in response.answers or ()
+    ]
+
+
+def attributes_of(response: Response) -> list[tuple[Any, Any]]:
+    return [(each.name, each.value) for each in response.user_attributes or ()]
+
+
+@pytest.mark.parametrize(
+    ("questions", "ids"),
+    [(None, ["Why?", "And?"]), ([Question(id="q1", text="Why?")], ["q1", "And?"])],
+    ids=["unknown", "one-known"],
+)
+def test_tags_are_those_of_the_answer_and_make_their_column_a_question(questions, ids):
+    header = [*NEWER, "plan", "Why?", "And?", "Tags for: Why?", "tags for:  And?"]
+    cells = ["pro", "price", "", "pricing, rooms ,pricing,", "late"]
+
+    (response,) = read(wide(newer(*cells), header=header), questions)
+
+    assert answers(response) == [(ids[0], "price"), (ids[1], None)]
+    assert tags(response) == [["pricing", "rooms"], ["late"]]
+    assert attributes_of(response) == [("plan", "pro")]
+    assert response.extra == {"Response URL": "https://x/1"}
+
+
+def test_tags_of_equal_texts_stand_in_the_order_of_their_questions():
+    header = [*STANDARD, "Why?", "Why?", "Tags for: Why?", "Tags for: Why?"]
+    questions = [Question(id="q1", text="Why?"), Question(id="q2", text="Why?")]
+
+    (response,) = read(wide(row(1, "2026-01-31", "a", "b", "", "late"), header=header), questions)
+
+    assert answers(response) == [("q1", "a"), ("q2", "b")]
+    assert tags(response) == [None, ["late"]]
+
+
+def test_the_tags_of_several_choices_are_those_of_the_first():
+    question = Question(id=1, text="q", choices=[Choice(text="a"), Choice(text="b")])
+
+    (response,) = read(
+        wide(row(1, "2026-01-31", "a, b", "late"), header=[*STANDARD, "q", "Tags for: q"]),
+        [question],
+    )
+
+    assert answers(response) == [(1, "a"), (1, "b")]
+    assert tags(response) == [["late"], None]
+
+
+def test_a_question_may_itself_be_called_like_a_column_of_tags():
+    header = [*STANDARD, "q", "Tags for: q", "Tags for: Tags for: q"]
+    questions = [Question(id=1, text="q"), Question(id=2, text="Tags for: q")]
+
+    (response,) = read(wide(row(1, "2026-01-31", "a", "b", "late"), header=header), questions)
+
+    assert answers(response) == [(1, "a"), (2, "b")]
+    assert tags(response) == [None, ["late"]]
+
+
+def test_tags_of_no_question_are_kept_by_their_header():
+    header = [*STANDARD, "q", "Tags for: another"]
+
+    (response,) = read(
+        wide(row(1, "2026-01-31", "a", "late"), header=header), [Question(id=1, text="q")]
+    )
+
+    assert (tags(response), response.extra) == ([None], {"Tags for: another": "late"})
+
+
+@pytest.mark.parametrize(
+    "old",
+    ["Do you like it so far?", "Dites-nous tout,\ns'il vous plaît", "a long text " * 5],
+    ids=["question-mark", "lines", "long"],
+)
+def test_what_looks_like_a_removed_question_is_no_attribute(old):
+    header = [*STANDARD, "plan", "new?", old, "q"]
+
+    (response,) = read(
+        wide(row(1, "2026-01-31", "pro", "yes", SECRET, "a"), header=header),
+        [Question(id=1, text="q")],
+    )
+
+    assert attributes_of(response) == [("plan", "pro"), ("new?", "yes")]
+    assert response.extra == {old.strip(): SECRET}
+
+
+def test_what_stands_in_the_place_of_an_edited_question_is_no_attribute():
+    header = [*STANDARD, "plan", "Your opinion", "q"]
+    questions = [
+        Question(id=0, text="Hello", type="statement"),
+        Question(id=1, text="Your honest opinion"),
+        Question(id=2, text="q"),
+    ]
+
+    (response,) = read(wide(row(1, "2026-01-31", "pro", SECRET, "a"), header=header), questions)
+
+    assert attributes_of(response) == [("plan", "pro")]
+    assert response.extra == {"Your opinion": SECRET}
+
+
+@pytest.mark.parametrize(
+    ("device", "stored"), [("phone", "mobile"), ("Phone", "mobile"), ("Tablet", "tablet")]
+)
+def test_a_device_has_the_name_that_the_api_gives_it(device, stored):
+    (response,) = read(wide(row()).replace(b"desktop", device.encode()))
+
+    assert response.device == stored
+
+
+def test_visitors_who_were_not_identified_have_no_id():
+    unknown = b"00000000-0000-0000-0000-000000000000"
+
+    (response,) = read(wide(row()).replace(b"u1", unknown))
+
+    assert response.hotjar_user_id is None
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
+@pytest.mark.parametrize(
+    ("line", "separator"),
+    [(b"sep=,\r\n", b","), (b"sep=;\n", b";"), (b'"sep=\t"\n', b"\t"), (b"SEP=|\n", b"|")],
+)
+@pytest.mark.parametrize("is_zip", [False, True], ids=["csv", "zip"])
+def test_a_line_for_excel_is_obeyed(mark, line, separator, is_zip):
+    body = mark + line + days(2, 1).replace(b",", separator)
+
+    assert [each.id for each in read(zipped(("a.csv", body)) if is_zip else body)] == ["2", "1"]
+
+
+def test_a_line_for_excel_counts_as_a_line():
+    assert "line 4, column Date Submitted" in refusal(b"sep=,\n" + wide(row(2), row(1, "never")))
+
+
+def test_rows_of_empty_cells_are_no_responses():
+    body = wide(["", " ", ""], row(2), [""] * 9, row(1), [""] * 12)
+
+    assert [response.id for response in read(body)] == ["2", "1"]
+
+
+@pytest.mark.parametrize("end", ["header", "rows", "both"])
+def test_a_comma_at_the_end_of_lines_is_no_cell(end):
+    header, *lines = wide(row(1, "2026-01-31", "a"), header=[*STANDARD, "q"]).splitlines()
+    header += b"," if end != "rows" else b""
+    lines = [line + b"," if end != "header" else line for line in lines]
+
+    (response,) = read(b"\n".join([header, *lines]))
+
+    assert (answers(response), response.extra) == ([("q", "a")], None)
+
+
 # --- Pages -------------------------------------------------------------------------------------
 
 
@@ -317,15 +477,27 @@ def test_the_same_rows_come_of_every_packing(mark, end, is_zip):
 
 
 def test_all_files_of_a_zip_are_read_each_by_its_own_header():
-    other = wide([*row(1, "2026-01-01"), "yes"], header=[*STANDARD, "q"])
+    one = wide([*row(2, "2026-01-02"), "no"], header=[*STANDARD, "q"])
+    other = wide(["yes", *row(1, "2026-01-01"), "x"], header=["q", *STANDARD, "Response URL"])
     body = zipped(
-        ("__MACOSX/._a.csv", b"\x00\x05"), ("folder/", b""), ("a.CSV", days(2)), ("b.csv", other)
+        ("__MACOSX/._a.csv", b"\x00\x05"), ("folder/", b""), ("a.CSV", one), ("b.csv", other)
     )
 
     first, second = read(body)
 
-    assert (first.id, answers(first)) == ("2", [])
+    assert (first.id, answers(first)) == ("2", [("q", "no")])
     assert (second.id, answers(second)) == ("1", [("q", "yes")])
+
+
+@pytest.mark.parametrize("questions", [None, [Question(id=1, text="q")]], ids=["none", "known"])
+def test_files_of_a_zip_with_other_questions_are_not_one_survey(questions):
+    first = wide(row(1, "2026-01-01", SECRET), header=[*STANDARD, "q"])
+    second = wide(row(1, "2026-01-01", "b"), header=[*STANDARD, "Other question"])
+
+    message = refusal(zipped(("folder/a.csv", first), ("b.csv", second)), questions)
+
+    assert "ZIP: a.csv and b.csv have different questions" in message
+    assert "import each with its own --survey" in message
 
 
 def encrypted() -> bytes:
@@ -354,6 +526,14 @@ NOT_ZIPS = {
         "file 2 of the ZIP: is not a CSV file",
     ),
     "encrypted": (encrypted(), "file 1 of the ZIP: is encrypted"),
+    "workbook": (
+        zipped(("[Content_Types].xml", b"<Types/>"), ("xl/workbook.xml", b"<workbook/>")),
+        "export: is an Excel workbook; export the responses from Hotjar as CSV",
+    ),
+    "workbook-in-it": (
+        zipped(("a.csv", days(1)), ("b.xlsx", b"PK")),
+        "file 2 of the ZIP: is an Excel workbook",
+    ),
     "cut": (WHOLE[: len(WHOLE) // 2], "ZIP: is damaged"),
     "altered": (altered(), "ZIP: is damaged"),
     "no-export": (
@@ -387,6 +567,7 @@ def test_a_line_without_an_end_is_refused():
 QUOTED = wide(row(1, "2026-01-31", SECRET), header=[*STANDARD, "q"])
 NOT_EXPORTS = {
     "empty": (b"", "line 1: there is no column Number"),
+    "old-workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1" + SECRET.encode(), "export: is an Excel workbook"),
     "html": (f"<html>{SECRET}</html>".encode(), "line 1: there is no column Number"),
     "semicolons": (wide(row()).replace(b",", b";"), "line 1: there is no column Number"),
     "no-date": (b"Number,Country\n1,MT\n", "line 1: there is no column Date Submitted"),

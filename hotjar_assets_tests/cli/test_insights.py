@@ -2,6 +2,7 @@
 
 import json
 import logging
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -208,9 +209,9 @@ def test_a_server_that_checks_the_cookies_of_the_login_is_read(tmp_path):
     with SandboxServer(exported_account(), needs_cookies=True) as server:
         shell = exporting(server, tmp_path)
 
-        figures(shell, "sync", "--survey", ODD)
+        figures(shell, "sync", "--survey", ODD, "--no-models")
         server.expire_tokens()
-        figures(shell, "sync", "--survey", ODD)
+        figures(shell, "sync", "--survey", ODD, "--no-models")
 
         sent = [each for each in server.requests if each.path.startswith("/api/")]
         downloads = [each for each in server.requests if each.path.startswith("/exports/")]
@@ -643,3 +644,68 @@ def test_an_import_does_not_contradict_the_listing(quick, tmp_path):
     assert (moved.exit_code, gone.exit_code) == (2, 1)
     assert f"--site: the survey is on site {SANDBOX_SITE_ID}" in moved.stderr
     assert f"survey {ODD} is marked as gone from Hotjar" in gone.stderr
+
+
+HOTJAR_NAME = "hotjar_survey_response_export_0a1b2c_{}_{}_Odd survey.csv"
+
+
+@pytest.mark.parametrize("named", [(SANDBOX_SITE_ID, LONG), ("5", ODD)], ids=["survey", "site"])
+def test_a_file_that_is_named_as_another_survey_is_refused(
+    offline, account, instance, tmp_path, named
+):
+    site, survey = named
+    path = write_export(account, ODD, tmp_path / HOTJAR_NAME.format(site, survey))
+
+    result = offline("import", str(path), "--survey", ODD, "--site", SANDBOX_SITE_ID)
+
+    assert result.exit_code == 2
+    assert f"the file is named as one of survey {survey} of site {site}" in result.stderr
+    assert "rename the file if its name is wrong" in result.stderr
+    assert list(known_surveys(instance)) == []
+    assert not offline.database.exists()
+
+
+def test_a_file_of_a_zip_that_is_named_as_another_survey_is_refused(
+    offline, account, instance, tmp_path
+):
+    member = HOTJAR_NAME.format(SANDBOX_SITE_ID, LONG)
+    inner = write_export(account, ODD, tmp_path / "a.csv").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(member, inner)
+    command = ["import", str(tmp_path / "a.zip"), "--survey", ODD, "--site", SANDBOX_SITE_ID]
+
+    result = offline(*command)
+
+    assert result.exit_code == 1
+    assert f"{member} is of survey {LONG} of site {SANDBOX_SITE_ID}" in result.stderr
+    assert list(known_surveys(instance)) == []
+    assert count(offline.database) == 0
+
+
+def test_a_file_that_is_named_as_its_survey_is_imported(offline, account, tmp_path):
+    path = write_export(account, ODD, tmp_path / HOTJAR_NAME.format(SANDBOX_SITE_ID, ODD))
+
+    done = figures(offline, "import", str(path), "--survey", ODD, "--site", SANDBOX_SITE_ID)
+
+    assert done[ODD]["rows"] == 3
+
+
+@pytest.mark.parametrize("pii", ["keep", "hash", "drop"])
+def test_tags_of_an_import_are_kept_whatever_the_privacy(offline, tmp_path, pii):
+    path = tmp_path / "tags.csv"
+    path.write_text(
+        "Number,User,Date Submitted,Country,Source URL,Device,Browser,OS,Hotjar User ID,"
+        "Response URL,Why?,Tags for: Why?\n3,u,2023-10-03 12:00:00,Spain,https://x/,phone,F,W,"
+        '00000000-0000-0000-0000-000000000000,https://y/,price,"pricing, rooms"\n',
+        encoding="utf-8",
+    )
+    key = {"HOTJAR_PII_KEY": "0123456789abcdef"} if pii == "hash" else {}
+
+    figures(offline, "import", str(path), "--survey", "77", "--site", "1", HOTJAR_PII=pii, **key)
+
+    (stored_row,) = query(
+        offline.database,
+        "SELECT device, hotjar_user_id, len(user_attributes), answers[1].question_id, "
+        "CAST(to_json(answers[1].tags) AS VARCHAR), len(answers) FROM hotjar.survey_responses",
+    )
+    assert stored_row == ("mobile", None, 0, "Why?", '["pricing","rooms"]', 1)

@@ -104,10 +104,19 @@ def rows(database: Path, sql: str) -> list[dict[str, Any]]:
 @cache
 def raw(database: Path, rules: Rules) -> Raw:
     """Read the raw rows that Hotjar still has; once, for they do not change."""
-    surveys, responses = (
-        [row for row in rows(database, f"FROM hotjar.{table}") if row["deleted_at"] is None]
-        for table in ("surveys", "survey_responses")
+    listed, written = (
+        rows(database, f"FROM hotjar.{table}") for table in ("surveys", "survey_responses")
     )
+    surveys, responses = (
+        [row for row in found if row["deleted_at"] is None] for found in (listed, written)
+    )
+    known = {row["survey_id"] for row in listed}
+    imported = {row["survey_id"]: row for row in responses if row["survey_id"] not in known}
+    of_its_rows = ("survey_id", "site_id", "platform")
+    surveys += [
+        dict.fromkeys(listed[0]) | {name: row[name] for name in of_its_rows}
+        for row in imported.values()
+    ]
     return Raw(surveys, responses, rules)
 
 
@@ -142,11 +151,14 @@ _SAID: dict[str, list[str | None]] = {
 def add_small_surveys(database: Path, seed: int = 7) -> None:
     """Add surveys of none to five responses, so that every score meets its edges somewhere."""
     random = Random(seed)
-    surveys, responses = [], []
+    surveys: list[dict[str, Any]] = []
+    responses: list[dict[str, Any]] = []
     for number in range(SMALL_SURVEYS):
         survey_id, questions = f"small-{number}", _questions(random)
         survey_deleted_at = "2026-04-01" if random.random() < 0.05 else None
-        surveys.append(
+        # The responses of the others were imported.
+        listed = surveys if number % 10 or survey_deleted_at else []
+        listed.append(
             {
                 "survey_id": survey_id,
                 "name": random.choice([f"Small {number}", None]),

@@ -299,6 +299,7 @@ def test_the_data_have_every_case(built):
     }
     deleted = "SELECT 1 FROM hotjar.survey_responses WHERE deleted_at IS NOT NULL"
     assert len(rows(built.database, deleted)) > 2
+    assert [row for row in given.surveys if row["synced_at"] is None]
     edges = "SELECT DISTINCT nps FROM hotjar_marts.hotjar__nps WHERE answers = 1 AND margin = 0"
     assert {row["nps"] for row in rows(built.database, edges)} == {-100, 0, 100}
     one_sided = (

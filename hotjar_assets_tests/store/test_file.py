@@ -13,6 +13,7 @@ from hotjar_assets.sandbox import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, SAND
 from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS
 from hotjar_assets.sync import Depth
 from hotjar_assets.warehouse import Warehouse
+from hotjar_assets.warehouse.database import RowsRefusedError, _store_error
 
 from . import model
 from .conftest import Store
@@ -164,8 +165,143 @@ def test_a_damaged_database_is_refused(store, survey_id):
     intact = store.path.read_bytes()
     damaged = intact[:4096] + b"\xff" * (len(intact) - 4096)
     store.path.write_bytes(damaged)
-    with pytest.raises(HotjarStoreError, match=r"warehouse\.duckdb"):
+    with pytest.raises(HotjarStoreError, match=r"warehouse\.duckdb") as caught:
         store.sync(survey_id)
+    assert "or its log warehouse.duckdb.wal, is damaged" in str(caught.value)
+    assert "restore both from a backup" in str(caught.value)
+    assert store.path.read_bytes() == damaged
+
+
+def test_a_damaged_block_is_told_in_the_words_of_duckdb(store, survey_id):
+    store.sync(survey_id)
+    damaged = bytearray(store.path.read_bytes())
+    # The first block behind the three headers.
+    damaged[12_500:12_700] = b"z" * 200
+    store.path.write_bytes(damaged)
+
+    with pytest.raises(HotjarStoreError, match="checksum") as caught:
+        store.sync(survey_id)
+
+    assert not isinstance(caught.value, RowsRefusedError)
+    assert "is damaged (" in str(caught.value)
+    assert "compare the columns" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+LEAVES_A_LOG = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+connection.execute("CREATE TABLE left_over AS SELECT range AS n FROM range(1000)")
+os._exit(0)
+"""
+
+
+def test_a_damaged_log_is_named(store, survey_id):
+    store.sync(survey_id)
+    subprocess.run([sys.executable, "-c", LEAVES_A_LOG, str(store.path)], check=True)
+    log = store.path.with_name(f"{store.path.name}.wal")
+    damaged = bytearray(log.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 8] = b"z" * 8
+    log.write_bytes(damaged)
+
+    with pytest.raises(HotjarStoreError, match="is damaged") as caught:
+        store.sync(survey_id)
+
+    assert not isinstance(caught.value, RowsRefusedError)
+    assert "or its log warehouse.duckdb.wal, is damaged" in str(caught.value)
+    assert log.read_bytes() == damaged
+
+
+def test_a_file_of_a_newer_duckdb_is_told_as_such(tmp_path):
+    said = (
+        "IO Error: Trying to read a database file with version number 999, but we can only read "
+        "versions between 64 and 67"
+    )
+
+    error = _store_error(duckdb.IOException(said), tmp_path / "warehouse.duckdb")
+
+    assert f"written by a newer DuckDB than {duckdb.__version__}" in str(error)
+
+
+SECRET = "MARKED-answer"
+NOT_ROWS = {
+    "damaged": (duckdb.Error("Corrupt database file: computed checksum 1"), "is damaged (Corrupt"),
+    "later": (
+        duckdb.FatalException(f"FATAL Error: {SECRET} Corrupt WAL file"),
+        "is damaged (FatalException)",
+    ),
+    "inside": (duckdb.InternalException(f"INTERNAL Error: {SECRET}"), "(InternalException)"),
+    "interrupted": (duckdb.InterruptException("INTERRUPT Error: Interrupted!"), "interrupted"),
+    "conflict": (
+        duckdb.TransactionException(f"TransactionContext Error: Conflict on update! {SECRET}"),
+        "changed the same rows at the same time",
+    ),
+    "disk": (
+        duckdb.TransactionException(
+            "TransactionContext Error: Failed to commit: No space left on device"
+        ),
+        "no space left on the disk",
+    ),
+    "permission": (
+        duckdb.IOException('IO Error: Cannot open file "a": Permission denied'),
+        "check the permissions",
+    ),
+    "not-allowed": (duckdb.PermissionException("Permission Error: no"), "(PermissionException)"),
+    "written-otherwise": (
+        duckdb.SerializationException("Serialization Error: Failed to deserialize"),
+        "(SerializationException)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "words"), NOT_ROWS.values(), ids=NOT_ROWS)
+def test_what_is_not_about_the_rows_is_not_told_as_if_it_were(error, words, tmp_path):
+    told = _store_error(error, tmp_path / "warehouse.duckdb")
+
+    assert not isinstance(told, RowsRefusedError)
+    assert words in str(told)
+    assert "nothing was changed" in str(told)
+    assert SECRET not in str(told)
+
+
+@pytest.mark.parametrize(
+    "value", ["Corrupt", "No space left", "Permission denied", "memory", "replaying WAL"]
+)
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (duckdb.ConstraintException, 'Constraint Error: duplicate key "{}"'),
+        (duckdb.ConversionException, "Conversion Error: Could not convert string '{}'"),
+        (
+            duckdb.TransactionException,
+            'TransactionContext Error: Failed to commit: UNIQUE constraint violation: key "{}"',
+        ),
+    ],
+    ids=["constraint", "conversion", "commit"],
+)
+def test_a_value_that_reads_like_another_error_is_still_a_refused_row(kind, text, value, tmp_path):
+    told = _store_error(kind(text.format(value)), tmp_path / "warehouse.duckdb")
+
+    assert isinstance(told, RowsRefusedError)
+    assert value not in str(told)
+
+
+def test_two_connections_that_change_the_same_row_are_told_as_such(store, survey_id):
+    store.sync(survey_id)
+    database = store.warehouse._database
+    change = "UPDATE hotjar.survey_responses SET country = 'XX'"
+
+    def change_twice():
+        with database.transaction() as first, database.transaction() as second:
+            first.execute(change)
+            second.execute(change)
+
+    with pytest.raises(HotjarStoreError, match="changed the same rows at the same time"):
+        change_twice()
+
+    assert "XX" not in {row["country"] for row in model.responses(store.path).values()}
 
 
 def test_a_folder_in_place_of_the_file_names_the_setting(store, survey_id):
