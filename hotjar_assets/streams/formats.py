@@ -220,7 +220,9 @@ def _require_list(document: Any, path: str) -> None:
         return
     found = query.findall(document)
     if not found:
-        problem = "is not in the answer; mend `records` (if the API leaves an empty list out: $..)"
+        name = next((step for step in reversed(_steps(place) or ()) if isinstance(step, str)), "")
+        omits = f" (where the API omits an empty list: $..{name}[*])" if name.isidentifier() else ""
+        problem = f"is not in the answer; correct `records`{omits}"
         raise HotjarSchemaError(place, problem + _instead(document))
     if not isinstance(found[0], list | dict | None):
         problem = "is a single value and not a list; mend `records`"

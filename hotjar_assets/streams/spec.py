@@ -45,6 +45,7 @@ from hotjar_assets.streams.values import (
     check_env_name,
     check_instant_format,
     check_path,
+    check_records_path,
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -59,6 +60,8 @@ EnvName = Annotated[
 """The name of an environment variable."""
 JsonPath = Annotated[str, AfterValidator(check_path)]
 """Where in an answer something is, from its root `$`."""
+RecordsPath = Annotated[str, AfterValidator(check_records_path)]
+"""Where in an answer the records are."""
 
 
 class _Model(BaseModel):
@@ -276,7 +279,7 @@ class Stream(_Model):
     encoding: Annotated[str, AfterValidator(check_encoding)] = Field(
         default="utf-8", description="Of a CSV."
     )
-    records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
+    records: RecordsPath = Field(default="$[*]", description="JSONPath of the records.")
     flatten: tuple[str, ...] = Field(
         default=(),
         description="Objects of the record whose fields become its own: `of` with `name` gives "

@@ -386,6 +386,20 @@ def test_no_secret_is_shown(reply, authentication, *, source, connect, api, capl
     assert "word" in api.sent[0].query["also"]
 
 
+@pytest.mark.parametrize("letter", ["t", "h", "p"])
+def test_secret_of_one_letter_hides_no_letters_of_the_url(letter, source, connect, api):
+    made = source(authentication=BEARER)
+    shown: list[SentRequest] = []
+    client = connect(made, {"MY_KEY": letter}, on_request=shown.append)
+    api.answers(error(404))
+    with pytest.raises(HotjarNotFoundError) as caught:
+        list(client.iter_pages(made.streams[0]))
+    assert f"{api.url}/v1/things" in str(caught.value)
+    assert [(each.url, each.headers["Authorization"]) for each in shown] == [
+        (f"{api.url}/v1/things", "Bearer ***")
+    ]
+
+
 def test_queries_of_others_are_still_logged(caplog):
     caplog.set_level(logging.DEBUG)
     logging.getLogger("urllib3.connectionpool").debug("GET %s", "/path?query=1")
@@ -622,7 +636,7 @@ def test_empty_list_is_no_records(body, source, read, api):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"items": []}, r"\$\.data: is not in the answer"),
+        ({"items": []}, r"\$\.data: is not in the answer; .* list: \$\.\.data\[\*\]\)"),
         ({"data": "none"}, r"\$\.data: is a single value"),
         ({"data": [[{"id": 1}]]}, r"records\[0\]: is a list"),
         ({"data": [{"id": 1}, "SECRETLY"]}, r"records\[1\]: is a single value"),
