@@ -23,12 +23,13 @@ REFRESH_MARGIN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Login:
-    """`POST path` with a form-encoded or a JSON body.
+    """`POST path` with a form-encoded or a JSON body, and headers.
 
     Attributes:
         path: Below the base URL; or a URL, on any host.
         form: The form.
         json: The JSON.
+        headers: Further headers.
         refusals: Statuses that say that the credentials will not do.
         needs_json: Whether an answer that is no JSON object is malformed; else it has no fields.
     """
@@ -36,6 +37,7 @@ class Login:
     path: str
     form: Mapping[str, str] | None = field(default=None, repr=False)
     json: Mapping[str, object] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     refusals: frozenset[int] = frozenset({400, 401, 403})
     needs_json: bool = True
 

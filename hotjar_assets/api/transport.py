@@ -348,6 +348,7 @@ class Transport:
                     None,
                     data=login.form,
                     json=login.json,
+                    headers=login.headers,
                 )
             )
         except HotjarNotFoundError as error:

@@ -4,6 +4,7 @@ A place in a listing is a text, the cursor: what the API named, or a page's numb
 URL. Following cursors to the end, and noticing when they have none, is `api/pagination`'s.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from hotjar_assets.streams.spec import (
     SinglePage,
 )
 
+Scalar = str | int | float
 _MAX_DIGITS = 18
 
 
@@ -44,20 +46,38 @@ class Request:
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
 
-    def put(self, place: str, name: str, value: str | int) -> "Request":
-        """Return the request with one more value; in a body, numbers stay numbers."""
+    def put(self, place: str, name: str, value: Scalar) -> "Request":
+        """Return the request with one more value; in a body, numbers stay numbers.
+
+        A name such as `variables.after` is that of a field inside of an object of the body.
+        """
         if place == "body":
-            return replace(self, body={**(self.body or {}), name: value})
+            return replace(self, body=_with(self.body or {}, name, value))
         if place == "header":
             return replace(self, headers={**self.headers, name: str(value)})
         return replace(self, query={**self.query, name: str(value)})
+
+
+def _with(body: Mapping[str, Any], name: str, value: Scalar) -> dict[str, Any]:
+    outer, is_inside, inner = ("", "", "") if name in body else name.partition(".")
+    if not is_inside:
+        return {**body, name: value}
+    return {**body, outer: _with(body.get(outer) or {}, inner, value)}
+
+
+class _NumberCursor(str):
+    """The text of a number, which goes back as one where it can."""
+
+    __slots__ = ()
 
 
 def ask(request: Request, paging: Pagination, cursor: str | None) -> Request:
     """Return the request for the page at a cursor; None is the first page."""
     match paging:
         case CursorPagination() if cursor is not None:
-            return request.put(paging.place, paging.parameter, cursor)
+            is_number = paging.place == "body" and isinstance(cursor, _NumberCursor)
+            value = json.loads(cursor) if is_number else cursor
+            return request.put(paging.place, paging.parameter, value)
         case PagePagination():
             return request.put(paging.place, paging.parameter, int(cursor or paging.start))
         case OffsetPagination():
@@ -151,7 +171,7 @@ def _text(document: Any, selector: str) -> str | None:
     if value is None or value is False or value == "":
         return None
     if isinstance(value, str | int | float) and value is not True:
-        return str(value)
+        return value if isinstance(value, str) else _NumberCursor(value)
     raise HotjarSchemaError(selector, "is neither text nor a number")
 
 

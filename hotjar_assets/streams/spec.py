@@ -120,7 +120,14 @@ class OAuth2(_Model):
     token_path: str = Field(description="Path below the base URL, or a URL.")
     client_id_env: EnvName
     client_secret_env: EnvName
+    client_authentication: Literal["body", "basic"] = Field(
+        default="body", description="Where the id and the secret are: the body, or HTTP Basic."
+    )
     scope: str | None = None
+    token_fields: dict[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        description="Further fields of the token request, such as audience or resource.",
+    )
     body: Literal["form", "json"] = "form"
 
 

@@ -36,6 +36,7 @@ _OF_PAGINATION = {
     "next_page_token_path": "selector",
     "cursor_value": "selector",
     "cursor_param": "parameter",
+    "cursor_body_path": "parameter",
     "page_param": "parameter",
     "offset_param": "parameter",
     "page_token_option": "parameter",
@@ -83,6 +84,10 @@ _OF_AUTHENTICATION = {
     "token_url": "token_path",
     "token_refresh_endpoint": "token_path",
     "scopes": "scope",
+    "access_token_request_data": "token_fields",
+    "refresh_request_body": "token_fields",
+    "token_auth_method": "client_authentication",
+    "token_endpoint_auth_method": "client_authentication",
 }
 _OF_SOURCE = {
     "url_base": "base_url",

@@ -679,6 +679,15 @@ def test_bad_yaml_is_answered_with_its_place_and_fix(old, new, line, field, fix)
     assert "VERYsecret" not in repr(error.__context__ and str(error.__context__))
 
 
+def test_parameter_inside_of_a_text_of_the_body_is_refused():
+    text = GOOD.replace("method: GET", "method: POST\n    body: {variables: none}")
+    text = text.replace("parameter: page", "parameter: variables.page")
+    with pytest.raises(
+        HotjarSourceError, match=r"17: streams\[orders\]\.pagination\.parameter: is in"
+    ):
+        load(text.replace("place: query", "place: body"))
+
+
 def test_mistake_in_the_only_stream_is_not_taken_for_no_stream():
     with pytest.raises(HotjarSourceError, match=r"acme.yaml:4: streams\[a\]\.pth: unknown field"):
         load("name: acme\nbase_url: https://x\nstreams:\n  - {name: a, pth: /a}\n")

@@ -1,10 +1,12 @@
 """What is sent for a stream, and what is made of the answers."""
 
+import base64
 import gzip
+import json
 import logging
 import traceback
 from datetime import UTC, date, datetime, timedelta, timezone
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
@@ -323,6 +325,34 @@ def test_client_credentials_get_a_token(body, source, read, api):
     assert login.body == expected[body]
 
 
+@pytest.mark.parametrize("body", ["form", "json"])
+def test_client_may_prove_itself_by_basic_with_further_fields(body, source, connect, api):
+    given = {"client_authentication": "basic", "token_fields": {"audience": "{{ aud }}", "n": 1}}
+    made = source(
+        authentication={**OAUTH, **given, "body": body},
+        parameters=[{"name": "aud", "default": "https://a"}],
+    )
+    shown: list[SentRequest] = []
+    client = connect(made, VARIABLES, on_request=shown.append)
+    api.answers(json_reply([]))
+    list(client.iter_pages(made.streams[0]))
+    (login,) = api.token_requests
+    scheme, _, pair = login.headers["Authorization"].partition(" ")
+    assert (scheme, base64.b64decode(pair).decode()) == ("Basic", f"client-7:{quote_plus(SECRET)}")
+    fields = {"grant_type": "client_credentials", "scope": "read", "audience": "https://a", "n": 1}
+    assert login.body.decode() == (json.dumps(fields) if body == "json" else urlencode(fields))
+    assert shown[0].headers["Authorization"] == "Basic ***"
+    assert [sent.token for sent in api.data_requests] == ["token-1"]
+
+
+def test_client_in_basic_is_sent_to_the_token_endpoint_alone(source, read, api, elsewhere):
+    given = {**OAUTH, "client_authentication": "basic"}
+    api.grants([Reply(status=307, headers={"Location": f"{elsewhere.url}/token"})])
+    with pytest.raises(HotjarStatusError, match="a login is sent nowhere else"):
+        read(source(authentication=given), VARIABLES)
+    assert elsewhere.sent == []
+
+
 def test_token_may_come_from_another_host(source, read, api, elsewhere):
     elsewhere.answers(token_reply("T1"))
     api.answers(json_reply([]))
@@ -491,6 +521,27 @@ def test_csv_may_be_written_otherwise(body, fields, source, read, api):
     assert records(read(source({"format": "csv", **fields}))) == [{"id": "1", "text": "ü;"}]
 
 
+@pytest.mark.parametrize("declared", [",", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separator_in_the_first_line_is_obeyed_and_no_row(encoding, declared, source, read, api):
+    api.answers(Reply("sep=;\r\nid;text\r\n1;a,b\r\n".encode(encoding)))
+    fields = {"format": "csv", "delimiter": declared, "encoding": encoding.removesuffix("-sig")}
+    assert records(read(source(fields))) == [{"id": "1", "text": "a,b"}]
+
+
+def test_columns_of_one_name_are_numbered(source, read, api):
+    api.answers(Reply(b"id,a,b,a,a,a (2)\n1,2,3,4,5,6\n"))
+    (record,) = records(read(source({"format": "csv"})))
+    assert list(record.items()) == [
+        ("id", "1"),
+        ("a", "2"),
+        ("b", "3"),
+        ("a (2)", "4"),
+        ("a (3)", "5"),
+        ("a (2) (2)", "6"),
+    ]
+
+
 def test_column_of_a_csv_without_a_name_is_called_by_its_number(source, read, api):
     api.answers(Reply(b"id,,\n1,a,\n"))
     assert records(read(source({"format": "csv"}))) == [
@@ -502,14 +553,13 @@ def test_column_of_a_csv_without_a_name_is_called_by_its_number(source, read, ap
     ("body", "kind", "words"),
     [
         (b"a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
-        (b"a,a\n1,2\n", HotjarSchemaError, "the same name"),
         (b'a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
         (b"a;b\n1;2\n", HotjarSchemaError, "one cell with ';' in it; set `delimiter`"),
         (b"a,b\n1,\xfc\n", HotjarSchemaError, "is not utf-8 text; name its `encoding`"),
         (b'{"error": "SECRETLY"}', HotjarBodyError, "it looks like HTML or JSON"),
         (b"\n<html>SECRETLY</html>", HotjarBodyError, "it looks like HTML or JSON"),
     ],
-    ids=["short row", "name twice", "open quote", "delimiter", "encoding", "JSON", "HTML"],
+    ids=["short row", "open quote", "delimiter", "encoding", "JSON", "HTML"],
 )
 def test_broken_csv_is_refused(body, kind, words, *, source, read, api):
     api.answers_always(Reply(body))
@@ -688,6 +738,36 @@ def test_cursor_may_stand_in_the_body(source, read, api):
     api.answers(rows(1, next="A"), rows(2))
     read(source({**IN_DATA, "method": "POST", "body": {"x": 1}, "pagination": paging}))
     assert [sent.body for sent in api.sent] == [b'{"x": 1}', b'{"x": 1, "after": "A"}']
+
+
+def test_cursor_may_stand_inside_of_the_body(source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "place": "body"}
+    body = {"query": "q", "variables": {"first": 1}}
+    made = source(
+        {
+            **IN_DATA,
+            "method": "POST",
+            "body": body,
+            "pagination": {**paging, "parameter": "variables.page.after"},
+        }
+    )
+    api.answers(rows(1, next="A"), rows(2, next="B"), rows(3))
+    read(made)
+    assert [json.loads(sent.body) for sent in api.sent] == [
+        body,
+        {"query": "q", "variables": {"first": 1, "page": {"after": "A"}}},
+        {"query": "q", "variables": {"first": 1, "page": {"after": "B"}}},
+    ]
+
+
+@pytest.mark.parametrize("cursor", [7, 1700000000.25, "7", "1.50"], ids=repr)
+def test_cursor_goes_back_as_it_came(cursor, source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "after"}
+    api.answers(rows(1, next=cursor), rows(2), rows(1, next=cursor), rows(2))
+    read(source({**IN_DATA, "pagination": paging}))
+    read(source({**IN_DATA, "method": "POST", "pagination": {**paging, "place": "body"}}))
+    assert asked(api, "after")[:2] == [None, str(cursor)]
+    assert json.loads(api.sent[3].body) == {"after": cursor}
 
 
 def test_cursor_may_be_the_last_record(source, read, api):
