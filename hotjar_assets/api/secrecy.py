@@ -32,13 +32,17 @@ class SentRequest:
     body: str | None
 
 
-def shown(request: requests.PreparedRequest, secrets: tuple[str, ...]) -> SentRequest:
+def shown(
+    request: requests.PreparedRequest, secrets: tuple[str, ...], *, hides_query: bool = False
+) -> SentRequest:
     """Return a request as it may be shown."""
     body = request.body.decode() if isinstance(request.body, bytes) else request.body
     headers = {
         name: redacted(str(value), secrets, mask="***") for name, value in request.headers.items()
     }
-    url = redacted(str(request.url), secrets, mask="***")
+    bare, question_mark, _ = str(request.url).partition("?")
+    url = f"{bare}?***" if hides_query and question_mark else str(request.url)
+    url = redacted(url, secrets, mask="***")
     shown = None if body is None else redacted(str(body), secrets, mask="***")
     return SentRequest(str(request.method), url, headers, shown)
 

@@ -205,6 +205,7 @@ class Transport:
         json_body: Mapping[str, object] | None = None,
         count: RequestCount | None = None,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        follows_elsewhere: bool = False,
     ) -> ResultT:
         """Return what `read` makes of the answer to a request that changes nothing.
 
@@ -217,10 +218,13 @@ class Transport:
             json_body: JSON body of a POST.
             count: Where to count what is sent, besides the total.
             read_timeout_seconds: How long the server may keep silent.
+            follows_elsewhere: Whether a GET may be redirected to `download_hosts`, where nothing
+                goes that it carried.
 
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
+        elsewhere = self.download_hosts if follows_elsewhere else None
         request: dict[str, Any] = {
             "params": params,
             "headers": headers,
@@ -228,7 +232,9 @@ class Transport:
         }
         if json_body is not None:
             request["json"] = json_body
-        return self._retry(lambda: self._authorized(method, path, read, count, **request))
+        return self._retry(
+            lambda: self._authorized(method, path, read, count, elsewhere, **request)
+        )
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
@@ -290,6 +296,7 @@ class Transport:
         path: str,
         read: Callable[[Answer], ResultT],
         count: RequestCount | None,
+        elsewhere: AnySecureHost | None = None,
         **request: Any,
     ) -> ResultT:
         """Send a request with credentials, and once more with new ones if those were rejected."""
@@ -299,7 +306,7 @@ class Transport:
             return self._send(
                 method,
                 join(base_url, path),
-                OwnHost(origin_of(base_url), credentials),
+                OwnHost(origin_of(base_url), credentials, elsewhere),
                 lambda response, deadline: read(self._answer(response, deadline)),
                 count,
                 **request,
@@ -419,6 +426,9 @@ class Transport:
                 url = self._redirected(response, recipient)
                 # The target repeats the query if it wants it kept, without our credentials.
                 params = dict(carried.params)
+                if (following := recipient.after_redirect(url)) is not recipient:
+                    # Headers of our own may hold secrets too.
+                    recipient, params, request["headers"] = following, {}, {}
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
         with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
@@ -458,7 +468,9 @@ class Transport:
             raise HotjarTargetError(what) from None
         secrets = (*self._secrets(), token_sent(prepared))
         if self._on_request is not None:
-            self._on_request(shown(prepared, secrets))
+            # Who has the URL of a download can read it: its query is a credential.
+            hides_query = isinstance(recipient, AnySecureHost)
+            self._on_request(shown(prepared, secrets, hides_query=hides_query))
         timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
         # A server that may keep silent for longer may take that much longer in all.
         patience = max(0.0, read_timeout_seconds - READ_TIMEOUT_SECONDS)

@@ -214,6 +214,7 @@ class SourceClient(PacedClient):
                 headers=asked.headers,
                 json_body=asked.body,
                 count=count,
+                follows_elsewhere=stream.redirects == "any_host",
             )
         except HotjarStatusError as error:
             ends = isinstance(kind, PagePagination) and error.status == kind.end_status

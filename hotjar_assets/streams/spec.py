@@ -287,6 +287,11 @@ class Stream(_Model):
         default="utf-8", description="Of a CSV."
     )
     records: RecordsPath = Field(default="$[*]", description="JSONPath of the records.")
+    redirects: Literal["own_host", "any_host"] = Field(
+        default="own_host",
+        description="any_host: a redirect of a GET to another https host is followed, without "
+        "credentials and headers.",
+    )
     flatten: tuple[str, ...] = Field(
         default=(),
         description="Objects of the record whose fields become its own: `of` with `name` gives "

@@ -325,6 +325,44 @@ def test_client_credentials_get_a_token(body, source, read, api):
     assert login.body == expected[body]
 
 
+def test_redirect_to_another_host_is_followed_without_credentials(source, connect, api, elsewhere):
+    url = f"{elsewhere.url}/bucket?X-Signature=SECRETLY"
+    made = source(
+        {"redirects": "any_host", "headers": {"X-Own": "{{ own }}"}, "query": {"page": 1}},
+        authentication=BEARER,
+        parameters=[{"name": "own", "secret": True}],
+    )
+    shown: list[SentRequest] = []
+    client = connect(made, {**VARIABLES, "ACME_OWN": "own-secret"}, on_request=shown.append)
+    api.answers(Reply(status=302, headers={"Location": url}))
+    elsewhere.answers(json_reply([{"id": 1}]))
+    assert records(client.iter_pages(made.streams[0])) == [{"id": 1}]
+    assert api.sent[0].token == SECRET
+    (sent,) = elsewhere.sent
+    assert (sent.path, sent.query) == ("/bucket", {"X-Signature": "SECRETLY"})
+    assert sent.headers["Authorization"] is None
+    assert sent.headers["X-Own"] is None
+    assert shown[1].url == f"{elsewhere.url}/bucket?***"
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"redirects": "any_host", "method": "POST"}], ids=["default", "POST"]
+)
+def test_other_redirects_to_another_host_are_refused(fields, source, read, api, elsewhere):
+    headers = {"Location": f"{elsewhere.url}/bucket"}
+    api.answers(Reply(status=307, headers=headers))
+    with pytest.raises(HotjarStatusError, match="redirected to another host"):
+        read(source(fields, authentication=BEARER), VARIABLES)
+    assert elsewhere.sent == []
+
+
+def test_redirect_to_a_host_without_tls_is_refused(source, read, api, elsewhere):
+    api.answers(Reply(status=302, headers={"Location": "http://files.example.com/a"}))
+    with pytest.raises(HotjarStatusError, match="redirected to a URL that is not https"):
+        read(source({"redirects": "any_host"}, authentication=BEARER), VARIABLES)
+    assert len(api.sent) == 1
+
+
 @pytest.mark.parametrize("body", ["form", "json"])
 def test_client_may_prove_itself_by_basic_with_further_fields(body, source, connect, api):
     given = {"client_authentication": "basic", "token_fields": {"audience": "{{ aud }}", "n": 1}}
