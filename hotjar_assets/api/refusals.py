@@ -54,13 +54,16 @@ DOWNLOAD = Advice(
 
 
 def status_error(
-    response: requests.Response, advice: Advice, deadline: Deadline
+    response: requests.Response,
+    advice: Advice,
+    deadline: Deadline,
+    max_wait_seconds: float = MAX_WAIT_SECONDS,
 ) -> HotjarStatusError:
     """Return the error that an answer's status stands for; reads the answer's body."""
     status = response.status_code
     kind, what = _meaning(status, advice)
     told = retry_after_seconds(response.headers)
-    if told is not None and told > MAX_WAIT_SECONDS:
+    if told is not None and told > max_wait_seconds:
         what += f"; it asks to wait {told:.0f} s, which is too long to wait here"
     return kind(
         what,

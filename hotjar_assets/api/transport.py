@@ -38,7 +38,7 @@ from hotjar_assets.api.recipients import (
     endpoint_of_login,
 )
 from hotjar_assets.api.refusals import DOWNLOAD, Advice, status_error
-from hotjar_assets.api.retries import policy
+from hotjar_assets.api.retries import MAX_WAIT_SECONDS, policy
 from hotjar_assets.api.secrecy import (
     SentRequest,
     hidden_in_log,
@@ -123,6 +123,7 @@ class Transport:
         secrets: What must never be shown, besides what `auth` knows.
         exchange_seconds: How long one request and its answer may take.
         limits: How large answers may be.
+        max_wait_seconds: How long a request waits in all where the API says how long to wait.
 
     Raises:
         HotjarConfigError: The base URL is invalid.
@@ -144,7 +145,9 @@ class Transport:
         secrets: tuple[str, ...] = (),
         exchange_seconds: float = MAX_EXCHANGE_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
     ) -> None:
+        self._max_wait_seconds = max_wait_seconds
         self._base_url = base_url.rstrip("/")
         self._auth = auth
         self._advice = advice
@@ -316,7 +319,8 @@ class Transport:
         try:
             return answer(credentials)
         except HotjarAuthError as error:
-            if error.status != requests.codes.unauthorized:
+            is_unauthorized = error.status == requests.codes.unauthorized
+            if not is_unauthorized and not self._auth.may_have_expired(credentials):
                 raise
             renewed = self._auth.renew(credentials, self._send_login)
             if renewed is None:
@@ -371,7 +375,12 @@ class Transport:
             raise refusal.locate(method="POST", url=place, request_id=error.request_id) from None
 
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
-        retrying = policy(sleep=self._sleep, clock=self._clock, before_sleep=self._hold_everybody)
+        retrying = policy(
+            sleep=self._sleep,
+            clock=self._clock,
+            before_sleep=self._hold_everybody,
+            max_told_seconds=self._max_wait_seconds,
+        )
 
         def attempt_and_leave() -> ResultT:
             try:
@@ -489,7 +498,7 @@ class Transport:
         self, response: requests.Response, deadline: Deadline, most_bytes: int | None = None
     ) -> Answer:
         if not response.ok:
-            raise status_error(response, self._advice, deadline)
+            raise status_error(response, self._advice, deadline, self._max_wait_seconds)
         setting = None if most_bytes else (MAX_ANSWER, self._limits.answer_mb)
         body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
         self._limits.check_answer(body)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from requests.utils import parse_header_links
 
@@ -26,6 +27,8 @@ from hotjar_assets.streams.spec import (
 
 Scalar = str | int | float
 _MAX_DIGITS = 18
+_HTTP = 80
+"""The port of http, where a URL names none."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +196,16 @@ def _link(paging: LinkPagination, document: Any, answer: Answer) -> str | None:
         url = resolve(target, answer.url)
     except ValueError as error:
         raise HotjarPaginationError(f"the link to the next page is {error}") from None
-    named = origin_of(url)
-    if named != origin_of(answer.url):
+    named, own = origin_of(url), origin_of(answer.url)
+    if (named.scheme, own.scheme, named.host) == (
+        "http",
+        "https",
+        own.host,
+    ) and named.port == _HTTP:
+        # An API behind a proxy may not know that it is asked over https.
+        url = urlsplit(url)._replace(scheme="https", netloc=urlsplit(answer.url).netloc).geturl()
+        named = origin_of(url)
+    if named != own:
         raise HotjarPaginationError(
             f"the next page is on another host ({named}), which gets no credentials; check base_url"
         )

@@ -113,6 +113,7 @@ class SourceClient(PacedClient):
             use_environment=use_environment,
             on_request=on_request,
             secrets=self._templates.secrets,
+            max_wait_seconds=source.max_wait_seconds,
             limits=limits,
         )
 

@@ -325,6 +325,12 @@ class Source(_Model):
     authentication: Authentication = NoAuthentication()
     headers: dict[str, str] = Field(default_factory=dict)
     requests_per_minute: int = Field(default=600, ge=1)
+    max_wait_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=3600,
+        description="How long a request waits in all where the API says how long (Retry-After).",
+    )
     concurrency: int = Field(default=8, ge=1, le=64, description="Parents read at once.")
     schedule: Annotated[str, AfterValidator(check_cron)] | None = Field(
         default=None, description="When all streams are read: a cron, in UTC."

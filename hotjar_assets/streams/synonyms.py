@@ -99,6 +99,7 @@ _OF_SOURCE = {
     "cron": "schedule",
     "config": "parameters",
     "rate_limit": "requests_per_minute",
+    "max_waiting_time_in_seconds": "max_wait_seconds",
 }
 _WORDS = {
     "pagination": _OF_PAGINATION,

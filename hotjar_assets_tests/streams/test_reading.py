@@ -13,6 +13,7 @@ import pytest
 from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
 from hotjar_assets.api.secrecy import SentRequest
+from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
@@ -21,11 +22,13 @@ from hotjar_assets.errors import (
     HotjarLimitError,
     HotjarNotFoundError,
     HotjarPaginationError,
+    HotjarRateLimitError,
     HotjarSchemaError,
     HotjarStatusError,
     HotjarTransportError,
 )
-from hotjar_assets.streams.spec import Source
+from hotjar_assets.streams.paging import next_cursor
+from hotjar_assets.streams.spec import LinkPagination, Source
 from hotjar_assets_tests.api.scripted_server import NO_ANSWER, Reply, error, json_reply, token_reply
 
 SECRET = "made up/secret+7"
@@ -397,6 +400,33 @@ def test_token_may_come_from_another_host(source, read, api, elsewhere):
     read(source(authentication={**OAUTH, "token_path": f"{elsewhere.url}/token"}), VARIABLES)
     assert elsewhere.sent[0].path == "/token"
     assert api.sent[0].token == "T1"
+
+
+def without_lifetime(token):
+    return json_reply({"access_token": token})
+
+
+@pytest.mark.parametrize(
+    ("grant", "age_seconds", "tokens"),
+    [
+        (without_lifetime, 60, ["a", "a", "b"]),
+        (without_lifetime, 1, ["a", "a"]),
+        (token_reply, 60, ["a", "a"]),
+    ],
+    ids=["unknown lifetime", "just issued", "known lifetime"],
+)
+def test_token_of_unknown_lifetime_is_renewed_after_a_403(
+    grant, age_seconds, tokens, *, source, connect, api, time
+):
+    api.grants([grant("a"), grant("b")])
+    api.answers(json_reply([]), error(403), error(403))
+    made = source(authentication=OAUTH)
+    client = connect(made, VARIABLES)
+    list(client.iter_pages(made.streams[0]))
+    time.sleep(age_seconds)
+    with pytest.raises(HotjarAuthError):
+        list(client.iter_pages(made.streams[0]))
+    assert [sent.token for sent in api.data_requests] == tokens
 
 
 def test_refused_login_names_the_variables(source, read, api):
@@ -1111,6 +1141,27 @@ def test_link_to_another_host_is_refused(source, read, api, elsewhere):
     assert elsewhere.sent == []
 
 
+@pytest.mark.parametrize(
+    ("link", "followed"),
+    [
+        ("http://api.example.com/v1/x?page=2", "https://api.example.com/v1/x?page=2"),
+        ("http://api.example.com:80/v1/x", "https://api.example.com/v1/x"),
+        ("https://api.example.com/v1/x", "https://api.example.com/v1/x"),
+        ("http://api.example.com:8080/v1/x", None),
+        ("http://evil.example.com/v1/x", None),
+    ],
+)
+def test_link_of_another_scheme_is_followed_over_https(link, followed):
+    paging = LinkPagination(type="link", selector="$.next")
+    answer = Answer(200, b"", {}, {}, "https://api.example.com/v1/x?page=1")
+    document = {"next": link}
+    if followed:
+        assert next_cursor(paging, None, document=document, rows=1, answer=answer) == followed
+    else:
+        with pytest.raises(HotjarPaginationError, match="on another host"):
+            next_cursor(paging, None, document=document, rows=1, answer=answer)
+
+
 @pytest.mark.parametrize("link", ["http://[x", "http://127.0.0.1:port/"])
 def test_link_that_is_no_url_is_refused(link, source, read, api):
     api.answers(rows(1, next=link))
@@ -1202,6 +1253,26 @@ def test_requests_are_paced(source, connect, api, time):
     list(client.iter_pages(made.streams[0]))
     assert time.slept == [pytest.approx(60 / (60 * 0.99))] * 2
     assert client.requests_sent == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "slept"),
+    [({}, "240", [240]), ({}, "301", []), ({"max_wait_seconds": 5}, "6", [])],
+    ids=["minutes", "too long", "set lower"],
+)
+def test_reader_waits_the_minutes_that_the_api_asks_for(
+    fields, told, slept, *, source, connect, api, time
+):
+    api.answers(error(429, Retry_After=told), json_reply([{"id": 1}]))
+    made = source(requests_per_minute=6_000_000, **fields)
+    client = connect(made, {})
+    if slept:
+        assert records(client.iter_pages(made.streams[0])) == [{"id": 1}]
+    else:
+        with pytest.raises(HotjarRateLimitError, match=f"asks to wait {told} s, which is too"):
+            list(client.iter_pages(made.streams[0]))
+    assert [seconds for seconds in time.slept if seconds > 1] == slept
+    assert len(api.sent) == 1 + len(slept)
 
 
 def test_cancelled_reader_stops_waiting(source, connect, api):
