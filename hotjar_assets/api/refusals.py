@@ -56,10 +56,10 @@ DOWNLOAD = Advice(
 def status_error(
     response: requests.Response,
     advice: Advice,
-    deadline: Deadline,
+    body: bytes,
     max_wait_seconds: float = MAX_WAIT_SECONDS,
 ) -> HotjarStatusError:
-    """Return the error that an answer's status stands for; reads the answer's body."""
+    """Return the error that an answer's status stands for."""
     status = response.status_code
     kind, what = _meaning(status, advice)
     told = retry_after_seconds(response.headers)
@@ -68,7 +68,7 @@ def status_error(
     return kind(
         what,
         status=status,
-        error_code=_error_code(response, deadline),
+        error_code=_error_code(body),
         retry_after_seconds=told,
     )
 
@@ -114,14 +114,22 @@ def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]
     return HotjarStatusError, "the API refused the request"
 
 
-def _error_code(response: requests.Response, deadline: Deadline) -> str:
+def error_body(response: requests.Response, deadline: Deadline) -> bytes:
+    """Return the body of a refusal; nothing if it is long or cannot be read."""
+    try:
+        return read_body(response, _ERROR_BODY_BYTES, deadline)
+    except (HTTPError, HotjarApiError):
+        return b""
+
+
+def _error_code(body: bytes) -> str:
     """Return the `error` of the answer if it is a code we know.
 
     Its other texts are the server's own words, which may quote a secret or an answer.
     """
     try:
-        fields = json.loads(read_body(response, _ERROR_BODY_BYTES, deadline))
-    except (ValueError, RecursionError, HTTPError, HotjarApiError):
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
         return ""
     code = fields.get("error") if isinstance(fields, dict) else None
     return code if isinstance(code, str) and code in _ERROR_CODES else ""

@@ -32,6 +32,34 @@ class SentRequest:
     body: str | None
 
 
+@dataclass(frozen=True)
+class ShownAnswer:
+    """The beginning of an answer, with `***` where a secret stands."""
+
+    status: int
+    headers: Mapping[str, str]
+    begin: str
+
+
+_SHOWN_CHARACTERS = 1000
+_SHOWN_HEADERS = re.compile(
+    r"content-type|retry-after|www-authenticate|x-request-id|(?:x-)?ratelimit-.*", re.IGNORECASE
+)
+
+
+def shown_answer(response: requests.Response, body: bytes, secrets: tuple[str, ...]) -> ShownAnswer:
+    """Return an answer as it may be shown to a person who tries a request."""
+    headers = {
+        name: redacted(value, secrets, mask="***")
+        for name, value in response.headers.items()
+        if _SHOWN_HEADERS.fullmatch(name)
+    }
+    # Covered before it is cut: a part of a secret would not be known.
+    text = redacted(body[: 16 * _SHOWN_CHARACTERS].decode("utf-8", "replace"), secrets, mask="***")
+    begin = text[:_SHOWN_CHARACTERS] + ("…" if len(text) > _SHOWN_CHARACTERS else "")
+    return ShownAnswer(response.status_code, headers, begin)
+
+
 def shown(
     request: requests.PreparedRequest, secrets: tuple[str, ...], *, hides_query: bool = False
 ) -> SentRequest:

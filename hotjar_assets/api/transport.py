@@ -37,13 +37,15 @@ from hotjar_assets.api.recipients import (
     RedirectError,
     endpoint_of_login,
 )
-from hotjar_assets.api.refusals import DOWNLOAD, Advice, status_error
+from hotjar_assets.api.refusals import DOWNLOAD, Advice, error_body, status_error
 from hotjar_assets.api.retries import MAX_WAIT_SECONDS, policy
 from hotjar_assets.api.secrecy import (
     SentRequest,
+    ShownAnswer,
     hidden_in_log,
     redacted,
     shown,
+    shown_answer,
     shown_url,
     token_sent,
 )
@@ -120,6 +122,8 @@ class Transport:
             requests.
         on_answer: Called with the headers of every answer.
         on_request: Called with every request before it goes out.
+        on_unusable: Called with the beginning of every answer that is refused or cannot be used. It
+            may hold personal data, and is for a person who tries a request alone.
         secrets: What must never be shown, besides what `auth` knows.
         exchange_seconds: How long one request and its answer may take.
         limits: How large answers may be.
@@ -142,6 +146,7 @@ class Transport:
         use_environment: bool = True,
         on_answer: Callable[[Any], None] = lambda _: None,
         on_request: Callable[[SentRequest], None] | None = None,
+        on_unusable: Callable[[ShownAnswer], None] | None = None,
         secrets: tuple[str, ...] = (),
         exchange_seconds: float = MAX_EXCHANGE_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
@@ -157,6 +162,7 @@ class Transport:
         self._clock = clock
         self._on_answer = on_answer
         self._on_request = on_request
+        self._on_unusable = on_unusable
         self._further_secrets = secrets
         self._exchange_seconds = exchange_seconds
         self._limits = limits
@@ -267,7 +273,7 @@ class Transport:
 
         def save(response: requests.Response, deadline: Deadline) -> None:
             if not response.ok:
-                raise status_error(response, DOWNLOAD, deadline)
+                raise status_error(response, DOWNLOAD, error_body(response, deadline))
             most = self._limits.export_bytes if most_bytes is None else most_bytes
             setting = MAX_EXPORT, self._limits.export_mb
             chunks = read_chunks(response, most, deadline, setting)
@@ -310,7 +316,7 @@ class Transport:
                 method,
                 join(base_url, path),
                 OwnHost(origin_of(base_url), credentials, elsewhere),
-                lambda response, deadline: read(self._answer(response, deadline)),
+                lambda response, deadline: self._read(response, deadline, read),
                 count,
                 **request,
             )
@@ -494,11 +500,28 @@ class Transport:
                 deadline.check()
                 raise
 
+    def _read(
+        self, response: requests.Response, deadline: Deadline, read: Callable[[Answer], ResultT]
+    ) -> ResultT:
+        answer = self._answer(response, deadline)
+        try:
+            return read(answer)
+        except (HotjarApiError, ValueError):
+            self._show_unusable(response, answer.body)
+            raise
+
+    def _show_unusable(self, response: requests.Response, body: bytes) -> None:
+        if self._on_unusable is not None:
+            secrets = (*self._secrets(), token_sent(response.request))
+            self._on_unusable(shown_answer(response, body, secrets))
+
     def _answer(
         self, response: requests.Response, deadline: Deadline, most_bytes: int | None = None
     ) -> Answer:
         if not response.ok:
-            raise status_error(response, self._advice, deadline, self._max_wait_seconds)
+            refusal = error_body(response, deadline)
+            self._show_unusable(response, refusal)
+            raise status_error(response, self._advice, refusal, self._max_wait_seconds)
         setting = None if most_bytes else (MAX_ANSWER, self._limits.answer_mb)
         body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
         self._limits.check_answer(body)

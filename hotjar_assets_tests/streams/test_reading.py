@@ -484,6 +484,16 @@ def test_no_secret_is_shown(reply, authentication, *, source, connect, api, capl
     assert "word" in api.sent[0].query["also"]
 
 
+@pytest.mark.parametrize("status", [400, 422, 200])
+def test_error_of_a_run_says_how_to_see_the_answer_and_holds_none(status, source, read, api):
+    api.answers(json_reply({"errors": [{"message": "SECRETLY"}]}, status))
+    with pytest.raises(HotjarApiError) as caught:
+        read(source(IN_DATA))
+    assert str(caught.value).endswith("; `hotjar-assets streams test acme.things` shows the answer")
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 1
+
+
 @pytest.mark.parametrize("letter", ["t", "h", "p"])
 def test_secret_of_one_letter_hides_no_letters_of_the_url(letter, source, connect, api):
     made = source(authentication=BEARER)
