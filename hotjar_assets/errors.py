@@ -105,6 +105,7 @@ class HotjarApiError(HotjarError):
         self.request_id: str | None = None
         self.page: int | None = None
         self.tries = 0
+        self.hint = ""
 
     def locate(
         self,
@@ -114,6 +115,7 @@ class HotjarApiError(HotjarError):
         request_id: str | None = None,
         page: int | None = None,
         tries: int | None = None,
+        hint: str | None = None,
     ) -> Self:
         """Add what an outer room knows about the place of the failure."""
         self.method = method or self.method
@@ -121,6 +123,7 @@ class HotjarApiError(HotjarError):
         self.request_id = request_id or self.request_id
         self.page = page or self.page
         self.tries = tries or self.tries
+        self.hint = hint or self.hint
         return self
 
     def cover(self, cover: Callable[[str], str]) -> Self:
@@ -139,7 +142,8 @@ class HotjarApiError(HotjarError):
             f"request id {self.request_id}" if self.request_id else "",
         ]
         place = ", ".join(part for part in where if part)
-        return printable(f"{self.what} [{place}]" if place else self.what)
+        located = f"{self.what} [{place}]" if place else self.what
+        return printable(f"{located}; {self.hint}" if self.hint else located)
 
 
 class HotjarTransportError(HotjarApiError):

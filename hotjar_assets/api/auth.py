@@ -23,12 +23,13 @@ REFRESH_MARGIN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Login:
-    """`POST path` with a form-encoded or a JSON body.
+    """`POST path` with a form-encoded or a JSON body, and headers.
 
     Attributes:
         path: Below the base URL; or a URL, on any host.
         form: The form.
         json: The JSON.
+        headers: Further headers.
         refusals: Statuses that say that the credentials will not do.
         needs_json: Whether an answer that is no JSON object is malformed; else it has no fields.
     """
@@ -36,6 +37,7 @@ class Login:
     path: str
     form: Mapping[str, str] | None = field(default=None, repr=False)
     json: Mapping[str, object] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     refusals: frozenset[int] = frozenset({400, 401, 403})
     needs_json: bool = True
 
@@ -104,6 +106,9 @@ class Auth(Protocol):
     def renew(self, rejected: Credentials, send: SendLogin) -> Credentials | None:
         """Return credentials other than the rejected ones; None if there are no others."""
 
+    def may_have_expired(self, rejected: Credentials) -> bool:
+        """Tell whether a 403 may mean that these credentials have expired."""
+
 
 class FixedAuth:
     """The same credentials for every request; when they are rejected there are no others.
@@ -132,6 +137,10 @@ class FixedAuth:
     def renew(self, _rejected: Credentials, _send: SendLogin) -> None:
         """Return none."""
 
+    def may_have_expired(self, _rejected: Credentials) -> bool:
+        """Return false: there are no others."""
+        return False
+
 
 def basic_auth(username: str, password: str = "") -> FixedAuth:
     """Return HTTP Basic; many an API has its key for a username, so that both are secrets."""
@@ -158,6 +167,8 @@ class TokenAuth(ABC):
         self._lock = threading.Lock()
         self._token: str | None = None
         self._refresh_at = 0.0
+        self._issued_at = 0.0
+        self._has_lifetime = True
         self._refusal: HotjarAuthError | None = None
 
     @abstractmethod
@@ -200,6 +211,16 @@ class TokenAuth(ABC):
                 self._token = self._new_token(send)
             return self._credentials(self._token)
 
+    def may_have_expired(self, rejected: Credentials) -> bool:
+        """Tell whether a 403 may mean that these credentials have expired.
+
+        A token whose lifetime is known does not expire unnoticed, and a new one has not expired.
+        """
+        with self._lock:
+            is_old = self._clock() - self._issued_at >= REFRESH_MARGIN_SECONDS
+            is_replaced = self._token is not None and self._credentials(self._token) != rejected
+            return not self._has_lifetime and (is_old or is_replaced)
+
     def _new_token(self, send: SendLogin) -> str:
         if self._refusal is not None:
             # Without its traceback, which would grow with every reader that meets the refusal.
@@ -218,7 +239,8 @@ class TokenAuth(ABC):
             self._refusal = error
             raise
         margin = min(REFRESH_MARGIN_SECONDS, lifetime / 10)
-        self._refresh_at = self._clock() + lifetime - margin
+        self._issued_at = self._clock()
+        self._refresh_at = self._issued_at + lifetime - margin
         return token
 
 
@@ -265,9 +287,11 @@ class ClientCredentials(TokenAuth):
         if not isinstance(token, str) or not token:
             raise HotjarSchemaError("access_token", "missing from the answer of the token endpoint")
         try:
-            lifetime = float(answer.fields.get("expires_in", DEFAULT_LIFETIME_SECONDS))
-        except (TypeError, ValueError, OverflowError):
+            lifetime = float(answer.fields["expires_in"])
+            self._has_lifetime = True
+        except (KeyError, TypeError, ValueError, OverflowError):
             lifetime = DEFAULT_LIFETIME_SECONDS
+            self._has_lifetime = False
         if self._endpoint_field:
             self._endpoint = answer.fields.get(self._endpoint_field) or None
         return token, lifetime

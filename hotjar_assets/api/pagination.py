@@ -95,7 +95,7 @@ def iter_pages(
 def _check_cursor(cursor: str | None) -> None:
     if cursor is not None and len(cursor) > MAX_CURSOR_LENGTH:
         limit = f"{MAX_CURSOR_LENGTH} characters"
-        raise HotjarLimitError("next_cursor", "is too long to be sent", limit=limit)
+        raise HotjarLimitError("the next cursor", "is too long to be sent", limit=limit)
 
 
 class _Contents:

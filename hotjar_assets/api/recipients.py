@@ -8,6 +8,7 @@ query parameters) exist only together with the one origin that may receive them.
 |---|---|---|
 | with credentials | the origin of the base URL, or of the endpoint the login named | within it |
 | login | the origin of the configured login URL | none |
+| a stream's GET that was redirected, if it allows that | as a download | as a download |
 | download | any https host (http: this machine), without credentials | to such hosts |
 """
 
@@ -42,10 +43,12 @@ class OwnHost:
     Attributes:
         origin: The origin.
         credentials: What is added to each request.
+        elsewhere: Who a GET may be redirected to, without anything that it carried; None: nobody.
     """
 
     origin: Origin
     credentials: Credentials = field(default_factory=Credentials, repr=False)
+    elsewhere: "AnySecureHost | None" = None
 
     def check(self, url: str) -> None:
         """Make sure that a URL may be requested.
@@ -67,11 +70,18 @@ class OwnHost:
             ValueError: The URL is invalid or may not be followed.
         """
         url = resolve(_location(response), response.url)
+        if self.elsewhere and response.request.method == "GET" and origin_of(url) != self.origin:
+            self.elsewhere.check(url)
+            return url
         self.check(url)
         keeps_method = response.status_code in {307, 308}
         if response.request.method != "GET" and not keeps_method:
             raise RedirectError("the redirect would drop the body")
         return url
+
+    def after_redirect(self, url: str) -> "Recipient":
+        """Return who receives the request that goes on at a URL."""
+        return self.elsewhere if self.elsewhere and origin_of(url) != self.origin else self
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,10 @@ class AnySecureHost:
     def redirected(self, response: requests.Response) -> str:
         """Return the URL that an answer redirects to; errors as in `check`."""
         return self.resolve(_location(response), response.url)
+
+    def after_redirect(self, url: str) -> "Recipient":  # noqa: ARG002
+        """Return who receives the request that goes on at a URL."""
+        return self
 
 
 Recipient = OwnHost | AnySecureHost

@@ -54,18 +54,21 @@ DOWNLOAD = Advice(
 
 
 def status_error(
-    response: requests.Response, advice: Advice, deadline: Deadline
+    response: requests.Response,
+    advice: Advice,
+    body: bytes,
+    max_wait_seconds: float = MAX_WAIT_SECONDS,
 ) -> HotjarStatusError:
-    """Return the error that an answer's status stands for; reads the answer's body."""
+    """Return the error that an answer's status stands for."""
     status = response.status_code
     kind, what = _meaning(status, advice)
     told = retry_after_seconds(response.headers)
-    if told is not None and told > MAX_WAIT_SECONDS:
+    if told is not None and told > max_wait_seconds:
         what += f"; it asks to wait {told:.0f} s, which is too long to wait here"
     return kind(
         what,
         status=status,
-        error_code=_error_code(response, deadline),
+        error_code=_error_code(body),
         retry_after_seconds=told,
     )
 
@@ -112,14 +115,22 @@ def _meaning(status: int, advice: Advice) -> tuple[type[HotjarStatusError], str]
     return HotjarStatusError, "the API refused the request"
 
 
-def _error_code(response: requests.Response, deadline: Deadline) -> str:
+def error_body(response: requests.Response, deadline: Deadline) -> bytes:
+    """Return the body of a refusal; nothing if it is long or cannot be read."""
+    try:
+        return read_body(response, _ERROR_BODY_BYTES, deadline)
+    except (HTTPError, HotjarApiError):
+        return b""
+
+
+def _error_code(body: bytes) -> str:
     """Return the `error`, or Contentsquare's `errorCode`, of the answer if it is a code we know.
 
     Its other texts are the server's own words, which may quote a secret or an answer.
     """
     try:
-        fields = json.loads(read_body(response, _ERROR_BODY_BYTES, deadline))
-    except (ValueError, RecursionError, HTTPError, HotjarApiError):
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(fields, dict):
         return ""

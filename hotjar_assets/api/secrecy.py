@@ -32,13 +32,45 @@ class SentRequest:
     body: str | None
 
 
-def shown(request: requests.PreparedRequest, secrets: tuple[str, ...]) -> SentRequest:
+@dataclass(frozen=True)
+class ShownAnswer:
+    """The beginning of an answer, with `***` where a secret stands."""
+
+    status: int
+    headers: Mapping[str, str]
+    begin: str
+
+
+_SHOWN_CHARACTERS = 1000
+_SHOWN_HEADERS = re.compile(
+    r"content-type|retry-after|www-authenticate|x-request-id|(?:x-)?ratelimit-.*", re.IGNORECASE
+)
+
+
+def shown_answer(response: requests.Response, body: bytes, secrets: tuple[str, ...]) -> ShownAnswer:
+    """Return an answer as it may be shown to a person who tries a request."""
+    headers = {
+        name: redacted(value, secrets, mask="***")
+        for name, value in response.headers.items()
+        if _SHOWN_HEADERS.fullmatch(name)
+    }
+    # Covered before it is cut: a part of a secret would not be known.
+    text = redacted(body[: 16 * _SHOWN_CHARACTERS].decode("utf-8", "replace"), secrets, mask="***")
+    begin = text[:_SHOWN_CHARACTERS] + ("…" if len(text) > _SHOWN_CHARACTERS else "")
+    return ShownAnswer(response.status_code, headers, begin)
+
+
+def shown(
+    request: requests.PreparedRequest, secrets: tuple[str, ...], *, hides_query: bool = False
+) -> SentRequest:
     """Return a request as it may be shown."""
     body = request.body.decode() if isinstance(request.body, bytes) else request.body
     headers = {
         name: redacted(str(value), secrets, mask="***") for name, value in request.headers.items()
     }
-    url = redacted(str(request.url), secrets, mask="***")
+    bare, question_mark, _ = str(request.url).partition("?")
+    url = f"{bare}?***" if hides_query and question_mark else str(request.url)
+    url = redacted(url, secrets, mask="***")
     shown = None if body is None else redacted(str(body), secrets, mask="***")
     return SentRequest(str(request.method), url, headers, shown)
 

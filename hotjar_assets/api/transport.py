@@ -37,14 +37,16 @@ from hotjar_assets.api.recipients import (
     RedirectError,
     endpoint_of_login,
 )
-from hotjar_assets.api.refusals import DOWNLOAD, Advice, status_error
-from hotjar_assets.api.retries import policy
+from hotjar_assets.api.refusals import DOWNLOAD, Advice, error_body, status_error
+from hotjar_assets.api.retries import MAX_WAIT_SECONDS, policy
 from hotjar_assets.api.secrecy import (
     SentRequest,
+    ShownAnswer,
     hidden_in_log,
     redacted,
     secrets_sent,
     shown,
+    shown_answer,
     shown_url,
 )
 from hotjar_assets.api.sessions import Sessions
@@ -120,9 +122,12 @@ class Transport:
             requests.
         on_answer: Called with the headers of every answer.
         on_request: Called with every request before it goes out.
+        on_unusable: Called with the beginning of every answer that is refused or cannot be used. It
+            may hold personal data, and is for a person who tries a request alone.
         secrets: What must never be shown, besides what `auth` knows.
         exchange_seconds: How long one request and its answer may take.
         limits: How large answers may be.
+        max_wait_seconds: How long a request waits in all where the API says how long to wait.
 
     Raises:
         HotjarConfigError: The base URL is invalid.
@@ -141,10 +146,13 @@ class Transport:
         use_environment: bool = True,
         on_answer: Callable[[Any], None] = lambda _: None,
         on_request: Callable[[SentRequest], None] | None = None,
+        on_unusable: Callable[[ShownAnswer], None] | None = None,
         secrets: tuple[str, ...] = (),
         exchange_seconds: float = MAX_EXCHANGE_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
     ) -> None:
+        self._max_wait_seconds = max_wait_seconds
         self._base_url = base_url.rstrip("/")
         self._auth = auth
         self._advice = advice
@@ -154,6 +162,7 @@ class Transport:
         self._clock = clock
         self._on_answer = on_answer
         self._on_request = on_request
+        self._on_unusable = on_unusable
         self._further_secrets = secrets
         self._exchange_seconds = exchange_seconds
         self._limits = limits
@@ -207,6 +216,7 @@ class Transport:
         json_body: Mapping[str, object] | None = None,
         count: RequestCount | None = None,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        follows_elsewhere: bool = False,
     ) -> ResultT:
         """Return what `read` makes of the answer to a request that changes nothing.
 
@@ -219,10 +229,13 @@ class Transport:
             json_body: JSON body of a POST.
             count: Where to count what is sent, besides the total.
             read_timeout_seconds: How long the server may keep silent.
+            follows_elsewhere: Whether a GET may be redirected to `download_hosts`, where nothing
+                goes that it carried.
 
         Raises:
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
+        elsewhere = self.download_hosts if follows_elsewhere else None
         request: dict[str, Any] = {
             "params": params,
             "headers": headers,
@@ -230,7 +243,9 @@ class Transport:
         }
         if json_body is not None:
             request["json"] = json_body
-        return self._retry(lambda: self._authorized(method, path, read, count, **request))
+        return self._retry(
+            lambda: self._authorized(method, path, read, count, elsewhere, **request)
+        )
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
         """Send one POST, never twice after an answer; errors as in `get`, without its retries."""
@@ -260,7 +275,7 @@ class Transport:
 
         def save(response: requests.Response, deadline: Deadline) -> None:
             if not response.ok:
-                raise status_error(response, DOWNLOAD, deadline)
+                raise status_error(response, DOWNLOAD, error_body(response, deadline))
             most = self._limits.export_bytes if most_bytes is None else most_bytes
             setting = MAX_EXPORT, self._limits.export_mb
             chunks = read_chunks(response, most, deadline, setting)
@@ -297,6 +312,7 @@ class Transport:
         path: str,
         read: Callable[[Answer], ResultT],
         count: RequestCount | None,
+        elsewhere: AnySecureHost | None = None,
         **request: Any,
     ) -> ResultT:
         """Send a request with credentials, and once more with new ones if those were rejected."""
@@ -306,8 +322,8 @@ class Transport:
             return self._send(
                 method,
                 join(base_url, path),
-                OwnHost(origin_of(base_url), credentials),
-                lambda response, deadline: read(self._answer(response, deadline)),
+                OwnHost(origin_of(base_url), credentials, elsewhere),
+                lambda response, deadline: self._read(response, deadline, read),
                 count,
                 **request,
             )
@@ -316,7 +332,8 @@ class Transport:
         try:
             return answer(credentials)
         except HotjarAuthError as error:
-            if error.status != requests.codes.unauthorized:
+            is_unauthorized = error.status == requests.codes.unauthorized
+            if not is_unauthorized and not self._auth.may_have_expired(credentials):
                 raise
             renewed = self._auth.renew(credentials, self._send_login)
             if renewed is None:
@@ -355,6 +372,7 @@ class Transport:
                     None,
                     data=login.form,
                     json=login.json,
+                    headers=login.headers,
                 )
             )
         except HotjarNotFoundError as error:
@@ -370,7 +388,12 @@ class Transport:
             raise refusal.locate(method="POST", url=place, request_id=error.request_id) from None
 
     def _retry(self, attempt: Callable[[], ResultT]) -> ResultT:
-        retrying = policy(sleep=self._sleep, clock=self._clock, before_sleep=self._before_retry)
+        retrying = policy(
+            sleep=self._sleep,
+            clock=self._clock,
+            before_sleep=self._before_retry,
+            max_told_seconds=self._max_wait_seconds,
+        )
 
         def attempt_and_leave() -> ResultT:
             try:
@@ -431,6 +454,9 @@ class Transport:
                 url = self._redirected(response, recipient)
                 # The target repeats the query if it wants it kept, without our credentials.
                 params = dict(carried.params)
+                if (following := recipient.after_redirect(url)) is not recipient:
+                    # Headers of our own may hold secrets too.
+                    recipient, params, request["headers"] = following, {}, {}
         circle = f"more than {MAX_REDIRECTS} redirects in a row"
         with self._located(method, url):
             raise HotjarStatusError(circle, status=requests.codes.found)
@@ -470,7 +496,9 @@ class Transport:
             raise HotjarTargetError(what) from None
         secrets = (*self._secrets(), *secrets_sent(prepared))
         if self._on_request is not None:
-            self._on_request(shown(prepared, secrets))
+            # Who has the URL of a download can read it: its query is a credential.
+            hides_query = isinstance(recipient, AnySecureHost)
+            self._on_request(shown(prepared, secrets, hides_query=hides_query))
         timeout = (CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
         # A server that may keep silent for longer may take that much longer in all.
         patience = max(0.0, read_timeout_seconds - READ_TIMEOUT_SECONDS)
@@ -488,11 +516,28 @@ class Transport:
             finally:
                 self._under_way.discard(deadline)
 
+    def _read(
+        self, response: requests.Response, deadline: Deadline, read: Callable[[Answer], ResultT]
+    ) -> ResultT:
+        answer = self._answer(response, deadline)
+        try:
+            return read(answer)
+        except (HotjarApiError, ValueError):
+            self._show_unusable(response, answer.body)
+            raise
+
+    def _show_unusable(self, response: requests.Response, body: bytes) -> None:
+        if self._on_unusable is not None:
+            secrets = (*self._secrets(), token_sent(response.request))
+            self._on_unusable(shown_answer(response, body, secrets))
+
     def _answer(
         self, response: requests.Response, deadline: Deadline, most_bytes: int | None = None
     ) -> Answer:
         if not response.ok:
-            raise status_error(response, self._advice, deadline)
+            refusal = error_body(response, deadline)
+            self._show_unusable(response, refusal)
+            raise status_error(response, self._advice, refusal, self._max_wait_seconds)
         setting = None if most_bytes else (MAX_ANSWER, self._limits.answer_mb)
         body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
         self._limits.check_answer(body)

@@ -55,7 +55,12 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
         source, stream = find_stream(found, name)
         # Of no rows, it tells whether what is computed can be, before any request.
         preview(source, stream, [])
-        client = SourceClient(source, on_request=note, limits=Limits.of(given_limits()))
+        client = SourceClient(
+            source,
+            on_request=note,
+            on_unusable=_print_unusable,
+            limits=Limits.of(given_limits()),
+        )
     except HotjarConfigError as error:
         exit_for(error)
     try:
@@ -72,6 +77,13 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
     else:
         print_rows(shown.types, shown.rows)
         echo(f"{len(shown.rows)} rows of {source.name}.{stream.name}; nothing was stored")
+
+
+def _print_unusable(answer: Any) -> None:
+    echo(f"HTTP {answer.status}", err=True)
+    lines = [f"{name}: {value}" for name, value in answer.headers.items()]
+    for line in (*lines, *answer.begin.splitlines()):
+        echo(f"  {line}", err=True)
 
 
 @streams.command("schema")

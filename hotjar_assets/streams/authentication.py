@@ -1,7 +1,9 @@
 """From what the YAML says of authentication to what the transport carries out."""
 
+import base64
 from collections.abc import Callable, Mapping
-from typing import assert_never
+from typing import Any, assert_never
+from urllib.parse import quote_plus
 
 from hotjar_assets.api.auth import (
     Auth,
@@ -15,7 +17,7 @@ from hotjar_assets.api.auth import (
 from hotjar_assets.api.refusals import Advice
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.spec import ApiKey, Basic, Bearer, NoAuthentication, OAuth2, Source
-from hotjar_assets.streams.templates import Templates, secret
+from hotjar_assets.streams.templates import Templates, as_text, secret
 
 
 def auth_of(
@@ -88,15 +90,23 @@ def _api_key(kind: ApiKey, key: str, templates: Templates) -> Auth:
 def _oauth2(
     kind: OAuth2, held: Callable[[str], str], templates: Templates, clock: Callable[[], float]
 ) -> Auth:
-    client_secret = held(kind.client_secret_env)
-    fields = {
-        "grant_type": "client_credentials",
-        "client_id": held(kind.client_id_env),
-        "client_secret": client_secret,
-    }
+    client_id, client_secret = held(kind.client_id_env), held(kind.client_secret_env)
+    fields: dict[str, Any] = {"grant_type": "client_credentials"}
+    headers = {}
+    if kind.client_authentication == "basic":
+        # RFC 6749 escapes both before they are joined.
+        pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    else:
+        fields |= {"client_id": client_id, "client_secret": client_secret}
     if kind.scope:
         fields["scope"] = templates.text(kind.scope)
+    fields |= templates.mapping(kind.token_fields)
     path = templates.base_url(kind.token_path)
-    login = Login(path, form=fields) if kind.body == "form" else Login(path, json=fields)
+    if kind.body == "form":
+        form = {name: as_text(value) for name, value in fields.items()}
+        login = Login(path, form=form, headers=headers)
+    else:
+        login = Login(path, json=fields, headers=headers)
     refused = f"the login was refused; check {kind.client_id_env} and {kind.client_secret_env}"
     return ClientCredentials(login, secret=client_secret, refused=refused, clock=clock)

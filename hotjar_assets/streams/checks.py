@@ -149,6 +149,8 @@ def mistakes(source: "Source") -> Iterator[Mistake]:
         for place, problem in _of_parameter(parameter):
             yield ("parameters", number, *place), problem
     yield from _sent(source.headers, "headers")
+    for place, problem in _sent(getattr(source.authentication, "token_fields", {}), "token_fields"):
+        yield ("authentication", *place), problem
     yield from _templates(source)
     earlier: dict[str, Stream] = {}
     for number, stream in enumerate(source.streams):
@@ -243,7 +245,7 @@ def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
 def _is_replaced(place: Place, *, in_stream: bool) -> bool:
     if in_stream:
         return place[0] in {"path", "query", "headers", "body"} or place == ("incremental", "start")
-    fields = {"name", "prefix", "token_path", "scope"}
+    fields = {"name", "prefix", "token_path", "scope", "token_fields"}
     return place[0] in {"base_url", "headers"} or (
         place[0] == "authentication" and place[1] in fields
     )
@@ -341,8 +343,21 @@ def _request(stream: "Stream") -> Iterator[Mistake]:
     for field in ("pagination", "incremental"):
         if getattr(getattr(stream, field), "place", "") == "body" and stream.method == "GET":
             yield (field, "place"), "a GET has no body; choose query or header, or `method: POST`"
+    for field in ("pagination", "incremental"):
+        for name in ("parameter", "limit_parameter"):
+            given = getattr(getattr(stream, field), "place", "") == "body" and stream.body
+            path = getattr(getattr(stream, field), name, None) if given else None
+            if path and _is_inside_of_value(given, path):
+                yield (field, name), "is inside of a value of `body` that is not an object"
     if stream.incremental and not stream.primary_key:
         yield ("incremental",), "needs a `primary_key`: what is read again is merged by it"
+
+
+def _is_inside_of_value(body: Any, path: str) -> bool:
+    outer, is_inside, inner = path.partition(".")
+    if path in body or not is_inside or body.get(outer) is None:
+        return False
+    return not isinstance(body[outer], dict) or _is_inside_of_value(body[outer], inner)
 
 
 def _start(stream: "Stream") -> Iterator[Mistake]:

@@ -220,7 +220,9 @@ def _require_list(document: Any, path: str) -> None:
         return
     found = query.findall(document)
     if not found:
-        problem = "is not in the answer; mend `records` (if the API leaves an empty list out: $..)"
+        name = next((step for step in reversed(_steps(place) or ()) if isinstance(step, str)), "")
+        omits = f" (where the API omits an empty list: $..{name}[*])" if name.isidentifier() else ""
+        problem = f"is not in the answer; correct `records`{omits}"
         raise HotjarSchemaError(place, problem + _instead(document))
     if not isinstance(found[0], list | dict | None):
         problem = "is a single value and not a list; mend `records`"
@@ -270,19 +272,37 @@ def _text(body: bytes, encoding: str) -> TextIO:
     return io.TextIOWrapper(io.BytesIO(body), encoding=encoding, newline="")
 
 
+_SEPARATOR = re.compile(r"\ufeff?sep=([^\r\n])(?:\r?\n|\r)")
+_SEPARATOR_LINE = 8
+
+
+def _numbered(names: Iterable[str]) -> list[str]:
+    """Return names of columns with each repeated one numbered: `Comment (2)`."""
+    counts: dict[str, int] = {}
+    for given in names:
+        name = given
+        while name in counts:
+            counts[given] += 1
+            name = f"{given} ({counts[given]})"
+        counts[name] = 1
+    return list(counts)
+
+
 def _rows(text: TextIO, delimiter: str) -> list[Record]:
-    rows = iter(CsvReader(text, delimiter=delimiter))
+    # Excel writes what is between the cells into a first line.
+    named = _SEPARATOR.fullmatch(text.readline(_SEPARATOR_LINE))
+    if named is None:
+        text.seek(0)
+    rows = iter(CsvReader(text, delimiter=named[1] if named else delimiter))
     first = next(rows, [])
     if len(first) > MAX_CSV_COLUMNS:
         raise HotjarLimitError("header", "has too many columns", limit=MAX_CSV_COLUMNS)
     if first:
         first[0] = first[0].removeprefix("\ufeff")
-    header = [name or f"column_{number}" for number, name in enumerate(first, start=1)]
+    header = _numbered(name or f"column_{number}" for number, name in enumerate(first, start=1))
     if len(header) == 1 and (others := [each for each in DELIMITERS if each in header[0]]):
         problem = f"is one cell with {others[0]!r} in it; set `delimiter` to that"
         raise HotjarSchemaError("header", problem)
-    if len(set(header)) < len(header):
-        raise HotjarSchemaError("header", "two columns have the same name")
     records = []
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from hotjar_assets.errors import HotjarConfigError, HotjarSourceError
 from hotjar_assets.streams.checks import MisfitError, Place, check_size, meant
 from hotjar_assets.streams.spec import Source
+from hotjar_assets.streams.synonyms import word_for
 
 
 def load_source(path: Path, text: str | None = None) -> Source:
@@ -270,12 +271,14 @@ def _mistake(path: Path, root: yaml.Node, error: ValidationError) -> HotjarSourc
 def _problem(details: Mapping[str, Any], word: str) -> str:
     kind, context, place = details["type"], details.get("ctx", {}), details["loc"]
     if kind == "extra_forbidden":
-        known = _known_fields(place[:-1])
-        fix = meant(str(place[-1]), known) or f"known here: {', '.join(known)}"
+        known, word = _known_fields(place[:-1]), str(place[-1])
+        ours = word_for(word, place[:-1])
+        fix = f"here it is `{ours}`" if ours else meant(word, known)
+        fix = fix or f"known here: {', '.join(known)}"
         return f"unknown field; {fix}"
     if kind in {"literal_error", "union_tag_invalid"}:
         expected = context.get("expected") or context["expected_tags"]
-        words = re.findall(r"'([^']*)'", expected) or re.findall(r"\w+", expected)
+        words = re.findall(r"'([^']*)'", expected) or re.findall(r"\d+", expected)
         fix = meant(word, words)
         return f"must be one of {', '.join(words)}{f'; {fix}' if fix else ''}"
     if kind == "union_tag_not_found":

@@ -4,9 +4,11 @@ A place in a listing is a text, the cursor: what the API named, or a page's numb
 URL. Following cursors to the end, and noticing when they have none, is `api/pagination`'s.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from requests.utils import parse_header_links
 
@@ -23,7 +25,10 @@ from hotjar_assets.streams.spec import (
     SinglePage,
 )
 
+Scalar = str | int | float
 _MAX_DIGITS = 18
+_HTTP = 80
+"""The port of http, where a URL names none."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,38 @@ class Request:
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
 
-    def put(self, place: str, name: str, value: str | int) -> "Request":
-        """Return the request with one more value; in a body, numbers stay numbers."""
+    def put(self, place: str, name: str, value: Scalar) -> "Request":
+        """Return the request with one more value; in a body, numbers stay numbers.
+
+        A name such as `variables.after` is that of a field inside of an object of the body.
+        """
         if place == "body":
-            return replace(self, body={**(self.body or {}), name: value})
+            return replace(self, body=_with(self.body or {}, name, value))
         if place == "header":
             return replace(self, headers={**self.headers, name: str(value)})
         return replace(self, query={**self.query, name: str(value)})
+
+
+def _with(body: Mapping[str, Any], name: str, value: Scalar) -> dict[str, Any]:
+    outer, is_inside, inner = ("", "", "") if name in body else name.partition(".")
+    if not is_inside:
+        return {**body, name: value}
+    return {**body, outer: _with(body.get(outer) or {}, inner, value)}
+
+
+class _NumberCursor(str):
+    """The text of a number, which goes back as one where it can."""
+
+    __slots__ = ()
 
 
 def ask(request: Request, paging: Pagination, cursor: str | None) -> Request:
     """Return the request for the page at a cursor; None is the first page."""
     match paging:
         case CursorPagination() if cursor is not None:
-            return request.put(paging.place, paging.parameter, cursor)
+            is_number = paging.place == "body" and isinstance(cursor, _NumberCursor)
+            value = json.loads(cursor) if is_number else cursor
+            return request.put(paging.place, paging.parameter, value)
         case PagePagination():
             return request.put(paging.place, paging.parameter, int(cursor or paging.start))
         case OffsetPagination():
@@ -151,7 +174,7 @@ def _text(document: Any, selector: str) -> str | None:
     if value is None or value is False or value == "":
         return None
     if isinstance(value, str | int | float) and value is not True:
-        return str(value)
+        return value if isinstance(value, str) else _NumberCursor(value)
     raise HotjarSchemaError(selector, "is neither text nor a number")
 
 
@@ -173,8 +196,16 @@ def _link(paging: LinkPagination, document: Any, answer: Answer) -> str | None:
         url = resolve(target, answer.url)
     except ValueError as error:
         raise HotjarPaginationError(f"the link to the next page is {error}") from None
-    named = origin_of(url)
-    if named != origin_of(answer.url):
+    named, own = origin_of(url), origin_of(answer.url)
+    if (named.scheme, own.scheme, named.host) == (
+        "http",
+        "https",
+        own.host,
+    ) and named.port == _HTTP:
+        # An API behind a proxy may not know that it is asked over https.
+        url = urlsplit(url)._replace(scheme="https", netloc=urlsplit(answer.url).netloc).geturl()
+        named = origin_of(url)
+    if named != own:
         raise HotjarPaginationError(
             f"the next page is on another host ({named}), which gets no credentials; check base_url"
         )

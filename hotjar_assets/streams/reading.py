@@ -20,10 +20,16 @@ from hotjar_assets.api.auth import check_header_value
 from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_RECORD_BYTES, Limits, check_record
 from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.pagination import iter_pages
-from hotjar_assets.api.secrecy import SentRequest
+from hotjar_assets.api.secrecy import SentRequest, ShownAnswer
 from hotjar_assets.api.transport import Answer, RequestCount
 from hotjar_assets.config import check_url
-from hotjar_assets.errors import HotjarConfigError, HotjarStatusError
+from hotjar_assets.errors import (
+    HotjarApiError,
+    HotjarBodyError,
+    HotjarConfigError,
+    HotjarSchemaError,
+    HotjarStatusError,
+)
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
 from hotjar_assets.streams.checks import sends_as_instant
@@ -83,6 +89,7 @@ class SourceClient(PacedClient):
         sleep: Sleeps that many seconds, returning true if it was cancelled meanwhile.
         clock: Seconds on a clock that never goes backwards.
         on_request: Called with every request before it goes out; its secrets are hidden.
+        on_unusable: Called with the beginning of every answer that cannot be used.
         limits: How large answers may be.
 
     Raises:
@@ -98,10 +105,12 @@ class SourceClient(PacedClient):
         sleep: Callable[[float], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_request: Callable[[SentRequest], None] | None = None,
+        on_unusable: Callable[[ShownAnswer], None] | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.source = source
         self._limits = limits
+        self._shows_answers = on_unusable is not None
         self._templates = Templates.of(source, environ)
         super().__init__(
             _base_url(source, self._templates),
@@ -112,7 +121,9 @@ class SourceClient(PacedClient):
             advice=advice_of(source),
             use_environment=use_environment,
             on_request=on_request,
+            on_unusable=on_unusable,
             secrets=self._templates.secrets,
+            max_wait_seconds=source.max_wait_seconds,
             limits=limits,
         )
 
@@ -214,12 +225,22 @@ class SourceClient(PacedClient):
                 headers=asked.headers,
                 json_body=asked.body,
                 count=count,
+                follows_elsewhere=stream.redirects == "any_host",
             )
         except HotjarStatusError as error:
             ends = isinstance(kind, PagePagination) and error.status == kind.end_status
             if not ends or cursor is None:
-                raise
+                raise self._explained(error, stream) from None
             return RecordPage([], [], {})
+        except (HotjarSchemaError, HotjarBodyError) as error:
+            raise self._explained(error, stream) from None
+
+    def _explained(self, error: HotjarApiError, stream: Stream) -> HotjarApiError:
+        """Add how to see the answer, which may hold personal data and is in no log."""
+        if self._shows_answers:
+            return error
+        command = f"hotjar-assets streams test {self.source.name}.{stream.name}"
+        return error.locate(hint=f"`{command}` shows the answer")
 
 
 def sent_value(since: Since, form: str) -> str | int:

@@ -45,6 +45,7 @@ from hotjar_assets.streams.values import (
     check_env_name,
     check_instant_format,
     check_path,
+    check_records_path,
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -59,6 +60,8 @@ EnvName = Annotated[
 """The name of an environment variable."""
 JsonPath = Annotated[str, AfterValidator(check_path)]
 """Where in an answer something is, from its root `$`."""
+RecordsPath = Annotated[str, AfterValidator(check_records_path)]
+"""Where in an answer the records are."""
 
 
 class _Model(BaseModel):
@@ -117,7 +120,14 @@ class OAuth2(_Model):
     token_path: str = Field(description="Path below the base URL, or a URL.")
     client_id_env: EnvName
     client_secret_env: EnvName
+    client_authentication: Literal["body", "basic"] = Field(
+        default="body", description="Where the id and the secret are: the body, or HTTP Basic."
+    )
     scope: str | None = None
+    token_fields: dict[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        description="Further fields of the token request, such as audience or resource.",
+    )
     body: Literal["form", "json"] = "form"
 
 
@@ -276,7 +286,12 @@ class Stream(_Model):
     encoding: Annotated[str, AfterValidator(check_encoding)] = Field(
         default="utf-8", description="Of a CSV."
     )
-    records: JsonPath = Field(default="$[*]", description="JSONPath of the records.")
+    records: RecordsPath = Field(default="$[*]", description="JSONPath of the records.")
+    redirects: Literal["own_host", "any_host"] = Field(
+        default="own_host",
+        description="any_host: a redirect of a GET to another https host is followed, without "
+        "credentials and headers.",
+    )
     flatten: tuple[str, ...] = Field(
         default=(),
         description="Objects of the record whose fields become its own: `of` with `name` gives "
@@ -310,6 +325,12 @@ class Source(_Model):
     authentication: Authentication = NoAuthentication()
     headers: dict[str, str] = Field(default_factory=dict)
     requests_per_minute: int = Field(default=600, ge=1)
+    max_wait_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=3600,
+        description="How long a request waits in all where the API says how long (Retry-After).",
+    )
     concurrency: int = Field(default=8, ge=1, le=64, description="Parents read at once.")
     schedule: Annotated[str, AfterValidator(check_cron)] | None = Field(
         default=None, description="When all streams are read: a cron, in UTC."

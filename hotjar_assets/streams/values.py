@@ -36,19 +36,38 @@ def check_path(value: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    if not value.startswith("$"):
-        raise ValueError(f"a JSONPath begins with $; write $.{value.lstrip('.')}")
     if len(value) > _MAX_PATH_LENGTH:
         raise ValueError(f"is longer than {_MAX_PATH_LENGTH} characters")
+    if not value.startswith("$"):
+        raise ValueError(f"a JSONPath begins with $; {_meant_path(value)}")
     try:
         compiled(value)
     except ValueError as error:
-        raise ValueError(f"is no JSONPath ({error}); it looks like $.data[*]") from None
+        raise ValueError(f"is no JSONPath ({error}); {_meant_path(value)}") from None
     plain = _QUOTED.sub("''", value)
     for pattern, what in _SLOW_PATHS:
         if pattern.search(plain):
             raise ValueError(f"holds {what}, which may never end; name the fields instead")
     return value
+
+
+def check_records_path(value: str) -> str:
+    """Return the JSONPath of records; errors as in `check_path`."""
+    # Other tools name the list, and not its items.
+    if re.fullmatch(r"[A-Za-z_][\w.]*", value):
+        raise ValueError(f"a JSONPath begins with $; write $.{value}[*]")
+    return check_path(value)
+
+
+def _meant_path(value: str) -> str:
+    """Return what to write instead of what may be a path of jq or of another tool."""
+    path = value.removeprefix("$").replace("[]", "[*]").lstrip(".")
+    path = f"${path}" if path.startswith("[") else f"$.{path}"
+    try:
+        compiled(path)
+    except ValueError:
+        return "it looks like $.data[*]"
+    return f"write {path}"
 
 
 _MAX_PATH_LENGTH, _MAX_URL_LENGTH = 500, 2000

@@ -277,6 +277,9 @@ class LoggedIn:
     def renew(self, _rejected, _send):
         return None
 
+    def may_have_expired(self, _rejected):
+        return False
+
 
 @pytest.mark.parametrize(
     ("endpoint", "is_followed"),

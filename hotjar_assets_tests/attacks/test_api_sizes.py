@@ -162,7 +162,7 @@ def test_a_listing_is_weighed_as_a_whole():
 
 @pytest.mark.parametrize("length", [MAX_CURSOR_LENGTH + 1, 5 * MIB])
 def test_a_cursor_that_is_too_long_to_be_sent_ends_the_listing(length):
-    with pytest.raises(HotjarLimitError, match="next_cursor: is too long to be sent") as caught:
+    with pytest.raises(HotjarLimitError, match="the next cursor: is too long to be sent") as caught:
         list(iter_pages(lambda _cursor: Page([], "c" * length, {})))
     assert caught.value.page == 1
 

@@ -185,6 +185,24 @@ def test_invalid_file_keeps_no_other_from_being_tried(folder):
     assert "invalid and left out: streams/acme.yaml:2: baseurl: unknown field" in refused.stderr
 
 
+@pytest.mark.parametrize("status", [400, 422, 200])
+def test_preview_shows_the_answer_that_cannot_be_used(status, folder):
+    words = {"errors": [{"message": f"per_page is unknown to {SHOP_KEY}"}]}
+    with serving(lambda _: json_reply(words, status, X_RateLimit_Left="7", X_Other="no")) as server:
+        variables = {"SHOP_URL": server.url, "SHOP_KEY": SHOP_KEY}
+        result = run("streams", "test", "shop.orders", variables=variables)
+    assert result.exit_code == 1
+    assert len(server.sent) == 1
+    *shown, last = result.stderr.splitlines()
+    assert shown == [
+        f"HTTP {status}",
+        "  Content-Type: application/json",
+        "  X-RateLimit-Left: 7",
+        '  {"errors": [{"message": "per_page is unknown to ***"}]}',
+    ]
+    assert "streams test" not in last
+
+
 MISSPELLED = """\
 name: acme
 base_url: {url}

@@ -545,6 +545,77 @@ BAD = {
         "streams[lines].unknown_fields",
         "needs a `schema`",
     ),
+    "status that ends nothing": (
+        "      place: query\n",
+        "      end_status: 500\n",
+        17,
+        "streams[orders].pagination.end_status",
+        "must be one of 400, 404",
+    ),
+    "path of jq": (
+        "$.data[*]",
+        ".data.items[]",
+        12,
+        "streams[orders].records",
+        "write $.data.items[*]",
+    ),
+    "path of jq from the root": (
+        "$.data[*]",
+        "$.data[]",
+        12,
+        "streams[orders].records",
+        "write $.data[*]",
+    ),
+    "name of a list": (
+        "records: $.data[*]",
+        "records: data",
+        12,
+        "streams[orders].records",
+        "write $.data[*]",
+    ),
+    "word of dlt": (
+        "records:",
+        "data_selector:",
+        12,
+        "streams[orders].data_selector",
+        "unknown field; here it is `records`",
+    ),
+    "word of Singer": (
+        "    method: GET",
+        "    replication_key: updated_at",
+        10,
+        "streams[orders].replication_key",
+        "here it is `incremental.cursor`",
+    ),
+    "size of a page": (
+        "    method: GET",
+        "    page_size: 100",
+        10,
+        "streams[orders].page_size",
+        "here it is `pagination.limit` or a value of `query`",
+    ),
+    "word of dlt in the pagination": (
+        "      place: query",
+        "      cursor_path: $.next",
+        17,
+        "streams[orders].pagination.cursor_path",
+        "here it is `selector`",
+    ),
+    "word of dlt in incremental": (
+        "      cursor: updated_at",
+        "      cursor_path: updated_at",
+        19,
+        "streams[orders].incremental.cursor_path",
+        "here it is `cursor`",
+    ),
+    "word of dlt in the authentication": (
+        "key_env:",
+        "api_key:",
+        6,
+        "authentication.api_key",
+        "here it is `key_env`",
+    ),
+    "word of Airbyte": ("base_url:", "url_base:", 2, "url_base", "here it is `base_url`"),
     "start that is relative": (
         "format: timestamp",
         "start: yesterday",
@@ -606,6 +677,15 @@ def test_bad_yaml_is_answered_with_its_place_and_fix(old, new, line, field, fix)
     assert "\n" not in str(error)
     assert "VERYsecret" not in str(error)
     assert "VERYsecret" not in repr(error.__context__ and str(error.__context__))
+
+
+def test_parameter_inside_of_a_text_of_the_body_is_refused():
+    text = GOOD.replace("method: GET", "method: POST\n    body: {variables: none}")
+    text = text.replace("parameter: page", "parameter: variables.page")
+    with pytest.raises(
+        HotjarSourceError, match=r"17: streams\[orders\]\.pagination\.parameter: is in"
+    ):
+        load(text.replace("place: query", "place: body"))
 
 
 def test_mistake_in_the_only_stream_is_not_taken_for_no_stream():

@@ -1,16 +1,19 @@
 """What is sent for a stream, and what is made of the answers."""
 
+import base64
 import gzip
+import json
 import logging
 import traceback
 from datetime import UTC, date, datetime, timedelta, timezone
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
 from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
 from hotjar_assets.api.secrecy import SentRequest
+from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
@@ -19,11 +22,13 @@ from hotjar_assets.errors import (
     HotjarLimitError,
     HotjarNotFoundError,
     HotjarPaginationError,
+    HotjarRateLimitError,
     HotjarSchemaError,
     HotjarStatusError,
     HotjarTransportError,
 )
-from hotjar_assets.streams.spec import Source
+from hotjar_assets.streams.paging import next_cursor
+from hotjar_assets.streams.spec import LinkPagination, Source
 from hotjar_assets_tests.api.scripted_server import NO_ANSWER, Reply, error, json_reply, token_reply
 
 SECRET = "made up/secret+7"
@@ -323,12 +328,105 @@ def test_client_credentials_get_a_token(body, source, read, api):
     assert login.body == expected[body]
 
 
+def test_redirect_to_another_host_is_followed_without_credentials(source, connect, api, elsewhere):
+    url = f"{elsewhere.url}/bucket?X-Signature=SECRETLY"
+    made = source(
+        {"redirects": "any_host", "headers": {"X-Own": "{{ own }}"}, "query": {"page": 1}},
+        authentication=BEARER,
+        parameters=[{"name": "own", "secret": True}],
+    )
+    shown: list[SentRequest] = []
+    client = connect(made, {**VARIABLES, "ACME_OWN": "own-secret"}, on_request=shown.append)
+    api.answers(Reply(status=302, headers={"Location": url}))
+    elsewhere.answers(json_reply([{"id": 1}]))
+    assert records(client.iter_pages(made.streams[0])) == [{"id": 1}]
+    assert api.sent[0].token == SECRET
+    (sent,) = elsewhere.sent
+    assert (sent.path, sent.query) == ("/bucket", {"X-Signature": "SECRETLY"})
+    assert sent.headers["Authorization"] is None
+    assert sent.headers["X-Own"] is None
+    assert shown[1].url == f"{elsewhere.url}/bucket?***"
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"redirects": "any_host", "method": "POST"}], ids=["default", "POST"]
+)
+def test_other_redirects_to_another_host_are_refused(fields, source, read, api, elsewhere):
+    headers = {"Location": f"{elsewhere.url}/bucket"}
+    api.answers(Reply(status=307, headers=headers))
+    with pytest.raises(HotjarStatusError, match="redirected to another host"):
+        read(source(fields, authentication=BEARER), VARIABLES)
+    assert elsewhere.sent == []
+
+
+def test_redirect_to_a_host_without_tls_is_refused(source, read, api, elsewhere):
+    api.answers(Reply(status=302, headers={"Location": "http://files.example.com/a"}))
+    with pytest.raises(HotjarStatusError, match="redirected to a URL that is not https"):
+        read(source({"redirects": "any_host"}, authentication=BEARER), VARIABLES)
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("body", ["form", "json"])
+def test_client_may_prove_itself_by_basic_with_further_fields(body, source, connect, api):
+    given = {"client_authentication": "basic", "token_fields": {"audience": "{{ aud }}", "n": 1}}
+    made = source(
+        authentication={**OAUTH, **given, "body": body},
+        parameters=[{"name": "aud", "default": "https://a"}],
+    )
+    shown: list[SentRequest] = []
+    client = connect(made, VARIABLES, on_request=shown.append)
+    api.answers(json_reply([]))
+    list(client.iter_pages(made.streams[0]))
+    (login,) = api.token_requests
+    scheme, _, pair = login.headers["Authorization"].partition(" ")
+    assert (scheme, base64.b64decode(pair).decode()) == ("Basic", f"client-7:{quote_plus(SECRET)}")
+    fields = {"grant_type": "client_credentials", "scope": "read", "audience": "https://a", "n": 1}
+    assert login.body.decode() == (json.dumps(fields) if body == "json" else urlencode(fields))
+    assert shown[0].headers["Authorization"] == "Basic ***"
+    assert [sent.token for sent in api.data_requests] == ["token-1"]
+
+
+def test_client_in_basic_is_sent_to_the_token_endpoint_alone(source, read, api, elsewhere):
+    given = {**OAUTH, "client_authentication": "basic"}
+    api.grants([Reply(status=307, headers={"Location": f"{elsewhere.url}/token"})])
+    with pytest.raises(HotjarStatusError, match="a login is sent nowhere else"):
+        read(source(authentication=given), VARIABLES)
+    assert elsewhere.sent == []
+
+
 def test_token_may_come_from_another_host(source, read, api, elsewhere):
     elsewhere.answers(token_reply("T1"))
     api.answers(json_reply([]))
     read(source(authentication={**OAUTH, "token_path": f"{elsewhere.url}/token"}), VARIABLES)
     assert elsewhere.sent[0].path == "/token"
     assert api.sent[0].token == "T1"
+
+
+def without_lifetime(token):
+    return json_reply({"access_token": token})
+
+
+@pytest.mark.parametrize(
+    ("grant", "age_seconds", "tokens"),
+    [
+        (without_lifetime, 60, ["a", "a", "b"]),
+        (without_lifetime, 1, ["a", "a"]),
+        (token_reply, 60, ["a", "a"]),
+    ],
+    ids=["unknown lifetime", "just issued", "known lifetime"],
+)
+def test_token_of_unknown_lifetime_is_renewed_after_a_403(
+    grant, age_seconds, tokens, *, source, connect, api, time
+):
+    api.grants([grant("a"), grant("b")])
+    api.answers(json_reply([]), error(403), error(403))
+    made = source(authentication=OAUTH)
+    client = connect(made, VARIABLES)
+    list(client.iter_pages(made.streams[0]))
+    time.sleep(age_seconds)
+    with pytest.raises(HotjarAuthError):
+        list(client.iter_pages(made.streams[0]))
+    assert [sent.token for sent in api.data_requests] == tokens
 
 
 def test_refused_login_names_the_variables(source, read, api):
@@ -384,6 +482,30 @@ def test_no_secret_is_shown(reply, authentication, *, source, connect, api, capl
     text = "\n".join([*shown, caplog.text])
     assert [form for form in (*FORMS, "bWFkZSB1cC9z") if form in text] == []
     assert "word" in api.sent[0].query["also"]
+
+
+@pytest.mark.parametrize("status", [400, 422, 200])
+def test_error_of_a_run_says_how_to_see_the_answer_and_holds_none(status, source, read, api):
+    api.answers(json_reply({"errors": [{"message": "SECRETLY"}]}, status))
+    with pytest.raises(HotjarApiError) as caught:
+        read(source(IN_DATA))
+    assert str(caught.value).endswith("; `hotjar-assets streams test acme.things` shows the answer")
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("letter", ["t", "h", "p"])
+def test_secret_of_one_letter_hides_no_letters_of_the_url(letter, source, connect, api):
+    made = source(authentication=BEARER)
+    shown: list[SentRequest] = []
+    client = connect(made, {"MY_KEY": letter}, on_request=shown.append)
+    api.answers(error(404))
+    with pytest.raises(HotjarNotFoundError) as caught:
+        list(client.iter_pages(made.streams[0]))
+    assert f"{api.url}/v1/things" in str(caught.value)
+    assert [(each.url, each.headers["Authorization"]) for each in shown] == [
+        (f"{api.url}/v1/things", "Bearer ***")
+    ]
 
 
 def test_queries_of_others_are_still_logged(caplog):
@@ -477,6 +599,27 @@ def test_csv_may_be_written_otherwise(body, fields, source, read, api):
     assert records(read(source({"format": "csv", **fields}))) == [{"id": "1", "text": "ü;"}]
 
 
+@pytest.mark.parametrize("declared", [",", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separator_in_the_first_line_is_obeyed_and_no_row(encoding, declared, source, read, api):
+    api.answers(Reply("sep=;\r\nid;text\r\n1;a,b\r\n".encode(encoding)))
+    fields = {"format": "csv", "delimiter": declared, "encoding": encoding.removesuffix("-sig")}
+    assert records(read(source(fields))) == [{"id": "1", "text": "a,b"}]
+
+
+def test_columns_of_one_name_are_numbered(source, read, api):
+    api.answers(Reply(b"id,a,b,a,a,a (2)\n1,2,3,4,5,6\n"))
+    (record,) = records(read(source({"format": "csv"})))
+    assert list(record.items()) == [
+        ("id", "1"),
+        ("a", "2"),
+        ("b", "3"),
+        ("a (2)", "4"),
+        ("a (3)", "5"),
+        ("a (2) (2)", "6"),
+    ]
+
+
 def test_column_of_a_csv_without_a_name_is_called_by_its_number(source, read, api):
     api.answers(Reply(b"id,,\n1,a,\n"))
     assert records(read(source({"format": "csv"}))) == [
@@ -488,14 +631,13 @@ def test_column_of_a_csv_without_a_name_is_called_by_its_number(source, read, ap
     ("body", "kind", "words"),
     [
         (b"a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
-        (b"a,a\n1,2\n", HotjarSchemaError, "the same name"),
         (b'a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
         (b"a;b\n1;2\n", HotjarSchemaError, "one cell with ';' in it; set `delimiter`"),
         (b"a,b\n1,\xfc\n", HotjarSchemaError, "is not utf-8 text; name its `encoding`"),
         (b'{"error": "SECRETLY"}', HotjarBodyError, "it looks like HTML or JSON"),
         (b"\n<html>SECRETLY</html>", HotjarBodyError, "it looks like HTML or JSON"),
     ],
-    ids=["short row", "name twice", "open quote", "delimiter", "encoding", "JSON", "HTML"],
+    ids=["short row", "open quote", "delimiter", "encoding", "JSON", "HTML"],
 )
 def test_broken_csv_is_refused(body, kind, words, *, source, read, api):
     api.answers_always(Reply(body))
@@ -622,7 +764,7 @@ def test_empty_list_is_no_records(body, source, read, api):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"items": []}, r"\$\.data: is not in the answer"),
+        ({"items": []}, r"\$\.data: is not in the answer; .* list: \$\.\.data\[\*\]\)"),
         ({"data": "none"}, r"\$\.data: is a single value"),
         ({"data": [[{"id": 1}]]}, r"records\[0\]: is a list"),
         ({"data": [{"id": 1}, "SECRETLY"]}, r"records\[1\]: is a single value"),
@@ -674,6 +816,36 @@ def test_cursor_may_stand_in_the_body(source, read, api):
     api.answers(rows(1, next="A"), rows(2))
     read(source({**IN_DATA, "method": "POST", "body": {"x": 1}, "pagination": paging}))
     assert [sent.body for sent in api.sent] == [b'{"x": 1}', b'{"x": 1, "after": "A"}']
+
+
+def test_cursor_may_stand_inside_of_the_body(source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "place": "body"}
+    body = {"query": "q", "variables": {"first": 1}}
+    made = source(
+        {
+            **IN_DATA,
+            "method": "POST",
+            "body": body,
+            "pagination": {**paging, "parameter": "variables.page.after"},
+        }
+    )
+    api.answers(rows(1, next="A"), rows(2, next="B"), rows(3))
+    read(made)
+    assert [json.loads(sent.body) for sent in api.sent] == [
+        body,
+        {"query": "q", "variables": {"first": 1, "page": {"after": "A"}}},
+        {"query": "q", "variables": {"first": 1, "page": {"after": "B"}}},
+    ]
+
+
+@pytest.mark.parametrize("cursor", [7, 1700000000.25, "7", "1.50"], ids=repr)
+def test_cursor_goes_back_as_it_came(cursor, source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "after"}
+    api.answers(rows(1, next=cursor), rows(2), rows(1, next=cursor), rows(2))
+    read(source({**IN_DATA, "pagination": paging}))
+    read(source({**IN_DATA, "method": "POST", "pagination": {**paging, "place": "body"}}))
+    assert asked(api, "after")[:2] == [None, str(cursor)]
+    assert json.loads(api.sent[3].body) == {"after": cursor}
 
 
 def test_cursor_may_be_the_last_record(source, read, api):
@@ -979,6 +1151,27 @@ def test_link_to_another_host_is_refused(source, read, api, elsewhere):
     assert elsewhere.sent == []
 
 
+@pytest.mark.parametrize(
+    ("link", "followed"),
+    [
+        ("http://api.example.com/v1/x?page=2", "https://api.example.com/v1/x?page=2"),
+        ("http://api.example.com:80/v1/x", "https://api.example.com/v1/x"),
+        ("https://api.example.com/v1/x", "https://api.example.com/v1/x"),
+        ("http://api.example.com:8080/v1/x", None),
+        ("http://evil.example.com/v1/x", None),
+    ],
+)
+def test_link_of_another_scheme_is_followed_over_https(link, followed):
+    paging = LinkPagination(type="link", selector="$.next")
+    answer = Answer(200, b"", {}, {}, "https://api.example.com/v1/x?page=1")
+    document = {"next": link}
+    if followed:
+        assert next_cursor(paging, None, document=document, rows=1, answer=answer) == followed
+    else:
+        with pytest.raises(HotjarPaginationError, match="on another host"):
+            next_cursor(paging, None, document=document, rows=1, answer=answer)
+
+
 @pytest.mark.parametrize("link", ["http://[x", "http://127.0.0.1:port/"])
 def test_link_that_is_no_url_is_refused(link, source, read, api):
     api.answers(rows(1, next=link))
@@ -1070,6 +1263,26 @@ def test_requests_are_paced(source, connect, api, time):
     list(client.iter_pages(made.streams[0]))
     assert time.slept == [pytest.approx(60 / (60 * 0.99))] * 2
     assert client.requests_sent == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "slept"),
+    [({}, "240", [240]), ({}, "301", []), ({"max_wait_seconds": 5}, "6", [])],
+    ids=["minutes", "too long", "set lower"],
+)
+def test_reader_waits_the_minutes_that_the_api_asks_for(
+    fields, told, slept, *, source, connect, api, time
+):
+    api.answers(error(429, Retry_After=told), json_reply([{"id": 1}]))
+    made = source(requests_per_minute=6_000_000, **fields)
+    client = connect(made, {})
+    if slept:
+        assert records(client.iter_pages(made.streams[0])) == [{"id": 1}]
+    else:
+        with pytest.raises(HotjarRateLimitError, match=f"asks to wait {told} s, which is too"):
+            list(client.iter_pages(made.streams[0]))
+    assert [seconds for seconds in time.slept if seconds > 1] == slept
+    assert len(api.sent) == 1 + len(slept)
 
 
 def test_cancelled_reader_stops_waiting(source, connect, api):
