@@ -528,7 +528,7 @@ class Transport:
 
     def _show_unusable(self, response: requests.Response, body: bytes) -> None:
         if self._on_unusable is not None:
-            secrets = (*self._secrets(), token_sent(response.request))
+            secrets = (*self._secrets(), *secrets_sent(response.request))
             self._on_unusable(shown_answer(response, body, secrets))
 
     def _answer(

@@ -11,7 +11,7 @@ import duckdb
 from hotjar_assets.schema import FORGOTTEN, META, SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets.warehouse.database import has_table, literal, qualified, quote
 
-_MEMORY_LIMIT = "200MB"
+_MEMORY_LIMIT = "80MB"
 _LONGEST_NAME = 100
 """A field of an export is named by the header of its column, which may be any text."""
 
@@ -60,6 +60,7 @@ def health_of(
     }
     if not has_table(connection, names[table.name]):
         return Health()
+    connection.execute("SET threads = 1")
     connection.execute(f"SET memory_limit = {literal(_MEMORY_LIMIT)}")
     findings = _BOTH if table is SURVEYS else _BOTH + _OF_RESPONSES
     sql = " UNION ALL ".join(f"({each})" for each in findings).format(

@@ -4,6 +4,7 @@ No answer in people's own words is read, and a choice only where it is one that 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,6 +18,7 @@ from hotjar_assets.warehouse.models import render
 MOST_SPANS = 28
 """Into so many spans of the same number of days the time of a survey is divided at most."""
 MOST_ANSWERS = 60
+_MEMORY_LIMIT = "40MB"
 OTHER = "none of the choices"
 """What stands for an answer that the question does not offer, whatever it says."""
 
@@ -86,12 +88,12 @@ WITH responses AS (
     FROM {{{{ ref('int_hotjar__answer_enriched') }}}} JOIN spans USING (survey_id)
     WHERE nps_group IS NOT NULL OR is_csat GROUP BY ALL
 )
-SELECT survey_id, first_on::VARCHAR, days, (last_on - (place * days)::INTEGER)::VARCHAR,
+SELECT first_on::VARCHAR, days, (last_on - (place * days)::INTEGER)::VARCHAR,
     responses / least(days, last_on - first_on + 1 - place * days),
     nps_answers, {{{{ nps('promoters', 'detractors', 'nps_answers') }}}},
     csat_answers, {{{{ percent('satisfied', 'csat_answers') }}}}
 FROM counted JOIN spans USING (survey_id) LEFT JOIN scores USING (survey_id, place)
-ORDER BY survey_id, place DESC
+ORDER BY place DESC
 """
 _ANSWERS = f"""
 WITH answers AS (
@@ -103,7 +105,7 @@ WITH answers AS (
     SELECT survey_id, question_id, trim(choice_text) AS choice, min(choice_position) AS place
     FROM {{{{ ref('stg_hotjar__question_choice') }}}} GROUP BY ALL
 )
-SELECT survey_id, coalesce(any_value(question_text), question_id), CASE
+SELECT coalesce(any_value(question_text), question_id), CASE
         WHEN question_type = 'reaction' THEN ['hate', 'dislike', 'neutral', 'like', 'love'][score]
         WHEN question_type = 'reaction-binary' THEN ['dislike', 'like'][score + 1]
         WHEN score IS NOT NULL THEN score::VARCHAR
@@ -111,18 +113,25 @@ SELECT survey_id, coalesce(any_value(question_text), question_id), CASE
         ELSE '{OTHER}' END AS said, count(*)
 FROM answers LEFT JOIN choices USING (survey_id, question_id, choice)
 GROUP BY survey_id, question_position, question_id, question_type, score, place, said
-ORDER BY survey_id, question_position, question_id, score, place
+ORDER BY question_position, question_id, score, place
 """
 
 
 def trends_of(connection: duckdb.DuckDBPyConnection, survey_ids: Sequence[str]) -> dict[str, Trend]:
-    """Read what the pictures of some surveys show, by survey id."""
-    spans = _by_survey(connection, _SPANS, survey_ids)
-    answers = _by_survey(connection, _ANSWERS, survey_ids)
-    return {
-        survey_id: _trend(spans.get(survey_id, []), answers.get(survey_id, []))
-        for survey_id in survey_ids
-    }
+    """Read what the pictures of some surveys show, by survey id; none of one too large.
+
+    One survey after the other: all in one query took 1.6 GB for a million responses.
+    """
+    connection.execute("SET threads = 1")
+    connection.execute(f"SET memory_limit = {literal(_MEMORY_LIMIT)}")
+    trends = {}
+    for survey_id in survey_ids:
+        # A picture is not worth a failed run.
+        with suppress(duckdb.OutOfMemoryException):
+            trends[survey_id] = _trend(
+                _rows(connection, _SPANS, survey_id), _rows(connection, _ANSWERS, survey_id)
+            )
+    return trends
 
 
 def _trend(spans: Sequence[Sequence[Any]], answers: Sequence[Sequence[Any]]) -> Trend:
@@ -137,16 +146,11 @@ def _trend(spans: Sequence[Sequence[Any]], answers: Sequence[Sequence[Any]]) -> 
     )
 
 
-def _by_survey(
-    connection: duckdb.DuckDBPyConnection, sql: str, survey_ids: Sequence[str]
-) -> dict[str, list[Sequence[Any]]]:
-    """Group the rows of a query by their first column, the survey."""
-    wanted = f"WHERE survey_id IN (SELECT unnest({literal(survey_ids)}::VARCHAR[]))"
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, survey_id: str) -> list[tuple[Any, ...]]:
+    """Query the tables as if they held one survey alone."""
     relations = {
-        table.name: f"(FROM {qualified(connection, table.name)} {wanted})"
+        table.name: f"(FROM {qualified(connection, table.name)} "
+        f"WHERE survey_id = {literal(survey_id)})"
         for table in (SURVEYS, SURVEY_RESPONSES)
     }
-    rows: dict[str, list[Sequence[Any]]] = {}
-    for survey_id, *row in connection.execute(render(sql, relations)).fetchall():
-        rows.setdefault(survey_id, []).append(row)
-    return rows
+    return connection.execute(render(sql, relations)).fetchall()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hotjar_assets import materializations
 from hotjar_assets.pictures import picture
 from hotjar_assets.sandbox import SandboxAccount
+from hotjar_assets.warehouse import trends
 from hotjar_assets.warehouse.trends import OTHER, Span, Trend
 from hotjar_assets_tests.dagster.model import CLOCK, SURVEY_IDS, deployed
 
@@ -135,6 +136,13 @@ def test_a_survey_with_very_many_responses_shows_no_picture(known, monkeypatch):
     monkeypatch.setattr(materializations, "MOST_RESPONSES", 119)
     found = dict(known.materialized(known.run(keys=SURVEY_IDS)))
     assert {key for key, figures in found.items() if "picture" in figures} == {"101", "104"}
+
+
+def test_a_survey_that_needs_more_memory_than_pictures_may_take_has_none(asked, monkeypatch):
+    monkeypatch.setattr(trends, "_MEMORY_LIMIT", "1MB")
+    figures = shown(asked)
+    assert "picture" not in figures
+    assert figures["new"] == 4
 
 
 def test_a_picture_is_shown_beside_a_survey_that_failed(known):

@@ -1,5 +1,6 @@
 """What a commit may keep in memory, and what happens when that is too little."""
 
+import json
 import os
 import subprocess
 import sys
@@ -139,3 +140,41 @@ def test_a_sync_of_one_survey_of_any_size_stays_below(responses):
             ).fetchall()
     assert stored == [(responses,)]
     assert int(outcome.stdout) / 1024 < PEAK_MB
+
+
+OLDER = """
+INSERT INTO hotjar.survey_responses BY NAME
+SELECT r.* REPLACE (response_id || '-' || n AS response_id)
+FROM hotjar.survey_responses r, range($times) AS times(n)
+"""
+READ = """
+import json, sys
+from hotjar_assets.schema import SURVEY_RESPONSES
+from hotjar_assets.warehouse import Warehouse
+warehouse, survey_ids = Warehouse(sys.argv[1]), json.loads(sys.argv[2])
+assert all(trend.spans for trend in warehouse.trends(survey_ids).values())
+assert warehouse.health(SURVEY_RESPONSES).rows == int(sys.argv[3])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_pictures_and_checks_of_many_large_surveys_stay_below(tmp_path):
+    surveys, recent, times = 10, 50, 999
+    account = SandboxAccount.sized(surveys=surveys, responses=recent)
+    with SandboxServer(account) as server:
+        client = new_client(server)
+        store = Store(client, tmp_path / "rows.duckdb")
+        store.sync(*account.survey_ids())
+        client.close()
+    with duckdb.connect(store.path) as connection:
+        connection.execute(OLDER, {"times": times})
+    rows = surveys * recent * (times + 1)
+    arguments = [str(store.path), json.dumps(account.survey_ids()), str(rows)]
+    outcome = subprocess.run(
+        [sys.executable, "-c", MEASURE, sys.executable, "-c", READ, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(outcome.stdout) / 1024 < 200
