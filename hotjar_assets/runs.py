@@ -309,7 +309,7 @@ def run_import(
     export.check_name(survey_id)
     added = add_surveys(instance, [survey_id])
     (tags,) = range_tags(known_surveys(instance), [survey_id])
-    outcome = Outcome(names={survey_id: path.name})
+    outcome = Outcome(names={survey_id: state.name or path.name})
     config = run_config(Depth.LOOKBACK, lookback_days=_EVER_DAYS)
     progress = progress or SyncProgress()
     progress.expect(1)

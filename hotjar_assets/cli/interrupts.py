@@ -22,10 +22,12 @@ class Interrupts:
 
     Attributes:
         by_ctrl_c: Whether Ctrl-C was pressed.
+        at_first: Called from another thread at the first Ctrl-C, before the exception is raised.
     """
 
     def __init__(self) -> None:
         self.by_ctrl_c = False
+        self.at_first: Callable[[], None] = lambda: None
 
     @property
     def exit_code(self) -> int:
@@ -34,13 +36,11 @@ class Interrupts:
 
 
 @contextmanager
-def watched(first: Callable[[], None]) -> Iterator[Interrupts]:
+def watched() -> Iterator[Interrupts]:
     """Watch for signals: the first raises an exception in the main thread, another one ends it all.
 
-    The exception is Dagster's while Dagster executes a run, else KeyboardInterrupt.
-
-    Args:
-        first: Called from another thread at the first Ctrl-C, before the exception is raised.
+    The exception is Dagster's while Dagster executes a run, else KeyboardInterrupt. To be entered
+    before anything is imported that starts threads: one that does not block Ctrl-C could get it.
     """
     interrupts = Interrupts()
     is_main = threading.current_thread() is threading.main_thread()
@@ -57,7 +57,7 @@ def watched(first: Callable[[], None]) -> Iterator[Interrupts]:
             if interrupts.by_ctrl_c:
                 os._exit(interrupts.exit_code)
             interrupts.by_ctrl_c = True
-            first()
+            interrupts.at_first()
             signal.pthread_kill(main, signal.SIGTERM)
 
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)

@@ -35,22 +35,18 @@ def in_dagster(
         as_json: Whether a command that is interrupted prints its summary as JSON too.
     """
     started, progress = time.monotonic(), SyncProgress()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), watched() as interrupts:
         # Dagster calls the backfill policy beta; a reader of the tables cannot act on that.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
         with without_garbage():
             from hotjar_assets import runs  # noqa: PLC0415
-
-            try:
-                opened = runs.local_instance()
-            except HotjarConfigError as error:
-                exit_for(error)
         outcome, made, seconds = runs.Outcome(), False, 0.0
-        with (
-            kept(),
-            opened as instance,
-            watched(lambda: runs.cancel_own_runs(instance)) as interrupts,
-        ):
+        try:
+            opened = runs.local_instance()
+        except HotjarConfigError as error:
+            exit_for(error)
+        with kept(), opened as instance:
+            interrupts.at_first = lambda: runs.cancel_own_runs(instance)
             try:
                 with shown_progress(progress, settings.progress_seconds):
                     outcome = start(runs, instance, progress)

@@ -131,12 +131,12 @@ FAILING: dict[str, tuple[Fault, str, int]] = {
     "results that stay null": (on_page("results_null"), "needs a list `results`", 1),
     "next_cursor repeated": (
         Fault("repeat_cursor", path="responses"),
-        "next_cursor repeats an earlier one",
+        "the next cursor repeats an earlier one",
         2,
     ),
     "next_cursor cycling": (
         Fault("cycle_cursor", path="responses"),
-        "next_cursor repeats an earlier one",
+        "the next cursor repeats an earlier one",
         3,
     ),
     "a redirect to another host": (
@@ -194,9 +194,8 @@ class Played:
     before: dict[str, list[str]] = field(default_factory=dict)
 
     def problem(self, survey_id: str) -> str:
-        (line,) = [
-            line for line in self.outcome.problems if line.startswith(f"survey {survey_id} (")
-        ]
+        starts = (f"survey {survey_id} (", f"survey {survey_id}: ")
+        (line,) = [line for line in self.outcome.problems if line.startswith(starts)]
         return line
 
 
@@ -414,7 +413,7 @@ WHOLE = [
     pytest.param(
         {},
         Fault("repeat_cursor", path="surveys"),
-        "next_cursor repeats an earlier one",
+        "the next cursor repeats an earlier one",
         ["/v1/oauth/token", SITE, SITE],
         id="a listing without end",
     ),

@@ -490,7 +490,14 @@ def test_an_import_is_a_run_of_its_partition_and_may_be_repeated(
     first, second = figures(offline, *command), figures(offline, *command)
 
     rows = account.response_count(EVERY_TYPE)
-    done = {"status": "materialized", "rows": rows, "updated": 0, "deleted": 0, "requests": 0}
+    done = {
+        "name": name,
+        "status": "materialized",
+        "rows": rows,
+        "updated": 0,
+        "deleted": 0,
+        "requests": 0,
+    }
     assert first == {EVERY_TYPE: {**done, "new": rows}}
     assert second == {EVERY_TYPE: {**done, "new": 0}}
     assert list(known_surveys(instance)) == [EVERY_TYPE]
@@ -576,7 +583,7 @@ def test_a_file_that_is_no_export_is_told_and_leaves_no_partition(offline, insta
     result = offline("import", str(path), "--survey", "mistyped", "--site", "1")
 
     assert result.exit_code == 1
-    assert "survey mistyped: line 1: there is no column Number" in result.stderr
+    assert "survey mistyped (notes.csv): line 1: there is no column Number" in result.stderr
     assert "MARKED-answer" not in result.output
     assert list(known_surveys(instance)) == []
     assert count(offline.database) == 0

@@ -146,7 +146,8 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
         import threading
         from hotjar_assets.cli.interrupts import watched
 
-        with watched(lambda: print("first", flush=True)):
+        with watched() as interrupts:
+            interrupts.at_first = lambda: print("first", flush=True)
             try:
                 print("ready", flush=True)
                 threading.Event().wait()
@@ -173,7 +174,7 @@ def test_without_a_signal_everything_is_as_it_was(tmp_path):
             return handlers, signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
         before = state()
-        with watched(lambda: None) as interrupts:
+        with watched() as interrupts:
             assert state() != before
         assert state() == before
         assert not interrupts.by_ctrl_c

@@ -240,8 +240,7 @@ def test_a_new_file_beside_the_old_instance_says_what_to_do_with_the_old_surveys
     )
     assert len(outcome.problems) == len(SURVEY_IDS)
     told = (
-        "survey 101 (Survey 101): no such survey: '101' is not in the project "
-        f"{SANDBOX_PROJECT_ID}, nor in the"
+        f"survey 101: no such survey: '101' is not in the project {SANDBOX_PROJECT_ID}, nor in the"
     )
     assert outcome.problems[0].startswith(told)
     assert "set HOTJAR_DATABASE to the file with its rows, else delete its" in outcome.problems[0]
