@@ -49,6 +49,7 @@ def make_dev(checkout, project):
 
 
 COMMITTED = re.compile(r"(\d+) surveys committed; new rows: (.+)")
+PROGRESS = re.compile(r"\d+ of \d+ surveys")
 
 
 def test_make_dev_keeps_its_instance_and_says_that_it_is_the_sandbox(window, checkout, project):
@@ -107,7 +108,12 @@ def test_what_the_package_logs_stands_once_in_the_log_of_its_run(window, start_d
         logged = Counter(dev.logged(run["runId"]))
         assert set(logged.values()) == {1}
         groups = [found for line in logged if (found := COMMITTED.fullmatch(line))]
-        (rest,) = logged.keys() - {group.string for group in groups}
+        ordinary = {group.string for group in groups}
+        first, last = dev.logged(run["runId"])[0], dev.logged(run["runId"])[-1]
+        assert first.startswith(f"reading {len(server.account.survey_ids())} surveys: ")
+        assert last.startswith(f"{len(server.account.survey_ids())} surveys stored; ")
+        ordinary |= {first, last, *(line for line in logged if PROGRESS.match(line))}
+        (rest,) = logged.keys() - ordinary
         assert out_of_order.fullmatch(rest)
         assert sum(int(group[1]) for group in groups) == len(server.account.survey_ids())
         new = [item.split(" in ") for group in groups for item in group[2].split(", ")]

@@ -41,5 +41,5 @@
 
 {#- Half the width of the 95 % interval of a mean; null for a single answer. -#}
 {% macro mean_margin(score, answers) -%}
-    {{ hotjar.unless_few('1.96 * stddev_samp(' ~ score ~ ') / sqrt(' ~ answers ~ ')', answers) }}
+    {{ hotjar.unless_few('1.96 * (stddev_samp(' ~ score ~ ') / sqrt(' ~ answers ~ '))', answers) }}
 {%- endmacro %}
