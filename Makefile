@@ -4,10 +4,12 @@
 # PYTEST_ARGS  more arguments for pytest: make test PYTEST_ARGS="-k cursor -x"
 # AUDIT_DATABASE  an export of osv.dev (PyPI/all.zip), to audit without a network
 # DAGSTER_HOME the Dagster instance of `make dev`: an absolute path; unset, .dagster_home here
+# PORT         where `make dev` listens on this machine
 
 SHELL := /bin/sh
 PYTHON ?= python3
 PYTEST_ARGS ?=
+PORT ?= 3000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,10 +40,13 @@ $(INSTALLED): requirements.lock pyproject.toml setup.py
 demo: install  ## Sync the built-in sandbox account twice; show its scores, write a report
 	$(BIN)/hotjar-assets demo
 
+# Without -w, dg would load what dg.toml names, as one location.
 dev: install  ## Open Dagster's UI on this project, with an instance kept in .dagster_home
 	@mkdir -p -m 700 .dagster_home
-	@test -e .dagster_home/dagster.yaml || ln -sf ../dagster.yaml .dagster_home/dagster.yaml
-	umask 077; DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" exec $(BIN)/dagster dev
+	@test -e .dagster_home/dagster.yaml \
+	|| { rm -f .dagster_home/dagster.yaml; cp hotjar_assets/dagster.yaml .dagster_home/; }
+	umask 077; DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}" \
+	  exec $(BIN)/dg dev -w workspace.yaml --port $(PORT)
 
 test: install  ## Run the suite: all but the tests marked browser, slow or soak
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

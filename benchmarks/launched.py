@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    shutil.copy(ROOT / "dagster.yaml", folder)
+    shutil.copy(ROOT / "hotjar_assets" / "dagster.yaml", folder)
     shutil.copy(HERE / "readers" / "empty_step.py", folder)
     (folder / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
     port = free_port()

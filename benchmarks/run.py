@@ -184,7 +184,7 @@ def checked(reader: str, figures: Figures, database: Path, expected: int) -> Fig
 def run_reader(reader: str, case: Case, dlt_python: str) -> Iterator[tuple[str, Figures]]:
     """Run one reader from nothing; ours also with nothing new, and where dlt runs, with 1% new."""
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-    shutil.copy(ROOT / "dagster.yaml", folder)
+    shutil.copy(ROOT / "hotjar_assets" / "dagster.yaml", folder)
     database = folder / "rows.duckdb"
     surveys = 0 if reader == "start" else case.surveys
     expected = surveys * case.responses

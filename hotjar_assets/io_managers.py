@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ from hotjar_assets.materializations import (
 )
 from hotjar_assets.printable import printable
 from hotjar_assets.resources import as_failure
-from hotjar_assets.schema import Table
+from hotjar_assets.schema import SURVEY_RESPONSES, Table
 from hotjar_assets.streams.sync import StreamSync
 from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import ResponseSync, StoredResponses, SurveySync
@@ -162,6 +163,7 @@ class _HotjarIOManager(dg.IOManager):
     def _store_surveys(self, context: dg.OutputContext, sync: SurveySync) -> None:
         listing = sync.read(self._warehouse.known_surveys(sync.client.platform))
         figures = self._warehouse.merge_surveys(listing)
+        sync.set_version(self._warehouse.surveys_version())
         context.add_output_metadata({**survey_figures(listing, figures), **self._database})
 
     def _store_responses(self, context: dg.OutputContext, sync: ResponseSync) -> None:
@@ -176,31 +178,48 @@ class _HotjarIOManager(dg.IOManager):
             with repeatedly(lambda: context.log.info(progress.describe()), _LOG_SECONDS):
                 sync.run(self._warehouse, stored)
         except BaseException:
-            unpictured = replace(sync, shown=None)
-            record_stored(context, self._response_metadata(unpictured, stored))
+            metadata, version = self._response_metadata(replace(sync, shown=None), stored)
+            record_stored(context, metadata, version=version)
             raise
         finally:
             retries, seconds = progress.retries() - retries_before, monotonic() - started
             context.log.info(ended(stored, retries=retries, seconds=seconds))
-        committed = self._response_metadata(sync, stored)
-        record(context, sync.report, committed, stored.failed, FAILED_SURVEYS, labels=stored.labels)
+        metadata, version = self._response_metadata(sync, stored)
+        if version:
+            sync.set_version(version)
+        record(
+            context,
+            sync.report,
+            metadata,
+            stored.failed,
+            FAILED_SURVEYS,
+            version=version,
+            labels=stored.labels,
+        )
 
     def _response_metadata(
         self, sync: ResponseSync, stored: StoredResponses
-    ) -> dict[str, dict[str, Any]]:
+    ) -> tuple[dict[str, dict[str, Any]], str]:
+        """Return the metadata of each stored survey, and the data version of the table.
+
+        Both are empty if none is stored: then the database may be held, and cannot be asked.
+        """
         walks = stored.committed
+        if not walks:
+            return {}, ""
         shown = pictures(sync, walks, self._warehouse.trends)
-        rows = self._warehouse.response_count() if walks else 0
-        return {
+        version = self._warehouse.version(SURVEY_RESPONSES)
+        metadata = {
             survey_id: {
                 # In this order they are shown: the name is the first.
                 **response_figures(read, figures, sync),
                 **shown.get(survey_id, {}),
-                ROW_COUNT: rows,
+                ROW_COUNT: version.rows,
                 **self._database,
             }
             for survey_id, (read, figures) in walks.items()
         }
+        return metadata, str(version)
 
     def health(self, table: Table, *, since: datetime | None = None) -> Health:
         """Look for what is wrong in a table."""
@@ -215,10 +234,15 @@ class _HotjarIOManager(dg.IOManager):
     def _store_stream(self, context: dg.OutputContext, sync: StreamSync) -> None:
         """Commit units as they arrive; record them; fail at the end if one failed."""
         stored = sync.run(self._warehouse)
+        version = ""
+        if stored.walks:
+            version = str(self._warehouse.version(sync.table.table()))
+            sync.set_version(version)
         if sync.report is not None:
-            record_units(context, sync, stored)
+            record_units(context, sync, stored, version=version)
         else:
-            record_stream(context, sync, stored, lambda: self._facts_of(sync.table))
+            facts = partial(self._facts_of, sync.table)
+            record_stream(context, sync, stored, facts, version=version)
 
     def _facts_of(self, table: StreamTable) -> dict[str, Any]:
         columns = self._warehouse.stream_columns(table)

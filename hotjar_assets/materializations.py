@@ -33,6 +33,8 @@ MOST_PICTURES = 20
 """A run over more surveys shows none: what it adds to a run is not to grow with their number."""
 MOST_RESPONSES = 200_000
 """A survey with more shows none: all are counted anew, 120,000 in 0.7 s, though few are new."""
+_DATA_VERSION = "dagster/data_version"
+"""The tag by which Dagster tells whether what is downstream is behind."""
 _QUESTION_CHARACTERS = 48
 _FAILURES_SHOWN = 20
 _SURVEYS_SHOWN = 500
@@ -117,6 +119,8 @@ def record_units(
     context: dg.OutputContext,
     sync: StreamSync,
     stored: StoredUnits,
+    *,
+    version: str,
 ) -> None:
     """Give each partition of a stream its own figures, and fail if one of them did.
 
@@ -124,6 +128,7 @@ def record_units(
         context: The output.
         sync: The stream, with its `report`.
         stored: What became of its units.
+        version: The data version of the table.
 
     Raises:
         dagster.Failure: Names the parents that failed.
@@ -141,7 +146,7 @@ def record_units(
     }
     committed |= {key: {"skipped": why} for key, why in (absent | skipped).items()}
     assert sync.report is not None  # noqa: S101 - else the figures of the whole table are wanted
-    record(context, sync.report, committed, stored.failed, FAILED_PARENTS)
+    record(context, sync.report, committed, stored.failed, FAILED_PARENTS, version=version)
 
 
 def record_stream(
@@ -149,6 +154,8 @@ def record_stream(
     sync: StreamSync,
     stored: StoredUnits,
     facts: Callable[[], Mapping[str, Any]],
+    *,
+    version: str,
 ) -> None:
     """Give the table of a stream its figures, and fail if a unit did.
 
@@ -157,6 +164,7 @@ def record_stream(
         sync: The stream.
         stored: What became of its units.
         facts: Tells what the table is like, once it is complete.
+        version: The data version of the table.
 
     Raises:
         dagster.Failure: Names the parents that failed.
@@ -174,7 +182,8 @@ def record_stream(
             }
         )
 
-    record(context, report, {key: {} for key in stored.walks}, stored.failed, FAILED_PARENTS)
+    committed: dict[str, dict[str, Any]] = {key: {} for key in stored.walks}
+    record(context, report, committed, stored.failed, FAILED_PARENTS, version=version)
 
 
 def record(
@@ -184,6 +193,7 @@ def record(
     failed: Mapping[str, HotjarError],
     name: str,
     *,
+    version: str,
     labels: Mapping[str, str] | None = None,
 ) -> None:
     """Give each partition its own figures, and fail if one of them did.
@@ -194,6 +204,7 @@ def record(
         committed: Those figures; empty ones of a table without partitions.
         failed: What happened to the others.
         name: The metadata that names these.
+        version: The data version of the table.
         labels: What people call the partitions, where that is not their key.
 
     Raises:
@@ -202,7 +213,7 @@ def record(
     if not failed:
         report(committed)
         return
-    record_stored(context, committed)
+    record_stored(context, committed, version=version)
     lines = {key: str(error) for key, error in failed.items()}
     shown = "\n".join(
         f"- {(labels or {}).get(key) or printable(key)}: {line}"
@@ -218,7 +229,9 @@ def record(
     )
 
 
-def record_stored(context: dg.OutputContext, committed: Mapping[str, Mapping[str, Any]]) -> None:
+def record_stored(
+    context: dg.OutputContext, committed: Mapping[str, Mapping[str, Any]], *, version: str
+) -> None:
     """Record the partitions that are stored though their step does not succeed.
 
     Dagster records a failing step's partitions as failed, those that are stored included.
@@ -226,11 +239,17 @@ def record_stored(context: dg.OutputContext, committed: Mapping[str, Mapping[str
     Args:
         context: The output.
         committed: The figures by partition; empty ones of a table without partitions.
+        version: The data version of the table.
     """
     for key, metadata in committed.items():
         if metadata:
             context.log_event(
-                dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=key,
+                    metadata=metadata,
+                    tags={_DATA_VERSION: version},
+                )
             )
 
 

@@ -50,6 +50,7 @@ from hotjar_assets.sync import Depth, SurveyState
 from hotjar_assets.sync_progress import SyncProgress
 from hotjar_assets.warehouse import Warehouse
 
+_INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _EVENTS_AT_ONCE = 1000
 _EVER_DAYS = 36500
@@ -104,7 +105,8 @@ class Outcome:
 def local_instance() -> dg.DagsterInstance:
     """Return the instance of `DAGSTER_HOME`, by default `.dagster_home` here, as `make dev` uses.
 
-    It is made if it is missing, with the settings of a `dagster.yaml` that lies here.
+    It is made if it is missing, with the settings of a `dagster.yaml` that lies here, or else with
+    a copy of this package's.
 
     Raises:
         HotjarConfigError: It cannot be made, its settings are not valid, or nobody named it and
@@ -121,10 +123,12 @@ def local_instance() -> dg.DagsterInstance:
             if not given:
                 refuse_foreign_folder(home)
             if not settings.exists():
+                # A link to a file that is gone would be written through.
+                settings.unlink(missing_ok=True)
                 if here.exists():
                     settings.symlink_to(os.path.relpath(here, home))
                 else:
-                    settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+                    settings.write_bytes(_INSTANCE_SETTINGS.read_bytes())
     except NotPrivateError as error:
         # What its dagster.yaml names is imported.
         problem = f"{error}; or set DAGSTER_HOME to a folder that you trust"

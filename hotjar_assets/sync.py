@@ -153,9 +153,15 @@ class SurveyListing:
 
 @dataclass(frozen=True)
 class SurveySync:
-    """List the surveys of every site of an account."""
+    """List the surveys of every site of an account.
+
+    Attributes:
+        client: The account.
+        set_version: Called with the data version of the table when the listing is stored.
+    """
 
     client: SurveySource
+    set_version: Callable[[str], None] = lambda _version: None
 
     def read(self, known: Mapping[str, Collection[str]]) -> SurveyListing:
         """List every site completely.
@@ -281,6 +287,7 @@ class ResponseSync:
             had shifted; then overlapping pages are believed to be the API's habit.
         privacy: What personal values become before they are spooled.
         report: Called with the figures by survey id when all surveys are stored.
+        set_version: Called with the data version of the table when all surveys are stored.
         shown: Called with a survey id: what was reported of it last. None: no pictures are wanted.
         progress: Told of what is read and stored.
     """
@@ -295,6 +302,7 @@ class ResponseSync:
     is_second: bool = False
     privacy: Privacy = field(default_factory=Privacy)
     report: Callable[[Mapping[str, Mapping[str, Any]]], None] = lambda _figures: None
+    set_version: Callable[[str], None] = lambda _version: None
     shown: Callable[[str], Mapping[str, Any]] | None = None
     progress: SyncProgress = field(default_factory=SyncProgress)
 

@@ -233,9 +233,31 @@ def test_the_package_itself_is_light_though_it_has_a_component():
     assert outcome.stdout.split() == ["True", "RestStreams", "hotjar_assets.definitions"]
 
 
-def test_tools_are_told_where_the_component_is(pyproject):
+@pytest.fixture(scope="module")
+def tools(project):
+    """What the command `dg` is told of this project."""
+    return tomllib.loads((project / "dg.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_nothing_takes_the_place_of_the_workspace(pyproject):
+    """`dagster dev` prefers these tables to workspace.yaml."""
+    assert not {"dg", "dagster"} & pyproject["tool"].keys()
+
+
+@pytest.mark.slow
+def test_dagster_opens_what_the_workspace_says(project):
+    command = [sys.executable, "-m", "dagster", "definitions", "validate"]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True, cwd=project)
+
+    said = outcome.stdout + outcome.stderr
+    found = re.findall(r"Validation successful for code location (\w+)\.", said)
+    assert sorted(found) == ["hotjar_assets", "hotjar_models"]
+    assert "BetaWarning" not in said
+
+
+def test_tools_are_told_where_the_component_is(pyproject, tools):
     modules = pyproject["project"]["entry-points"]["dagster_dg_cli.registry_modules"]
-    assert list(modules.values()) == pyproject["tool"]["dg"]["project"]["registry_modules"]
+    assert list(modules.values()) == tools["registry_modules"]
 
 
 def test_nothing_heavy_is_imported_before_it_is_used():
@@ -309,11 +331,10 @@ def test_lock_names_no_source(lock):
     assert not re.search(r"(?m)^\s*-(?:-index|-extra|-find|-trusted|i |f )|://|@ ", lock)
 
 
-def test_workspace_and_tools_open_the_same_definitions(project, pyproject, monkeypatch):
+def test_workspace_and_tools_open_the_same_definitions(project, tools, monkeypatch):
     monkeypatch.setenv("HOTJAR_SANDBOX", "1")
     workspace = yaml.safe_load((project / "workspace.yaml").read_text(encoding="utf-8"))
     locations = [location["python_module"] for location in workspace["load_from"]]
-    tools = pyproject["tool"]["dg"]["project"]
     assert locations[0]["location_name"] == tools["code_location_name"]
     parts = [opened(each["module_name"], each["attribute"]) for each in locations]
     whole = opened(tools["code_location_target_module"], "defs")
@@ -369,7 +390,7 @@ def test_run_of_the_syncs_loads_no_more_than_it_needs(tmp_path):
 
 
 def test_dagster_accepts_the_instance(project, tmp_path, monkeypatch):
-    shutil.copy(project / "dagster.yaml", tmp_path)
+    shutil.copy(project / "hotjar_assets" / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with dg.DagsterInstance.get() as instance:
         assert not instance.telemetry_enabled

@@ -2,7 +2,6 @@
 
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -35,9 +34,7 @@ def in_dagster(
         as_json: Whether a command that is interrupted prints its summary as JSON too.
     """
     started, progress = time.monotonic(), SyncProgress()
-    with warnings.catch_warnings(), watched() as interrupts:
-        # Dagster calls the backfill policy beta; a reader of the tables cannot act on that.
-        warnings.filterwarnings("ignore", message=".* is currently in beta")
+    with watched() as interrupts:
         with without_garbage():
             from hotjar_assets import runs  # noqa: PLC0415
         outcome, made, seconds = runs.Outcome(), False, 0.0

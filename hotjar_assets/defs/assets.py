@@ -7,7 +7,8 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from hotjar_assets.defs.catalogue import PERSONAL_DATA, RAW, table_metadata
+from hotjar_assets.defs.beta import asset
+from hotjar_assets.defs.catalogue import PERSONAL_DATA, RAW, table_metadata, version_setter
 from hotjar_assets.defs.partitions import survey_partitions
 from hotjar_assets.materializations import MOST_PICTURES
 from hotjar_assets.privacy import Privacy
@@ -59,17 +60,17 @@ class ResponsesConfig(dg.Config):
     metadata=table_metadata(SURVEYS),
     freshness_policy=FRESHNESS,
 )
-def surveys(hotjar: HotjarResource) -> SurveySync:
+def surveys(context: dg.AssetExecutionContext, hotjar: HotjarResource) -> SurveySync:
     """One row is a survey of a configured site, with its questions.
 
     The key is `survey_id`. Refreshed by every sync. A survey that a complete listing no longer has
     keeps its row, with `deleted_at` set.
     """
     with as_failure():
-        return SurveySync(hotjar.client())
+        return SurveySync(hotjar.client(), version_setter(context))
 
 
-@dg.asset(
+@asset(
     key=[SCHEMA, SURVEY_RESPONSES.name],
     deps=[surveys],
     group_name=SCHEMA,
@@ -117,6 +118,7 @@ def survey_responses(
             purge=config.purge,
             privacy=Privacy.from_settings(settings),
             report=report,
+            set_version=version_setter(context),
             shown=shown if config.pictures else None,
             progress=hotjar.progress,
         )

@@ -1,13 +1,12 @@
 """What Dagster's catalogue shows of every asset alike: its table, its owners, where its code is."""
 
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from hotjar_assets.defs.beta import without_beta_warnings
 from hotjar_assets.printable import printable, printable_lines
 from hotjar_assets.schema import Table
 
@@ -37,6 +36,19 @@ def table_metadata(table: Table) -> dict[str, Any]:
     }
 
 
+def version_setter(context: dg.AssetExecutionContext) -> Callable[[str], None]:
+    """Return what gives the materializations of a run their data version.
+
+    A version that changes only with the rows keeps what is downstream from being shown as behind
+    after a run that changed nothing.
+    """
+
+    def set_version(version: str) -> None:
+        context.set_data_version(context.asset_key, dg.DataVersion(version))
+
+    return set_version
+
+
 def with_owners(
     assets: Iterable[dg.AssetsDefinition], owners: Sequence[str]
 ) -> list[dg.AssetsDefinition]:
@@ -50,22 +62,14 @@ def with_owners(
 
 def with_code(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """Link each asset to the function that makes it, in the files that run here."""
-    with _without_beta_warnings():
+    with without_beta_warnings():
         linked = dg.with_source_code_references(assets)
     return [asset for asset in linked if isinstance(asset, dg.AssetsDefinition)]
 
 
 def code_metadata(path: Path) -> dict[str, Any]:
     """Link an asset to a file that runs here."""
-    with _without_beta_warnings():
+    with without_beta_warnings():
         reference = dg.LocalFileCodeReference(file_path=str(path))
         references = dg.CodeReferencesMetadataValue(code_references=[reference])
     return {"dagster/code_references": references}
-
-
-@contextmanager
-def _without_beta_warnings() -> Iterator[None]:
-    """Links to code are beta in Dagster; whoever loads the definitions cannot act on that."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        yield

@@ -10,7 +10,8 @@ import dagster as dg
 
 from hotjar_assets.api.limits import Limits
 from hotjar_assets.config import given_limits
-from hotjar_assets.defs.catalogue import RAW, table_metadata, with_owners
+from hotjar_assets.defs.beta import asset
+from hotjar_assets.defs.catalogue import RAW, table_metadata, version_setter, with_owners
 from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
 from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
 from hotjar_assets.printable import is_printable, printable_lines
@@ -110,7 +111,7 @@ def _asset(
     if partitions is not None:
         metadata["partition_expr"] = unit_of(declared)
 
-    @dg.asset(
+    @asset(
         key=[source.name, stream.name],
         deps=[dg.AssetKey([source.name, stream.parent.stream])] if stream.parent else [],
         group_name=source.name,
@@ -136,7 +137,13 @@ def _asset(
             limits = Limits.of(given_limits())
             client = SourceClient(source, limits=limits)
             stored = replace(table, max_columns=limits.columns)
-            return StreamSync(client, stored, keys, None if keys is None else report)
+            return StreamSync(
+                client,
+                stored,
+                keys,
+                report=None if keys is None else report,
+                set_version=version_setter(context),
+            )
 
     return read_stream
 

@@ -171,12 +171,14 @@ class StreamSync:
         keys: Units to read; None for all.
         report: Called with the figures by unit when all units are stored; None where the figures
             of the whole table are wanted.
+        set_version: Called with the data version of the table when all units are stored.
     """
 
     client: StreamClient
     table: StreamTable
     keys: Sequence[str] | None = None
     report: Callable[[Mapping[str, Mapping[str, Any]]], None] | None = None
+    set_version: Callable[[str], None] = lambda _version: None
 
     @property
     def stream(self) -> Stream:

@@ -23,7 +23,7 @@ from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.person import Person, PersonSearch
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import ReadT
-from hotjar_assets.schema import SURVEY_RESPONSES, Table
+from hotjar_assets.schema import Table
 from hotjar_assets.spool import spool_folder
 from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import StreamTable
@@ -35,7 +35,6 @@ from hotjar_assets.warehouse.database import (
     Database,
     OutOfMemoryError,
     RowsRefusedError,
-    rows_if_any,
 )
 from hotjar_assets.warehouse.frames import TableSlice, load_rows, replace_rows
 from hotjar_assets.warehouse.health import Health, health_of
@@ -205,11 +204,15 @@ class Warehouse:
         """Load a slice as a DataFrame; see `frames.load_rows`."""
         return load_rows(self._database, part, columns)
 
-    def response_count(self) -> int:
-        """Count the responses, marked ones included."""
+    def version(self, table: Table) -> states.TableVersion:
+        """Tell which state of its rows a table is in, marked ones included."""
         with self._database.reading() as connection:
-            counted = rows_if_any(connection, SURVEY_RESPONSES, "SELECT count(*) FROM {table}")
-        return sum(count for (count,) in counted)
+            return states.table_version(connection, table)
+
+    def surveys_version(self) -> str:
+        """Return a text that changes with what is known of the surveys."""
+        with self._database.reading() as connection:
+            return states.surveys_version(connection)
 
     def trends(self, survey_ids: Sequence[str]) -> dict[str, Trend]:
         """Read what the pictures of some surveys show; see `trends.trends_of`."""

@@ -351,7 +351,7 @@ def rows_if_any(
     """
     if connection is None:
         return []
-    name = qualified(connection, table.name)
+    name = qualified(connection, table.name, table.schema)
     if not has_table(connection, name):
         return []
     literals = {key: literal(value) for key, value in values.items()}

@@ -1,17 +1,34 @@
 """What the tables hold of each survey: what a sync and an export must know before they read."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
 
 from hotjar_assets.api.records import Choice, Question
-from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, UNSETTLED
+from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, UNSETTLED, Table
 from hotjar_assets.sync import SurveyState
 from hotjar_assets.warehouse.database import rows_if_any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TableVersion:
+    """A state of the rows of a table; as text it changes with every row that is written or goes.
+
+    Attributes:
+        rows: How many there are.
+        written_at: When the newest was written, in microseconds since 1970; None without rows.
+    """
+
+    rows: int
+    written_at: int | None
+
+    def __str__(self) -> str:
+        """Return it as a data version of Dagster's."""
+        return f"{self.rows}-{self.written_at or 0}"
 
 
 def survey_states(
@@ -89,6 +106,28 @@ def site_of_rows(connection: duckdb.DuckDBPyConnection | None, survey_id: str) -
         survey_id=survey_id,
     )
     return next((str(site_id) for (site_id,) in rows), None)
+
+
+def table_version(connection: duckdb.DuckDBPyConnection | None, table: Table) -> TableVersion:
+    """Tell which state of its rows a table is in."""
+    query = "SELECT count(*), epoch_us(max(synced_at)) FROM {table}"
+    for rows, written_at in rows_if_any(connection, table, query):
+        return TableVersion(int(rows), written_at)
+    return TableVersion(0, None)
+
+
+def surveys_version(connection: duckdb.DuckDBPyConnection | None) -> str:
+    """Return a text that changes with what is known of the surveys.
+
+    Every listing writes `synced_at` of all of them, so the rows are hashed without it.
+    """
+    query = (
+        "SELECT count(*), bit_xor(md5_number(CAST(to_json(t) AS VARCHAR))) "
+        "FROM (SELECT * EXCLUDE (synced_at) FROM {table}) t"
+    )
+    for rows, digest in rows_if_any(connection, SURVEYS, query):
+        return f"{rows}-{digest or 0:x}"
+    return str(TableVersion(0, None))
 
 
 def known_surveys(

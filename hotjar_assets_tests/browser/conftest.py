@@ -91,16 +91,15 @@ load_from:
 
 @pytest.fixture
 def folder(tmp_path: Path, project: Path) -> Path:
-    """A folder with a workspace, this project's dagster.yaml, and an instance beside them.
+    """A folder with a workspace, and an instance with this package's settings beside it.
 
     The dbt models are left out: of several groups, the graph would show each as one box.
     """
-    (tmp_path / "dagster.yaml").symlink_to(project / "dagster.yaml")
     (tmp_path / "core.py").write_text(CORE, encoding="utf-8")
     (tmp_path / "workspace.yaml").write_text(WORKSPACE, encoding="utf-8")
     home = tmp_path / ".dagster_home"
     home.mkdir()
-    (home / "dagster.yaml").symlink_to("../dagster.yaml")
+    (home / "dagster.yaml").symlink_to(project / "hotjar_assets" / "dagster.yaml")
     return tmp_path
 
 

@@ -159,6 +159,12 @@ class DagsterDev:
         assert "errors" not in body, body["errors"]
         return body["data"]
 
+    def locations(self) -> set[str]:
+        """The code locations that the web server loaded."""
+        query = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
+        entries = self.graphql(query)["workspaceOrError"]["locationEntries"]
+        return {each["name"] for each in entries}
+
     def runs(self) -> list[dict[str, Any]]:
         """The runs, newest first; tags as a mapping."""
         found = self.graphql(

@@ -22,14 +22,14 @@ from hotjar_assets_tests.browser.dagster_dev import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-TROUBLE = re.compile("ERROR|CRITICAL|Traceback")
+TROUBLE = re.compile("ERROR|CRITICAL|Traceback|WARN|Warning")
 
 
 @pytest.fixture
 def checkout(tmp_path, project):
     """A checkout as far as `make dev` looks at one, without data and without an instance."""
-    files = ("Makefile", "workspace.yaml", "dagster.yaml", "pyproject.toml", "setup.py")
-    for name in (*files, "requirements.lock"):
+    files = ("Makefile", "workspace.yaml", "dg.toml", "pyproject.toml", "setup.py")
+    for name in (*files, "requirements.lock", "hotjar_assets"):
         (tmp_path / name).symlink_to(project / name)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
@@ -40,11 +40,9 @@ def make_dev(checkout, project):
     port = free_port()
     environ = clean_environment(
         HOTJAR_SANDBOX="1",
-        DAGSTER_CLI_DEV_HOST="127.0.0.1",
-        DAGSTER_CLI_DEV_PORT=str(port),
         PYTHONPATH=str(project),
     )
-    command = ["make", "--old-file=.venv/.installed", "dev"]
+    command = ["make", "--old-file=.venv/.installed", "dev", f"PORT={port}"]
     return DagsterDev(command, folder=checkout, environ=environ, port=port)
 
 
@@ -55,6 +53,7 @@ PROGRESS = re.compile(r"\d+ of \d+ surveys")
 def test_make_dev_keeps_its_instance_and_says_that_it_is_the_sandbox(window, checkout, project):
     notice = re.compile(r"using the built-in sandbox account at http://127\.0\.0\.1:\d+")
     with make_dev(checkout, project) as dev:
+        assert dev.locations() == {"hotjar_assets", "hotjar_models"}
         ui = window(dev)
         ui.open_asset(SURVEYS)
         run = dev.wait_for_run(ui.materialize())

@@ -197,10 +197,9 @@ def reaching(page: int, reached: threading.Event) -> Callable[[int], None]:
 
 def kill_workers(account: Watched, line: CommandLine, *, times: int) -> None:
     """Let `dagster dev` run a sync and kill the process of the run."""
-    for name in ("workspace.yaml", "dagster.yaml"):
-        (line.folder / name).symlink_to(PROJECT / name)
+    (line.folder / "workspace.yaml").symlink_to(PROJECT / "workspace.yaml")
     line.home.mkdir()
-    (line.home / "dagster.yaml").symlink_to(PROJECT / "dagster.yaml")
+    (line.home / "dagster.yaml").symlink_to(PROJECT / "hotjar_assets" / "dagster.yaml")
     port, keys = free_port(), account.survey_ids()
     with dg.DagsterInstance.from_config(str(line.home)) as instance:
         instance.add_dynamic_partitions(str(survey_partitions.name), keys)
