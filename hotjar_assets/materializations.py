@@ -35,7 +35,7 @@ MOST_RESPONSES = 200_000
 """A survey with more shows none: all are counted anew, 120,000 in 0.7 s, though few are new."""
 _DATA_VERSION = "dagster/data_version"
 """The tag by which Dagster tells whether what is downstream is behind."""
-_QUESTION_CHARACTERS = 48
+_QUESTION_CHARACTERS = 200
 _FAILURES_SHOWN = 20
 _SURVEYS_SHOWN = 500
 
@@ -295,16 +295,18 @@ def _answers(trend: Trend) -> dict[str, dg.TableMetadataValue]:
     records = [
         dg.TableRecord(
             {
-                "question": printable(
-                    shorten(each.question, _QUESTION_CHARACTERS, placeholder=" …")
-                ),
+                # A question stands above its answers, once.
+                "question": ""
+                if before and before.question_id == each.question_id
+                else printable(shorten(each.question, _QUESTION_CHARACTERS, placeholder=" …")),
                 "answer": printable(each.answer),
                 "answers": each.answers,
+                "percent": round(each.percent, 1),
             }
         )
-        for each in trend.answers
+        for before, each in zip([None, *trend.answers], trend.answers, strict=False)
     ]
-    types = {"question": "string", "answer": "string", "answers": "int"}
+    types = {"question": "string", "answer": "string", "answers": "int", "percent": "float"}
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()])
     return {ANSWERS: dg.MetadataValue.table(records, schema)}
 

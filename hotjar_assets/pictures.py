@@ -1,4 +1,4 @@
-"""The picture of a survey in Dagster's UI: responses a day, and the trend of its score.
+"""The picture of a survey in Dagster's UI: responses, and the trend of its score.
 
 The UI shows Markdown in its place only up to 1,000 characters and keeps longer texts behind a
 click, so matplotlib draws here on a canvas that writes little: an SVG without ground, in colours
@@ -9,6 +9,7 @@ Imported only where a picture is drawn: matplotlib takes longer to load than a s
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -23,6 +24,8 @@ from hotjar_assets.warehouse.trends import Trend
 _WIDTH, _PLOT, _TEXT_SIZE = 420, 46, 11
 """Width of the picture, height of a plot in it, and of its text, in pixels."""
 _BELOW, _ABOVE = 20, 26
+_LONG = 100_000
+"""From here on a number has more digits than there is room for."""
 _GREY, _BARS, _LINE = "#888", "#49d", "#e63"
 
 
@@ -31,7 +34,7 @@ def picture(trend: Trend) -> str:
     figure = _figure(trend)
     canvas = _SmallSvg(figure)
     figure.draw(canvas)
-    shown = " and ".join(axes.get_title("left") for axes in figure.axes)
+    shown = " and ".join(["responses", str(trend.score)][: len(figure.axes)])
     return f"![{shown}](<data:image/svg+xml,{_quoted(canvas.svg())}>)"
 
 
@@ -46,26 +49,35 @@ def _figure(trend: Trend) -> Figure:
     first = trend.spans[0].ends_on
     spans = {(span.ends_on - first).days // trend.days: span for span in trend.spans}
     last = max(spans)
-    scores = [(place + 0.5, span.score) for place, span in spans.items() if span.score is not None]
-    plots = 2 if trend.score and len(scores) > 1 else 1
+    scored = {place: span for place, span in spans.items() if span.score is not None}
+    plots = 2 if trend.score and len(scored) > 1 else 1
     height = _BELOW + plots * (_PLOT + _ABOVE)
     figure = Figure(figsize=(_WIDTH / 72, height / 72), dpi=72)
     figure.patch.set_visible(False)
-    axes = _axes(figure, "responses a day", _BARS, plot=0, last=last)
     responses = [spans[place].responses if place in spans else 0 for place in range(last + 1)]
+    unit = "a day" if trend.days == 1 else f"in {trend.days} days"
+    title = f"responses {unit}: {responses[-1]:,}, {sum(responses):,} in all"
+    axes = _axes(figure, title, _BARS, plot=0, last=last)
     axes.stairs(responses, fill=True, color=_BARS)
-    _write_ends(axes, 0, max(responses), "{:.3g}")
-    ends = (trend.begins_on or first, trend.spans[-1].ends_on)
-    axes.set_xticks([0, last + 1], [f"{day:%d %b %Y}" for day in ends])
-    begin, end = axes.get_xticklabels()
-    begin.set_horizontalalignment("left")
-    end.set_horizontalalignment("right")
+    _write_ends(axes, 0, max(responses))
+    _write_days(axes, trend.begins_on or first, trend.spans[-1].ends_on, last)
     if plots > 1:
-        axes = _axes(figure, str(trend.score), _LINE, plot=1, last=last)
-        axes.plot(*zip(*scores, strict=True), color=_LINE)
-        values = [score for _, score in scores]
-        _write_ends(axes, min(values), max(values), "{:.0f}")
+        newest = scored[max(scored)]
+        title = f"{trend.score}: {newest.score:.0f} (n = {newest.answers:,})"
+        axes = _axes(figure, title, _LINE, plot=1, last=last)
+        scores = [float(span.score or 0) for span in scored.values()]
+        axes.plot([place + 0.5 for place in scored], scores, color=_LINE)
+        _write_ends(axes, min(scores), max(scores))
     return figure
+
+
+def _write_days(axes: Axes, first: date, end: date, last: int) -> None:
+    """Write the first day, one in the middle, and the last along the axis below."""
+    days = (first, first + (end - first) / 2, end)
+    axes.set_xticks([0, (last + 1) / 2, last + 1], [f"{day:%d %b %Y}" for day in days])
+    begin, _, ending = axes.get_xticklabels()
+    begin.set_horizontalalignment("left")
+    ending.set_horizontalalignment("right")
 
 
 def _axes(figure: Figure, title: str, colour: str, *, plot: int, last: int) -> Axes:
@@ -79,10 +91,10 @@ def _axes(figure: Figure, title: str, colour: str, *, plot: int, last: int) -> A
     return axes
 
 
-def _write_ends(axes: Axes, least: float, most: float, form: str) -> None:
+def _write_ends(axes: Axes, least: float, most: float) -> None:
     """Write the ends of the upright axis, or its only value."""
     ends = sorted({least, most})
-    axes.set_yticks(ends, [form.format(end) for end in ends])
+    axes.set_yticks(ends, [f"{end:.0f}" if abs(end) < _LONG else f"{end:.1e}" for end in ends])
     axes.set_ylim(least, most if most > least else least + 1)
 
 

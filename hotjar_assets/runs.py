@@ -51,6 +51,11 @@ from hotjar_assets.sync_progress import SyncProgress
 from hotjar_assets.warehouse import Warehouse
 
 _INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")
+SYNCS_LOCATION, MODELS_LOCATION = "hotjar_assets", "hotjar_models"
+"""The code locations of `workspace.yaml`."""
+_REPOSITORY_TAG = ".dagster/repository"
+"""By this tag a job's page in the UI lists its runs. Dagster gives it to the runs it launches; its
+timeline asks for an origin, which it gives to no others."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _EVENTS_AT_ONCE = 1000
 _EVER_DAYS = 36500
@@ -223,7 +228,10 @@ def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
             build_defs(overrides=overrides)
             .resolve_job_def(MODELS_JOB)
             .execute_in_process(
-                instance=instance, tags=process_tag(), run_config=_QUIET, raise_on_error=False
+                instance=instance,
+                tags={**process_tag(), _REPOSITORY_TAG: _repository(MODELS_LOCATION)},
+                run_config=_QUIET,
+                raise_on_error=False,
             )
         )
     if result.success:
@@ -250,6 +258,10 @@ def _own_runs(
     instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus
 ) -> Sequence[dg.DagsterRun]:
     return instance.get_runs(dg.RunsFilter(statuses=list(statuses), tags=process_tag()))
+
+
+def _repository(location: str) -> str:
+    return f"__repository__@{location}"
 
 
 def _settle_interruption(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -378,7 +390,7 @@ def _run(
     """Run over a range of partitions, or over none; of all assets of the job, or of some."""
     result = job.execute_in_process(
         instance=instance,
-        tags={**(tags or {}), **process_tag()},
+        tags={**(tags or {}), **process_tag(), _REPOSITORY_TAG: _repository(SYNCS_LOCATION)},
         asset_selection=assets,
         run_config={**(config if tags else {}), **_QUIET},
         raise_on_error=False,

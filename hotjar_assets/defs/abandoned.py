@@ -10,7 +10,8 @@ import socket
 
 import dagster as dg
 
-PROCESS_TAG = "hotjar_assets/process"
+PROCESS_TAG = ".dagster/hotjar_assets_process"
+"""The UI does not show tags of this prefix."""
 
 
 def process_tag() -> dict[str, str]:

@@ -16,7 +16,7 @@ from hotjar_assets.defs.assets import IO_MANAGER_KEY, LATE_AFTER, survey_respons
 from hotjar_assets.defs.partitions import known_surveys
 from hotjar_assets.defs.progress import Progress, not_read_by, progress_of
 from hotjar_assets.materializations import RESPONSES_COUNTED
-from hotjar_assets.printable import printable
+from hotjar_assets.printable import counted, printable
 from hotjar_assets.resources import as_failure
 from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets.warehouse import Health
@@ -33,16 +33,12 @@ _RESOURCES = {"hotjar", IO_MANAGER_KEY}
 
 
 def key_age(
-    created_on: date | None, *, today: date, platform: Platform = Platform.HOTJAR
+    created_on: date, *, today: date, platform: Platform = Platform.HOTJAR
 ) -> dg.AssetCheckResult:
     """Judge the age of the API key: a warning 30 days before it expires, an error afterwards.
 
     Some pages of Contentsquare still say that its credentials do not expire: there it only warns.
     """
-    if created_on is None:
-        return dg.AssetCheckResult(
-            passed=True, description="unknown: HOTJAR_KEY_CREATED_ON is not set"
-        )
     days_left = KEY_LIFETIME_DAYS - (today - created_on).days
     is_expired = days_left <= 0
     advice = f"make a new key in {platform.value.title()} and put it into the settings"
@@ -57,12 +53,13 @@ def key_age(
     )
 
 
-def account_key_age(settings: Settings, *, today: date) -> dg.AssetCheckResult:
-    """Judge the age of an account's API key by its settings; no request is made."""
-    if settings.source is Source.INSIGHTS:
-        return dg.AssetCheckResult(
-            passed=True, description="the export is read by e-mail and password, without an API key"
-        )
+def account_key_age(settings: Settings, *, today: date) -> dg.AssetCheckResult | None:
+    """Judge the age of an account's API key by its settings; no request is made.
+
+    None: nobody said when it was made, or an export is read, by e-mail and password.
+    """
+    if settings.source is Source.INSIGHTS or settings.key_created_on is None:
+        return None
     return key_age(settings.key_created_on, today=today, platform=settings.platform)
 
 
@@ -88,7 +85,7 @@ def unknown_fields(health: Health) -> dg.AssetCheckResult:
     rows = {
         place: count for place, count in health.unknown_fields.items() if place.lower() not in known
     }
-    shown = [f"{place} ({count} rows)" for place, count in _most_first(rows)]
+    shown = [f"{place} ({counted(count, 'row')})" for place, count in _most_first(rows)]
     return dg.AssetCheckResult(
         passed=not rows,
         severity=_WARN,
@@ -105,30 +102,35 @@ def known_questions(health: Health) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not unknown,
         severity=_WARN,
-        description=f"hotjar.surveys does not have the question of {sum(unknown.values())} answers "
-        f"of {_named(unknown, 'survey')}; was it taken out of the survey?"
+        description="hotjar.surveys does not have the question of "
+        f"{counted(sum(unknown.values()), 'answer')} of {_named(unknown, 'survey')}; was it taken "
+        "out of the survey?"
         if unknown
         else "hotjar.surveys has the question of every answer",
         metadata={"answers": sum(unknown.values()), "surveys": len(unknown)},
     )
 
 
-def row_counts(health: Health, counted: Mapping[str, int]) -> dg.AssetCheckResult:
+def row_counts(health: Health, counts: Mapping[str, int]) -> dg.AssetCheckResult | None:
     """Compare what full walks counted with the rows that are not marked as deleted.
+
+    None: no survey was read whole last, so there is nothing to compare.
 
     Args:
         health: The table.
-        counted: Responses that the API has, by survey, of those that were read whole last.
+        counts: Responses that the API has, by survey, of those that were read whole last.
     """
+    if not counted:
+        return None
     off = {
         survey_id: abs(there - count)
-        for survey_id, count in counted.items()
+        for survey_id, count in counts.items()
         # What was erased here may have been erased at Hotjar too.
         if not count - health.forgotten.get(survey_id, 0)
         <= (there := health.live.get(survey_id, 0))
         <= count
     }
-    there = sum(health.live.get(survey_id, 0) for survey_id in counted)
+    there = sum(health.live.get(survey_id, 0) for survey_id in counts)
     return dg.AssetCheckResult(
         passed=not off,
         severity=_ERROR,
@@ -136,13 +138,12 @@ def row_counts(health: Health, counted: Mapping[str, int]) -> dg.AssetCheckResul
         f"{_named(off, 'survey')}; was the table changed by hand? Read them again with "
         "reconcile_job (hotjar-assets sync --full)"
         if off
-        else f"the rows are as many as Hotjar has, of {len(counted)} surveys that were read whole"
-        if counted
-        else "nothing to compare: no survey was read whole last",
+        else "the rows are as many as Hotjar has, of "
+        f"{counted(len(counts), 'survey')} that were read whole",
         metadata={
-            "surveys_compared": len(counted),
+            "surveys_compared": len(counts),
             "surveys_off": len(off),
-            "responses_counted": sum(counted.values()),
+            "responses_counted": sum(counts.values()),
             "rows": there,
         },
     )
@@ -167,7 +168,8 @@ def partitions_behind(
     return dg.AssetCheckResult(
         passed=not behind,
         severity=_WARN,
-        description=f"{len(behind)} surveys are behind: {_listed(shown)}; run sync_job over them"
+        description=f"{counted(len(behind), 'survey')} behind: {_listed(shown)}; run sync_job over "
+        "what is behind"
         if behind
         else f"every survey was read in the last {LATE_AFTER / timedelta(hours=1):.0f} hours",
         metadata={"partitions": partitions, "behind": len(behind)},
@@ -180,8 +182,7 @@ def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def _named(counts: Mapping[str, int], noun: str) -> str:
     """Name what was found, the most first: `2 surveys: 101, 102`."""
-    plural = "" if len(counts) == 1 else "s"
-    return f"{len(counts)} {noun}{plural}: {_listed([name for name, _ in _most_first(counts)])}"
+    return f"{counted(len(counts), noun)}: {_listed([name for name, _ in _most_first(counts)])}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -191,8 +192,16 @@ def _listed(names: Sequence[str]) -> str:
     )
 
 
-def _of(asset: dg.AssetsDefinition, name: str, result: dg.AssetCheckResult) -> dg.AssetCheckResult:
-    return result._replace(asset_key=asset.key, check_name=name)
+def _selected(
+    context: dg.AssetCheckExecutionContext,
+    asset: dg.AssetsDefinition,
+    results: Mapping[str, dg.AssetCheckResult | None],
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield the results of a run's checks, but of those alone that could check something."""
+    selected = {key.name for key in context.selected_asset_check_keys}
+    for name, result in results.items():
+        if result is not None and name in selected:
+            yield result._replace(asset_key=asset.key, check_name=name)
 
 
 @dg.multi_asset_check(
@@ -212,9 +221,12 @@ def _of(asset: dg.AssetsDefinition, name: str, result: dg.AssetCheckResult) -> d
         dg.AssetCheckSpec(
             "api_key_age",
             asset=surveys,
-            description="The API key is not about to expire, one year after it was made.",
+            description="The API key is not about to expire, one year after it was made; not "
+            "evaluated until HOTJAR_KEY_CREATED_ON says when that was.",
         ),
     ],
+    # What could check nothing is left out: a green check would say that it did.
+    can_subset=True,
     required_resource_keys=_RESOURCES,
 )
 def surveys_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
@@ -222,10 +234,12 @@ def surveys_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetC
     with as_failure():
         health = getattr(context.resources, IO_MANAGER_KEY).health(SURVEYS)
         settings = context.resources.hotjar.settings
-    yield _of(surveys, "unique_key", unique_key(health, SURVEYS))
-    yield _of(surveys, "unknown_fields", unknown_fields(health))
-    today = datetime.now(UTC).date()
-    yield _of(surveys, "api_key_age", account_key_age(settings, today=today))
+    results = {
+        "unique_key": unique_key(health, SURVEYS),
+        "unknown_fields": unknown_fields(health),
+        "api_key_age": account_key_age(settings, today=datetime.now(UTC).date()),
+    }
+    yield from _selected(context, surveys, results)
 
 
 @dg.multi_asset_check(
@@ -255,7 +269,8 @@ def surveys_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetC
         dg.AssetCheckSpec(
             ROW_COUNTS.name,
             asset=survey_responses,
-            description="A survey that was read whole has as many rows as Hotjar has responses.",
+            description="A survey that was read whole has as many rows as Hotjar has responses; "
+            "not evaluated until one was.",
         ),
     ],
     # Only a full sync has counted what there is, so the others leave that check out.
@@ -264,19 +279,18 @@ def surveys_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetC
 )
 def responses_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Look at `hotjar.survey_responses` and its partitions."""
-    selected = {key.name for key in context.selected_asset_check_keys}
     with as_failure():
         settings = context.resources.hotjar.settings
         health = getattr(context.resources, IO_MANAGER_KEY).health(
             SURVEY_RESPONSES, since=settings.start_at
         )
     instance, partitions = context.instance, known_surveys(context.instance)
-    counts_rows = ROW_COUNTS.name in selected
+    counts_rows = ROW_COUNTS in context.selected_asset_check_keys
     progress = progress_of(
         instance,
         partitions if counts_rows else not_read_by(context.run, instance, partitions),
     )
-    counted = {
+    counts = {
         survey_id: int(each.figures[RESPONSES_COUNTED])
         for survey_id, each in progress.items()
         if RESPONSES_COUNTED in each.figures and not each.is_in_progress
@@ -288,8 +302,6 @@ def responses_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.Asse
         "partitions_behind": partitions_behind(
             progress, health, partitions=len(partitions), now=datetime.now(UTC)
         ),
-        ROW_COUNTS.name: row_counts(health, counted),
+        ROW_COUNTS.name: row_counts(health, counts),
     }
-    for name, result in results.items():
-        if name in selected:
-            yield _of(survey_responses, name, result)
+    yield from _selected(context, survey_responses, results)

@@ -1,4 +1,4 @@
-"""What a picture of one survey shows: responses a day, the trend of its score, counts of answers.
+"""What a picture of one survey shows: responses, the trend of its score, counts of answers.
 
 No answer in people's own words is read, and a choice only where it is one that the question offers.
 """
@@ -15,7 +15,7 @@ from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS
 from hotjar_assets.warehouse.database import literal, qualified
 from hotjar_assets.warehouse.models import render
 
-MOST_SPANS = 28
+MOST_SPANS = 21
 """Into so many spans of the same number of days the time of a survey is divided at most."""
 MOST_ANSWERS = 60
 _MEMORY_LIMIT = "40MB"
@@ -29,22 +29,34 @@ class Span:
 
     Attributes:
         ends_on: The last.
-        responses: Responses a day.
-        score: The score of the answers given in it; null without any.
+        responses: How many came in these days.
+        answers: How many of their answers have a score.
+        score: The score of these; null without any.
     """
 
     ends_on: date
-    responses: float
+    responses: int
+    answers: int
     score: float | None
 
 
 @dataclass(frozen=True)
 class AnswerCount:
-    """How often a question was answered in one way."""
+    """How often a question was answered in one way.
 
+    Attributes:
+        question_id: The question.
+        question: Its text.
+        answer: What was chosen.
+        answers: How often.
+        percent: Of the answers to the question.
+    """
+
+    question_id: str
     question: str
     answer: str
     answers: int
+    percent: float
 
 
 @dataclass(frozen=True)
@@ -89,8 +101,7 @@ WITH responses AS (
     WHERE nps_group IS NOT NULL OR is_csat GROUP BY ALL
 )
 SELECT first_on::VARCHAR, days, (last_on - (place * days)::INTEGER)::VARCHAR,
-    responses / least(days, last_on - first_on + 1 - place * days),
-    nps_answers, {{{{ nps('promoters', 'detractors', 'nps_answers') }}}},
+    responses::BIGINT, nps_answers, {{{{ nps('promoters', 'detractors', 'nps_answers') }}}},
     csat_answers, {{{{ percent('satisfied', 'csat_answers') }}}}
 FROM counted JOIN spans USING (survey_id) LEFT JOIN scores USING (survey_id, place)
 ORDER BY place DESC
@@ -105,12 +116,13 @@ WITH answers AS (
     SELECT survey_id, question_id, trim(choice_text) AS choice, min(choice_position) AS place
     FROM {{{{ ref('stg_hotjar__question_choice') }}}} GROUP BY ALL
 )
-SELECT coalesce(any_value(question_text), question_id), CASE
+SELECT question_id, coalesce(any_value(question_text), question_id), CASE
         WHEN question_type = 'reaction' THEN ['hate', 'dislike', 'neutral', 'like', 'love'][score]
         WHEN question_type = 'reaction-binary' THEN ['dislike', 'like'][score + 1]
         WHEN score IS NOT NULL THEN score::VARCHAR
         WHEN place IS NOT NULL THEN choices.choice
-        ELSE '{OTHER}' END AS said, count(*)
+        ELSE '{OTHER}' END AS said, count(*),
+    100 * count(*) / sum(count(*)) OVER (PARTITION BY question_position, question_id)
 FROM answers LEFT JOIN choices USING (survey_id, question_id, choice)
 GROUP BY survey_id, question_position, question_id, question_type, score, place, said
 ORDER BY question_position, question_id, score, place
@@ -140,7 +152,10 @@ def _trend(spans: Sequence[Sequence[Any]], answers: Sequence[Sequence[Any]]) -> 
     return Trend(
         begins_on=date.fromisoformat(spans[0][0]) if spans else None,
         days=spans[0][1] if spans else 1,
-        spans=[Span(date.fromisoformat(row[2]), float(row[3]), row[score]) for row in spans],
+        spans=[
+            Span(date.fromisoformat(row[2]), row[3], row[score - 1] or 0, row[score])
+            for row in spans
+        ],
         score="NPS" if nps else "CSAT %" if csat else None,
         answers=[AnswerCount(*row) for row in answers[:MOST_ANSWERS]],
     )

@@ -164,6 +164,15 @@ def test_only_the_surveys_that_are_named_are_read(quick, instance):
     assert list(known_surveys(instance)) == SURVEY_IDS
 
 
+def test_a_run_is_listed_under_its_job_and_shows_no_tag_of_ours(quick, instance):
+    quick("sync")
+
+    (run,) = instance.get_runs()
+    assert run.job_name == "sync_job"
+    assert run.tags[".dagster/repository"] == "__repository__@hotjar_assets"
+    assert [tag for tag in run.tags if not tag.startswith(("dagster/", ".dagster/"))] == []
+
+
 def test_an_unknown_survey_fails_and_the_others_are_read(quick):
     result = quick("sync", "--json", "--survey", "nope", "--survey", "101")
 

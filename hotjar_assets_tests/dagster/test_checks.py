@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from hotjar_assets.defs.checks import (
 from hotjar_assets.defs.partitions import known_surveys
 from hotjar_assets.defs.progress import Progress, progress_of
 from hotjar_assets.privacy import Privacy
+from hotjar_assets.resources import HotjarResource
 from hotjar_assets.sandbox import Fault
 from hotjar_assets.warehouse import Health, Person, Warehouse
 from hotjar_assets_tests.dagster.model import (
@@ -34,7 +36,7 @@ from hotjar_assets_tests.dagster.model import (
     step_failure,
 )
 
-OF_SURVEYS = {"unique_key", "unknown_fields", "api_key_age"}
+OF_SURVEYS = {"unique_key", "unknown_fields"}
 OF_RESPONSES = {"unique_key", "unknown_fields", "known_questions", "partitions_behind"}
 COUNTS_JOB = dg.define_asset_job("counts_job", selection=dg.AssetSelection.checks(ROW_COUNTS))
 SECRET = "what nobody may read"
@@ -318,10 +320,10 @@ def test_what_was_forgotten_here_is_not_missed(read_whole):
 def test_a_sync_of_what_is_new_leaves_nothing_to_compare(read_whole):
     read_whole.run(keys=SURVEY_IDS)
 
-    check = evaluations(read_whole.run("counts_job"))["row_counts"]
+    result = read_whole.run("counts_job")
 
-    assert check.passed
-    assert said(check) == "nothing to compare: no survey was read whole last"
+    assert result.success
+    assert evaluations(result) == {}
 
 
 def test_erased_responses_may_still_be_at_hotjar_or_not():
@@ -429,12 +431,11 @@ def test_partitions_that_one_run_read_are_not_asked_for_one_by_one(known, monkey
 @pytest.mark.parametrize(
     ("created_on", "passed", "severity", "words"),
     [
-        (None, True, None, "unknown"),
         (date(2026, 1, 1), True, None, "expires in 334 days"),
         (date(2025, 2, 28), False, dg.AssetCheckSeverity.WARN, "expires in 27 days; make a new"),
         (date(2025, 1, 31), False, dg.AssetCheckSeverity.ERROR, "has expired; make a new"),
     ],
-    ids=["unknown", "new", "soon", "dead"],
+    ids=["new", "soon", "dead"],
 )
 def test_a_key_is_a_warning_before_it_dies_and_an_error_after(created_on, passed, severity, words):
     check = key_age(created_on, today=date(2026, 2, 1))
@@ -442,3 +443,14 @@ def test_a_key_is_a_warning_before_it_dies_and_an_error_after(created_on, passed
     assert check.passed is passed
     assert severity in {None, check.severity}
     assert words in said(check)
+
+
+def test_a_key_whose_age_is_known_is_judged_with_the_surveys(known):
+    aged = known.settings.model_copy(update={"key_created_on": date(2020, 1, 1)})
+    hotjar = HotjarResource.from_settings(aged)
+    with closing(hotjar):
+        result = replace(known, hotjar=hotjar).run(keys=SURVEY_IDS)
+
+    check = evaluations(result, surveys)["api_key_age"]
+    assert not check.passed
+    assert "has expired" in said(check)

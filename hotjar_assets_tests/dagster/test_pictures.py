@@ -76,17 +76,17 @@ def test_a_partition_shows_a_picture_and_what_was_chosen(asked):
     figures = shown(asked)
     assert len(figures["picture"]) < INLINE
     svg = drawn(figures["picture"])
-    assert "responses a day" in texts(svg)
+    assert "responses a day: 4, 4 in all" in texts(svg)
     assert figures["survey"].startswith("https://")
     columns = [column.name for column in figures["answers"].schema.columns]
     table = [tuple(map(row.data.get, columns)) for row in figures["answers"].records]
     assert table == [
-        ("Would you recommend us?", "0", 1),
-        ("Would you recommend us?", "9", 1),
-        ("Would you recommend us?", "10", 1),
-        ("Which?", "Red & blue", 2),
-        ("Which?", "None", 1),
-        ("Which?", OTHER, 1),
+        ("Would you recommend us?", "0", 1, 33.3),
+        ("", "9", 1, 33.3),
+        ("", "10", 1, 33.3),
+        ("Which?", "Red & blue", 2, 50.0),
+        ("", "None", 1, 25.0),
+        ("", OTHER, 1, 25.0),
     ]
 
 
@@ -158,15 +158,15 @@ def test_a_picture_is_shown_beside_a_survey_that_failed(known):
 def trend(responses, scores, days=1, name="NPS"):
     first = date(1999, 12, 31)
     spans = [
-        Span(first + timedelta(days=days * place), count, score)
+        Span(first + timedelta(days=days * place), count, 0 if score is None else count, score)
         for place, (count, score) in enumerate(zip(responses, scores, strict=True))
     ]
     return Trend(first, days, spans, name, [])
 
 
-many = st.integers(1, 28).flatmap(
+many = st.integers(1, trends.MOST_SPANS).flatmap(
     lambda length: st.tuples(
-        st.lists(st.floats(0.001, 1e7), min_size=length, max_size=length),
+        st.lists(st.integers(1, 10**7), min_size=length, max_size=length),
         st.lists(st.none() | st.floats(-100, 100), min_size=length, max_size=length),
         st.integers(1, 400),
         st.sampled_from([None, "NPS", "CSAT %"]),
@@ -179,13 +179,30 @@ many = st.integers(1, 28).flatmap(
 def test_every_picture_is_small_enough_to_stand_in_its_place(given_):
     markdown = picture(trend(*given_))
     assert len(markdown) < INLINE
-    assert "responses a day" in texts(drawn(markdown))
+    assert [text for text in texts(drawn(markdown)) if text.startswith("responses ")]
 
 
 def test_the_longest_picture_stands_in_its_place():
-    zigzag = [(0.001, 1e5)[place % 2] for place in range(28)]
-    scores = [(-99.6, 99.6)[place % 2] for place in range(28)]
+    zigzag = [(1, 10**7)[place % 2] for place in range(trends.MOST_SPANS)]
+    scores = [(-99.6, 99.6)[place % 2] for place in range(trends.MOST_SPANS)]
     assert len(picture(trend(zigzag, scores, days=365, name="CSAT %"))) < INLINE
+
+
+@pytest.mark.parametrize(("days", "unit"), [(1, "a day"), (7, "in 7 days")], ids=["days", "weeks"])
+def test_the_axes_tell_days_the_newest_values_their_unit_and_of_how_many(days, unit):
+    begins_on = date(1999, 12, 31)
+
+    svg = drawn(picture(trend([5, 1200, 34], [10, None, 25.4], days=days)))
+
+    ends_on = begins_on + timedelta(days=2 * days)
+    assert sorted(texts(svg)) == sorted(
+        [
+            f"responses {unit}: 34, 1,239 in all",
+            "NPS: 25 (n = 34)",
+            *("0", "1200", "10", "25"),
+            *(f"{day:%d %b %Y}" for day in (begins_on, begins_on + timedelta(days=days), ends_on)),
+        ]
+    )
 
 
 def test_a_picture_has_no_ground_and_no_colour_that_one_theme_swallows():

@@ -231,6 +231,7 @@ def test_the_picture_of_a_survey_has_the_scores_of_the_models(built):
         first = span.ends_on - timedelta(days=trend.days - 1)
         groups = [row["nps_group"] for row in days if first <= row["responded_on"] <= span.ends_on]
         lead = groups.count("promoter") - groups.count("detractor")
+        assert span.answers == len(groups)
         assert span.score == (pytest.approx(100 * lead / len(groups)) if groups else None)
 
 
