@@ -27,6 +27,7 @@ from hotjar_assets.config import (
     wanted_source,
 )
 from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.extras import NO_PICTURES, can_draw
 from hotjar_assets.materializations import (
     FAILED_SURVEYS,
     PARTITION_ROW_COUNT,
@@ -41,7 +42,7 @@ from hotjar_assets.materializations import (
     response_figures,
     survey_figures,
 )
-from hotjar_assets.printable import printable
+from hotjar_assets.printable import get_logger, printable
 from hotjar_assets.resources import as_failure
 from hotjar_assets.schema import SURVEY_RESPONSES, Table
 from hotjar_assets.streams.sync import StreamSync
@@ -49,6 +50,8 @@ from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import ResponseSync, StoredResponses, SurveySync
 from hotjar_assets.sync_progress import repeatedly
 from hotjar_assets.warehouse import Health, TableSlice, Warehouse
+
+logger = get_logger(__name__)
 
 _LOG_SECONDS = 20
 """Pause between the lines of a run's log that say how far its sync is."""
@@ -208,6 +211,8 @@ class _HotjarIOManager(dg.IOManager):
         if not walks:
             return {}, ""
         shown = pictures(sync, walks, self._warehouse.trends)
+        if shown and not can_draw():
+            logger.info(NO_PICTURES)
         version = self._warehouse.version(SURVEY_RESPONSES)
         metadata = {
             survey_id: {

@@ -13,6 +13,7 @@ import dagster as dg
 
 from hotjar_assets.commits import Figures
 from hotjar_assets.errors import HotjarApiError, HotjarError
+from hotjar_assets.extras import can_draw
 from hotjar_assets.printable import counted, is_printable, printable
 from hotjar_assets.resources import failure
 from hotjar_assets.streams.sync import StoredUnits, StreamRead, StreamSync
@@ -282,11 +283,17 @@ def pictures(
     due = [survey_id for survey_id in with_rows if PICTURE not in found.get(survey_id, {})]
     for survey_id, trend in (trends(due) if due else {}).items():
         if trend.spans:
-            # A run that draws nothing must not wait for matplotlib.
-            from hotjar_assets.pictures import picture  # noqa: PLC0415
-
-            found[survey_id] = {PICTURE: dg.MetadataValue.md(picture(trend)), **_answers(trend)}
+            found[survey_id] = {**_picture(trend), **_answers(trend)}
     return found
+
+
+def _picture(trend: Trend) -> dict[str, dg.MarkdownMetadataValue]:
+    if not can_draw():
+        return {}
+    # A run that draws nothing must not wait for matplotlib.
+    from hotjar_assets.pictures import picture  # noqa: PLC0415
+
+    return {PICTURE: dg.MetadataValue.md(picture(trend))}
 
 
 def _answers(trend: Trend) -> dict[str, dg.TableMetadataValue]:

@@ -12,6 +12,7 @@ from hotjar_assets.cli.common import FAILED, exit_for
 from hotjar_assets.cli.output import echo
 from hotjar_assets.config import Settings
 from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.extras import require_report
 from hotjar_assets.report.file import check_path, default_path, write_page
 
 
@@ -60,9 +61,11 @@ def write_report(
     """Write the page and return its path.
 
     Raises:
-        HotjarConfigError: The database, a survey or the place of the page is missing.
+        HotjarConfigError: The database, a survey, the place of the page or the extra `report` is
+            missing.
         HotjarStoreError: The database cannot be read.
     """
+    require_report()
     # matplotlib tells of fonts, which the page does not use.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # matplotlib and DuckDB load with them.

@@ -120,7 +120,7 @@ def row_counts(health: Health, counts: Mapping[str, int]) -> dg.AssetCheckResult
         health: The table.
         counts: Responses that the API has, by survey, of those that were read whole last.
     """
-    if not counted:
+    if not counts:
         return None
     off = {
         survey_id: abs(there - count)

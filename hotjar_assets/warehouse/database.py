@@ -100,8 +100,6 @@ class Database:
         with self.connected() as connection:
             # A second thread would parse rows no sooner, and double the buffers it parses them in.
             connection.execute("SET threads = 1")
-            # Rows that pass through Arrow keep their types, JSON and those of a user's own columns.
-            connection.execute("SET arrow_lossless_conversion = true")
             # Whoever wraps a connection puts a frame between a name and its use.
             connection.execute("SET python_scan_all_frames = true")
             if memory_limit:

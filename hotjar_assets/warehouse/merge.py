@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
@@ -17,11 +17,7 @@ from hotjar_assets.warehouse.database import (
     quote,
 )
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _CHUNK_ROWS = 10_000
-_HELD = ("incoming", "existing", "changed")
 _BUFFER_BYTES = 1024 * 1024
 _LONG_BYTES = 128 * 1024
 """Beyond this, DuckDB's parallel reader may refuse a file; the other one takes more memory."""
@@ -137,7 +133,6 @@ class Merge:
         there = columns_in(connection, self._names["table"])
         self._others = [name for name in there if name not in declared]
         self.updated: dict[str, int] = {}
-        self._held: dict[str, pa.Table] = {}
         self._begun: set[str] = set()
         self.stored_units: Collection[str] | None = None
         """The units that had rows; None: any may have had some."""
@@ -145,18 +140,16 @@ class Merge:
         """Whether some rows must not come back."""
 
     def execute(self, sql: str, **fragments: str) -> duckdb.DuckDBPyConnection:
-        """Run one statement; `{table}`, `{now}`, fragments and held rows may stand in it."""
-        # DuckDB finds them by the names they have here. Registered, they would stay until the
-        # commit, as a temporary table that is replaced would.
-        incoming, existing, changed = map(self._held.get, _HELD)  # noqa: RUF059
+        """Run one statement; `{table}`, `{now}` and fragments may stand in it."""
         return self._connection.execute(sql.format(**self._names, **fragments))
 
     def _hold(self, name: str, sql: str, **fragments: str) -> int:
-        """Hold the rows of a query in memory, one of `_HELD`; return how many."""
-        incoming, existing = map(self._held.get, _HELD[:2])  # noqa: RUF059 - as in `execute`
-        rows = self._connection.sql(sql.format(**self._names, **fragments)).to_arrow_table()
-        self._held[name] = rows
-        return int(rows.num_rows)
+        """Hold the rows of a query in a temporary table; return how many.
+
+        One that is replaced keeps its room until the commit, but DuckDB moves it to the disk.
+        """
+        self.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", **fragments)
+        return int(self.one(f"SELECT count(*) FROM {name}")[0])
 
     def one(self, sql: str) -> tuple[Any, ...]:
         """Return the only row of a query."""
