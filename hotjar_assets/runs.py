@@ -17,7 +17,7 @@ import yaml
 
 from hotjar_assets.api.exports import ExportFile
 from hotjar_assets.api.limits import Limits
-from hotjar_assets.config import Settings
+from hotjar_assets.config import Settings, is_id
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.abandoned import process_tag
 from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
@@ -27,6 +27,7 @@ from hotjar_assets.defs.models import (
     ModelsDatabase,
     has_changes,
     has_dbt,
+    has_unseen_changes,
     newest_run,
 )
 from hotjar_assets.defs.partitions import (
@@ -46,6 +47,7 @@ from hotjar_assets.private_files import (
     refuse_foreign_folder,
 )
 from hotjar_assets.resources import HotjarResource
+from hotjar_assets.survey_names import is_like_a_name, resolve_surveys
 from hotjar_assets.sync import Depth, SurveyState
 from hotjar_assets.sync_progress import SyncProgress
 from hotjar_assets.warehouse import Warehouse
@@ -149,7 +151,7 @@ def run_sync(
     lookback_days: int | None = None,
     full: bool = False,
     purge: bool = False,
-    survey_ids: Sequence[str] = (),
+    wanted: Sequence[str] = (),
     progress: SyncProgress | None = None,
 ) -> Outcome:
     """Register new surveys, then run `sync_job` or `reconcile_job` over some or all of them.
@@ -163,8 +165,11 @@ def run_sync(
         lookback_days: Days to read again.
         full: Whether to read everything.
         purge: Whether a full sync deletes what an earlier one marked.
-        survey_ids: The surveys; empty for all.
+        wanted: The surveys, by id or name; empty for all.
         progress: Told of what is read and stored.
+
+    Raises:
+        HotjarConfigError: A survey that is wanted is unknown, or several have its name.
     """
     depth = Depth.ALL if full else Depth.LOOKBACK if lookback_days else Depth.NEW
     config = run_config(depth, lookback_days=lookback_days, purge=purge)
@@ -176,18 +181,19 @@ def run_sync(
         listed = register_surveys(instance, client)
         outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}
         known = known_surveys(instance)
-        wanted = list(dict.fromkeys(survey_ids or known))
-        for survey_id in sorted(set(wanted) - set(known)):
-            outcome.fail(survey_id, "no such survey: Hotjar lists none of this id")
-        hotjar.progress.expect(len(wanted))
-        runs: list[dict[str, str] | None] = [*range_tags(known, wanted)]
-        if runs or not survey_ids:
+        names = dict.fromkeys(known, "") | outcome.names
+        survey_ids = resolve_surveys(wanted or known, names, where="the account")
+        hotjar.progress.expect(len(survey_ids))
+        runs: list[dict[str, str] | None] = [*range_tags(known, survey_ids)]
+        if runs or not wanted:
             job = _job(reconcile_job.name if full else sync_job.name, hotjar, settings)
             for tags in runs or [None]:
                 _run(job, instance, tags, config, outcome, assets=None if tags else [surveys.key])
                 if outcome.is_interrupted:
                     return outcome
-        outcome.fail_unread(wanted)
+        outcome.fail_unread(survey_ids)
+    except HotjarConfigError:
+        raise
     except HotjarError as error:
         outcome.problems.append(str(error))
     finally:
@@ -197,12 +203,14 @@ def run_sync(
 
 
 def models_are_due(instance: dg.DagsterInstance, outcome: Outcome) -> bool:
-    """Tell whether a sync committed something, or the models were never made or failed last."""
+    """Tell whether a sync committed rows, or an earlier one whose models were not finished."""
     if not has_dbt():
         return False
+    if outcome.has_changes:
+        return True
     newest = newest_run(instance)
     is_made = newest is not None and newest.dagster_run.status is dg.DagsterRunStatus.SUCCESS
-    return outcome.has_changes or not is_made
+    return not is_made and has_unseen_changes(instance)
 
 
 def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
@@ -271,7 +279,7 @@ def run_import(
     settings: Settings,
     path: Path,
     *,
-    survey_id: str,
+    survey: str,
     site_id: str | None = None,
     progress: SyncProgress | None = None,
 ) -> Outcome:
@@ -284,18 +292,22 @@ def run_import(
         instance: Where the run is recorded.
         settings: The database; no credentials are needed.
         path: The file.
-        survey_id: The survey it is of.
+        survey: The survey it is of, by id or name; an id need not be known.
         site_id: Its site, where the database does not know it.
         progress: Told of what is read and stored.
 
     Raises:
-        HotjarConfigError: The site is not known, or is another one, or the name of the file says
-            another site or survey.
+        HotjarConfigError: The survey or the site is not known, or is another one, or the name of
+            the file says another site or survey.
         HotjarStoreError: The survey is marked as deleted, or the database cannot be read.
     """
     warehouse = Warehouse(
         settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
     )
+    names = warehouse.survey_names()
+    is_new = survey not in names and is_id(survey) and not is_like_a_name(survey, names)
+    where = str(settings.database_path)
+    survey_id = survey if is_new else resolve_surveys([survey], names, where=where)[0]
     state = warehouse.survey_states([survey_id])[survey_id]
     if not state.site_id:
         state = replace(state, site_id=warehouse.site_of_rows(survey_id))

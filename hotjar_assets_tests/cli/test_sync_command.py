@@ -164,26 +164,52 @@ def test_only_the_surveys_that_are_named_are_read(quick, instance):
     assert list(known_surveys(instance)) == SURVEY_IDS
 
 
-def test_an_unknown_survey_fails_and_the_others_are_read(quick):
-    result = quick("sync", "--json", "--survey", "nope", "--survey", "101")
+def test_a_survey_is_taken_by_its_name_too(quick):
+    quick.server.account.add_survey("Checkout NPS", survey_id="050", responses=2)
 
-    assert result.exit_code == 1
-    assert result.stderr == "survey nope: no such survey: Hotjar lists none of this id\n"
+    result = quick("sync", "--json", "--survey", "  checkout   nps", "--survey", "101")
+
+    assert result.exit_code == 0
+    assert pages_sent(quick.server) == {"050": 1, "101": 1}
     assert summary(result)["partitions"] == {
-        "nope": FAILED,
+        "050": materialized(rows=2, new=2),
         "101": materialized(rows=3, new=3),
     }
 
 
-def test_unknown_surveys_alone_start_no_run(quick, instance):
-    result = quick("sync", "--json", "--survey", "nope", "--survey", "neither")
+def test_an_id_comes_before_the_name_of_another_survey(quick):
+    quick.server.account.add_survey("101", survey_id="050", responses=2)
 
-    assert result.exit_code == 1
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == [
-        "survey neither",
-        "survey nope",
-    ]
+    result = quick("sync", "--json", "--survey", "101")
+
+    assert list(summary(result)["partitions"]) == ["101"]
+
+
+def test_an_unknown_or_ambiguous_survey_is_a_usage_error_and_nothing_is_read(quick, instance):
+    for survey_id, name in (("050", "Checkout"), ("051", "CHECKOUT")):
+        quick.server.account.add_survey(name, survey_id=survey_id, responses=2)
+
+    wanted = ("Chekout NPS", "checkout", "101")
+    options = [part for name in wanted for part in ("--survey", name)]
+    result = quick("sync", "--json", *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "--survey: the account has no survey with the id or name 'Chekout NPS'; nearest: "
+        "050 (Checkout), 051 (CHECKOUT), 101 (Survey 101); 'checkout' is the name of 2 surveys: "
+        "050 (Checkout), 051 (CHECKOUT); give the id\n"
+    )
+    assert pages_sent(quick.server) == {}
     assert instance.get_runs() == []
+
+
+def test_ids_are_printed_whole_however_long_they_are(quick):
+    long = "0123456789abcdef" * 4
+    quick.server.account.add_survey("A name that is long, too " * 4, survey_id=long, responses=1)
+
+    result = quick("sync")
+
+    assert long in [line.split()[0] for line in result.stdout.splitlines()]
 
 
 def test_full_runs_reconcile_job_and_marks_what_is_gone(synced, instance):
