@@ -38,7 +38,7 @@ from hotjar_assets.defs.partitions import (
 )
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
-from hotjar_assets.materializations import FAILED_SURVEYS, PARTITION_ROW_COUNT
+from hotjar_assets.materializations import FAILED_CAUSE, FAILED_SURVEYS, PARTITION_ROW_COUNT
 from hotjar_assets.printable import counted, labelled
 from hotjar_assets.private_files import (
     NotPrivateError,
@@ -58,6 +58,8 @@ _EVER_DAYS = 36500
 _INTERRUPTED = "interrupted from the command line"
 _TERMINATED = "UNEXPECTED_TERMINATION"
 """Dagster's reason for the failure of a run that a signal ended."""
+_FAILURES_SHOWN = 3
+"""Surveys that fail for one reason are each a line, up to this number."""
 _FAILED = {
     "status": "failed",
     "new": 0,
@@ -88,19 +90,31 @@ class Outcome:
     has_changes: bool = False
     is_interrupted: bool = False
 
-    def fail(self, survey_id: str, problem: str) -> None:
-        """Note a survey that failed."""
-        self.partitions[survey_id] = dict(_FAILED)
-        label = labelled(survey_id, self.names.get(survey_id))
-        self.problems.append(f"survey {label}: {problem}")
+    def fail(self, failed: Mapping[str, str], *, stored: int, cause: str | None) -> None:
+        """Note the surveys of a run that failed, in one line if many have one cause.
+
+        Args:
+            failed: What happened, by survey.
+            stored: How many others were stored.
+            cause: What happened, if that is the same for each.
+        """
+        self.partitions |= {survey_id: dict(_FAILED) for survey_id in failed}
+        if cause and len(failed) > (_FAILURES_SHOWN if stored else 1):
+            total = counted(len(failed) + stored, "survey")
+            share = f"{len(failed):,} of {total}" if stored else f"all {total}"
+            self.problems.append(f"{share} failed: {cause}")
+            return
+        for survey_id, problem in failed.items():
+            label = labelled(survey_id, self.names.get(survey_id))
+            self.problems.append(f"survey {label}: {problem}")
 
     def fail_unread(self, survey_ids: Sequence[str]) -> None:
-        """Note, in one line, those of the surveys that no run came to."""
+        """Note those of the surveys that no run came to, in the line that says why."""
         unread = [survey_id for survey_id in survey_ids if survey_id not in self.partitions]
         self.partitions |= {survey_id: dict(_FAILED) for survey_id in unread}
         if unread:
-            number = counted(len(unread), "survey")
-            self.problems.append(f"{number} not read: the run failed before")
+            problem = f": {self.problems.pop()}" if self.problems else ""
+            self.problems.append(f"{counted(len(unread), 'survey')} not read{problem}")
 
 
 def local_instance() -> dg.DagsterInstance:
@@ -401,11 +415,13 @@ def _run(
 
 
 def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> None:
+    stored = 0
     for event in _events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION):
         materialization = event.step_materialization_data.materialization
         figures = {name: value.value for name, value in materialization.metadata.items()}
         outcome.has_changes |= has_changes(figures)
         if materialization.asset_key == survey_responses.key:
+            stored += 1
             outcome.partitions[str(materialization.partition)] = {
                 "status": "materialized",
                 "rows": figures[PARTITION_ROW_COUNT],
@@ -426,8 +442,8 @@ def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> Non
         cause = failure.user_failure_data
         failed = cause.metadata.get(FAILED_SURVEYS) if cause else None
         if failed:
-            for survey_id, problem in failed.value.items():
-                outcome.fail(survey_id, problem)
+            shared = cause.metadata.get(FAILED_CAUSE)
+            outcome.fail(failed.value, stored=stored, cause=shared.value if shared else None)
         else:
             text = cause.description if cause else _root_message(failure.error)
             outcome.problems.append(f"{event.step_key}: {text}")

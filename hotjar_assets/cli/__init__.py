@@ -45,6 +45,7 @@ def main() -> None:
     package = logging.getLogger("hotjar_assets")
     package.addHandler(shown)
     click.get_current_context().call_on_close(lambda: package.removeHandler(shown))
+    env_file.warn_of_unknown()
 
 
 for command in (

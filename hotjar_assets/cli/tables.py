@@ -7,6 +7,7 @@ from typing import Any
 
 from hotjar_assets.cli.output import echo, echo_table
 from hotjar_assets.config import Settings
+from hotjar_assets.printable import counted
 
 _UNCUT_CHARACTERS = 64
 """Values of a stream up to this length are shown whole in the narrowest terminal: ids, hashes."""
@@ -37,8 +38,10 @@ def print_table(summary: dict[str, Any], names: dict[str, str]) -> None:
     )
     done = [figures for figures in summary["partitions"].values() if figures["rows"] is not None]
     echo(
-        f"{summary['surveys']} surveys, {sum(figures['rows'] for figures in done)} responses, "
-        f"{sum(figures['new'] for figures in done)} new, {summary['requests']} requests, "
+        f"{counted(summary['surveys'], 'survey')}, "
+        f"{counted(sum(figures['rows'] for figures in done), 'response')}, "
+        f"{sum(figures['new'] for figures in done):,} new, "
+        f"{counted(summary['requests'], 'request')}, "
         f"{summary['seconds']:.1f} s"
     )
 

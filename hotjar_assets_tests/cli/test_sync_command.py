@@ -363,6 +363,44 @@ def test_each_failing_survey_is_one_line_and_the_others_are_stored(quick):
     }
 
 
+def test_one_cause_that_fails_all_surveys_is_one_line(quick):
+    quick.server.faults.add(Fault("403", path="responses"))
+
+    result = quick("sync", "--json")
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("all 4 surveys failed: not allowed: survey export needs the Ask Scale")
+    assert "/responses" not in line
+    assert summary(result)["partitions"] == dict.fromkeys(SURVEY_IDS, FAILED)
+
+
+def test_one_cause_that_fails_many_surveys_is_one_line_and_few_are_named(quick):
+    quick.server.account.add_survey("More", survey_id="105", responses=1)
+    for survey_id in ("101", "102", "103"):
+        quick.server.faults.add(Fault("403", path="responses", survey_id=survey_id))
+    few = quick("sync", "--json")
+    quick.server.faults.add(Fault("403", path="responses", survey_id="104"))
+    many = quick("sync", "--json")
+
+    assert [line.partition(" (")[0] for line in few.stderr.splitlines()] == [
+        "survey 101",
+        "survey 102",
+        "survey 103",
+    ]
+    (line,) = many.stderr.splitlines()
+    assert line.startswith("4 of 5 surveys failed: not allowed: survey export needs the Ask Scale")
+
+
+def test_one_of_anything_is_said_in_the_singular(quick):
+    for survey_id in ("102", "103", "104"):
+        quick.server.account.remove_survey(survey_id)
+    for response_id in account_ids(quick.server.account, "101")[1:]:
+        quick.server.account.delete_response("101", response_id)
+
+    assert "1 survey, 1 response, 1 new, 4 requests" in quick("sync").stdout
+
+
 def test_a_key_that_stands_twice_is_one_line_that_says_what_to_do(synced):
     with duckdb.connect(str(synced.database)) as connection:
         connection.execute("INSERT INTO hotjar.survey_responses FROM hotjar.survey_responses")
@@ -402,10 +440,10 @@ def test_a_database_held_by_another_process_is_said_with_its_pid(synced):
         holder.communicate(b"\n")
 
     assert result.exit_code == 1
-    first, second = result.stderr.splitlines()
-    assert f"is held by PID {holder.pid}" in first
-    assert "end that process or close its connection, and sync again" in first
-    assert second == "1 survey not read: the run failed before"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("1 survey not read: hotjar__surveys: ")
+    assert f"is held by PID {holder.pid}" in line
+    assert "end that process or close its connection, and sync again" in line
     assert stored_ids(synced.database, "101") == account_ids(synced.server.account, "101")
 
 
@@ -415,8 +453,8 @@ def test_a_file_that_is_no_database_is_left_as_it_is(quick):
     result = quick("sync", "--json")
 
     assert result.exit_code == 1
-    first, second = result.stderr.splitlines()
-    assert "check that it is a DuckDB file" in first
-    assert second == "4 surveys not read: the run failed before"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("4 surveys not read: hotjar__surveys: ")
+    assert "check that it is a DuckDB file" in line
     assert summary(result)["partitions"] == dict.fromkeys(SURVEY_IDS, FAILED)
     assert quick.database.read_text(encoding="utf-8") == "my notes"
