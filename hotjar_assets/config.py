@@ -22,11 +22,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
-from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.did_you_mean import nearest
+from hotjar_assets.errors import HotjarConfigError, HotjarSettingsError
 from hotjar_assets.private_files import owner_only
 
 ENVIRONMENT_PREFIX = "HOTJAR_"
@@ -36,8 +36,6 @@ SANDBOX_INSIGHTS_DATABASE = "data/sandbox-insights.duckdb"
 EVERY_RESPONSE = '{"sort_by":"-index","clauses":[]}'
 """The survey_query that leaves nothing out, newest first."""
 _MISREAD_BY_DUCKDB = "?\\"
-_WITHOUT_ACCOUNT = object()
-"""Validation context of what makes no request."""
 
 
 class Source(StrEnum):
@@ -327,28 +325,11 @@ class Settings(BaseModel):
         return {"api_url": default, **values} if default else values
 
     @model_validator(mode="after")
-    def _require_account(self, info: ValidationInfo) -> Self:
+    def _refuse_unknown_accounts(self) -> Self:
         if self.platform is Platform.CONTENTSQUARE and self.source is Source.INSIGHTS:
             raise HotjarConfigError(
                 environment_variable("source"),
                 "insights is Hotjar's; Contentsquare has the API alone (set it to api)",
-            )
-        if not self.sandbox and info.context is not _WITHOUT_ACCOUNT:
-            for name in required_names(self.platform, self.source):
-                if not getattr(self, name):
-                    raise HotjarConfigError(
-                        environment_variable(name),
-                        "is not set; put it into the environment or .env "
-                        "(or set HOTJAR_SANDBOX=1 to try the sandbox)",
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _require_pii_key(self) -> Self:
-        if self.pii is PiiMode.HASH and not self.pii_key:
-            raise HotjarConfigError(
-                environment_variable("pii_key"),
-                "is not set; HOTJAR_PII=hash needs it (16 characters or more, kept safe)",
             )
         return self
 
@@ -361,16 +342,21 @@ class Settings(BaseModel):
             needs_account: Whether requests will be made, so that credentials must be there.
 
         Raises:
-            HotjarConfigError: Names the first setting that is missing or malformed.
+            HotjarSettingsError: Names each setting that is missing or malformed.
+            HotjarConfigError: The platform does not have the source.
         """
-        context = None if needs_account else _WITHOUT_ACCOUNT
+        missing = _missing(values, needs_account=needs_account)
         try:
-            return cls.model_validate(dict(values), context=context)
+            settings = cls.model_validate(dict(values))
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise HotjarConfigError(
-                environment_variable(str(first["loc"][0])), _problem(first)
-            ) from None
+            malformed = {
+                environment_variable(str(each["loc"][0])): _problem(each)
+                for each in error.errors(include_url=False, include_input=False)
+            }
+            raise HotjarSettingsError(malformed | missing) from None
+        if missing:
+            raise HotjarSettingsError(missing)
+        return settings
 
     @classmethod
     def from_environment(
@@ -379,7 +365,7 @@ class Settings(BaseModel):
         """Validate the settings found in the environment; an empty variable counts as unset.
 
         Raises:
-            HotjarConfigError: Names the first setting that is missing or malformed.
+            HotjarConfigError: Names the settings that are missing or malformed.
         """
         given = {name: environ[environment_variable(name)] for name in set_names(environ)}
         return cls.parse(given, needs_account=needs_account)
@@ -400,6 +386,46 @@ class Settings(BaseModel):
         if self.start_date is None:
             return None
         return datetime.combine(self.start_date, time(), tzinfo=UTC)
+
+
+_FOUND_AT = {
+    "client_id": "of the API key: in Hotjar, organization settings, API access",
+    "client_secret": "of the API key: shown once, when the key is made",
+    "site_id": "the number in the address of the site's pages in Hotjar",
+    "project_id": "the id of the project in Contentsquare",
+    "email": "of a login at insights.hotjar.com, without SSO",
+    "password": "of a login at insights.hotjar.com, without SSO",
+}
+"""What the settings are that an account needs, and where people find them."""
+
+
+def _missing(values: Mapping[str, object], *, needs_account: bool) -> dict[str, str]:
+    """Return what must be done about each setting that is missing, by environment variable."""
+    missing = {}
+    if needs_account and not _is_true(values.get("sandbox")):
+        required = required_names(str(values.get("platform")), str(values.get("source")))
+        missing = {
+            name: f"is not set; put it into the environment or .env ({_FOUND_AT[name]})"
+            for name in required
+            if not values.get(name)
+        }
+    if missing:
+        missing[[*missing][-1]] += ", or set HOTJAR_SANDBOX=1 to try the sandbox"
+    if values.get("pii") in {PiiMode.HASH, PiiMode.HASH.value} and not values.get("pii_key"):
+        problem = "is not set; HOTJAR_PII=hash needs it (16 characters or more, kept safe)"
+        missing["pii_key"] = problem
+    return {environment_variable(name): problem for name, problem in missing.items()}
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Map each variable that looks like a setting and is none to the setting that is most alike."""
+    known = {environment_variable(name) for name in Settings.model_fields}
+    unknown = {}
+    for variable in sorted(environ):
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
+            name = nearest(variable.removeprefix(ENVIRONMENT_PREFIX), Settings.model_fields)
+            unknown[variable] = environment_variable(name) if name else None
+    return unknown
 
 
 def set_names(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -440,8 +466,11 @@ def is_automated(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def _is_on(name: str, environ: Mapping[str, str]) -> bool:
-    value = environ.get(environment_variable(name), "")
-    return value.strip().lower() in {"1", "true", "t", "yes", "y", "on"}
+    return _is_true(environ.get(environment_variable(name), ""))
+
+
+def _is_true(value: object) -> bool:
+    return str(value).strip().lower() in {"1", "true", "t", "yes", "y", "on"}
 
 
 def streams_folder(environ: Mapping[str, str] = os.environ) -> Path:

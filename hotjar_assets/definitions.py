@@ -137,6 +137,7 @@ def build_project(*, models: bool) -> dg.Definitions:
     """
     # Streams name variables of their own.
     env_file.restore(prefix="")
+    env_file.warn_of_unknown()
     folder = load_checked_folder(streams_folder())
     for mistake in folder.mistakes.values():
         logger.error("%s (this source is left out)", mistake)

@@ -2,6 +2,7 @@
 
     HotjarError                        catch-all of this package
       HotjarConfigError                a bad setting; names it; raised before any request
+        HotjarSettingsError            several bad settings at once
         HotjarSourceError              a mistake in the YAML of streams; names file, line and field
       HotjarStoreError                 the database: locked past the deadline, full, not ours
       HotjarUnknownSurveyError         a partition key that is no survey of any site
@@ -22,7 +23,7 @@ No message holds a secret, a token or anything a respondent wrote: a schema erro
 a field and never its value.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +37,11 @@ class HotjarError(Exception):
         """Return what happened."""
         return printable(super().__str__())
 
+    @property
+    def cause(self) -> str:
+        """What happened, without where: the same for everything that fails for one reason."""
+        return str(self)
+
 
 class HotjarConfigError(HotjarError):
     """A setting is missing or malformed.
@@ -48,6 +54,20 @@ class HotjarConfigError(HotjarError):
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting}: {problem}")
         self.setting = setting
+
+
+class HotjarSettingsError(HotjarConfigError):
+    """Some settings are missing or malformed.
+
+    Args:
+        problems: What is wrong with each and how to fix it, by environment variable; not empty.
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        (setting, problem), *others = problems.items()
+        lines = [f"{name}: {each}" for name, each in others]
+        super().__init__(setting, "; ".join([problem, *lines]))
+        self.lines = [printable(line) for line in (f"{setting}: {problem}", *lines)]
 
 
 class HotjarSourceError(HotjarConfigError):
@@ -132,6 +152,11 @@ class HotjarApiError(HotjarError):
         self.args = (self.what,)
         self.request_id = self.request_id and cover(self.request_id)
         return self
+
+    @property
+    def cause(self) -> str:
+        """What happened, without where: the same for everything that fails for one reason."""
+        return printable(f"{self.what}; {self.hint}" if self.hint else self.what)
 
     def __str__(self) -> str:
         """Return what happened, then where."""

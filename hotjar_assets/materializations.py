@@ -28,6 +28,8 @@ FAILED_SURVEYS = "failed_surveys"
 """Metadata of a failed step: survey id to what happened."""
 FAILED_PARENTS = "failed_parents"
 """Metadata of a failed step: unit to what happened."""
+FAILED_CAUSE = "failed_cause"
+"""Metadata of a failed step: what happened to each that failed, if that is the same."""
 PICTURE = "picture"
 ANSWERS = "answers"
 MOST_PICTURES = 20
@@ -216,6 +218,7 @@ def record(
         return
     record_stored(context, committed, version=version)
     lines = {key: str(error) for key, error in failed.items()}
+    causes = {error.cause for error in failed.values()}
     shown = "\n".join(
         f"- {(labels or {}).get(key) or printable(key)}: {line}"
         for key, line in islice(lines.items(), _FAILURES_SHOWN)
@@ -223,7 +226,10 @@ def record(
     raise dg.Failure(
         f"{len(failed)} of {len(failed) + len(committed)} {name.removeprefix('failed_')} failed; "
         f"the others are stored, and the next sync reads of them only what is new:\n{shown}",
-        metadata={name: dg.MetadataValue.json(lines)},
+        metadata={
+            name: dg.MetadataValue.json(lines),
+            **({FAILED_CAUSE: causes.pop()} if len(causes) == 1 else {}),
+        },
         allow_retries=any(
             isinstance(error, HotjarApiError) and error.retryable for error in failed.values()
         ),

@@ -33,6 +33,10 @@ _LOOKALIKES = str.maketrans("\u2018\u2019\u02bc\u00b4\u3002", "''''.")
 """Telephones write an apostrophe as a quotation mark, Japanese keyboards a dot as a full stop."""
 _ENCODED = re.compile(r"%[0-9a-fu]|\\[ux]|&#|&[a-z]{2,31};", re.IGNORECASE)
 """What shows that a letter, a digit or an @ may be encoded."""
+_ADDRESS = re.compile(
+    r"""("(?:[^"\\]|\\.)*"|[^\s@<>(),;:"\[\]]+)@[^\s@<>(),;:"'\[\].]+(\.[^\s@<>(),;:"'\[\].]+)*"""
+)
+"""One address alone: with a name or a second address beside it, nothing would be found."""
 _SURROUNDINGS = (
     "{}", "<{}>", "({})", "[{}]", '"{}"', "'{}'", "{}.", "{},", "{};", "{}!", "mailto:{}",
     "<mailto:{}>", "email:{}", "e-mail:{}", "mail:{}", "email={}", "@{}",
@@ -62,10 +66,8 @@ class Person:
             raise ValueError("give one of user_id and email")
         if self.user_id is not None and self.user_id.strip() in NOBODY:
             raise ValueError("the id of visitors who were not identified is shared by all of them")
-        if self.email is not None:
-            local, _, domain = self.email.strip().rpartition("@")
-            if not local or not domain or re.search(r"\s", domain):
-                raise ValueError("an e-mail address looks like name@example.com")
+        if self.email is not None and not _ADDRESS.fullmatch(self.email.strip()):
+            raise ValueError("an e-mail address looks like name@example.com")
 
 
 class PersonSearch:

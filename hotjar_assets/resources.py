@@ -186,26 +186,11 @@ def _client(settings: Settings) -> SurveySource:
 def _sandbox(settings: Settings) -> Iterator[Settings]:
     """Start the sandbox and yield the settings that reach it."""
     # Nobody with a real account should pay for importing a web server.
-    from hotjar_assets.sandbox.constants import (  # noqa: PLC0415
-        SANDBOX_CLIENT_ID,
-        SANDBOX_CLIENT_SECRET,
-        SANDBOX_EMAIL,
-        SANDBOX_PASSWORD,
-        SANDBOX_PROJECT_ID,
-        SANDBOX_SITE_ID,
-    )
+    from hotjar_assets.sandbox.constants import SANDBOX_SITE_ID, sandbox_settings  # noqa: PLC0415
     from hotjar_assets.sandbox.server import SandboxServer  # noqa: PLC0415
 
     with SandboxServer() as server:
-        account = {
-            "api_url": server.url,
-            "client_id": SANDBOX_CLIENT_ID,
-            "client_secret": SANDBOX_CLIENT_SECRET,
-            "email": SANDBOX_EMAIL,
-            "password": SANDBOX_PASSWORD,
-            "site_id": (SANDBOX_SITE_ID,),
-            "project_id": SANDBOX_PROJECT_ID,
-        }
+        account = {**sandbox_settings(server.url), "site_id": (SANDBOX_SITE_ID,)}
         yield settings.model_copy(update=account)
 
 

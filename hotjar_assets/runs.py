@@ -17,7 +17,7 @@ import yaml
 
 from hotjar_assets.api.exports import ExportFile
 from hotjar_assets.api.limits import Limits
-from hotjar_assets.config import Settings
+from hotjar_assets.config import Settings, is_id
 from hotjar_assets.definitions import build_defs
 from hotjar_assets.defs.abandoned import process_tag
 from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
@@ -27,6 +27,7 @@ from hotjar_assets.defs.models import (
     ModelsDatabase,
     has_changes,
     has_dbt,
+    has_unseen_changes,
     newest_run,
 )
 from hotjar_assets.defs.partitions import (
@@ -37,7 +38,7 @@ from hotjar_assets.defs.partitions import (
 )
 from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarStoreError
 from hotjar_assets.io_managers import HotjarDuckDBIOManager
-from hotjar_assets.materializations import FAILED_SURVEYS, PARTITION_ROW_COUNT
+from hotjar_assets.materializations import FAILED_CAUSE, FAILED_SURVEYS, PARTITION_ROW_COUNT
 from hotjar_assets.printable import counted, labelled
 from hotjar_assets.private_files import (
     NotPrivateError,
@@ -46,6 +47,7 @@ from hotjar_assets.private_files import (
     refuse_foreign_folder,
 )
 from hotjar_assets.resources import HotjarResource
+from hotjar_assets.survey_names import is_like_a_name, resolve_surveys
 from hotjar_assets.sync import Depth, SurveyState
 from hotjar_assets.sync_progress import SyncProgress
 from hotjar_assets.warehouse import Warehouse
@@ -62,6 +64,8 @@ _EVER_DAYS = 36500
 _INTERRUPTED = "interrupted from the command line"
 _TERMINATED = "UNEXPECTED_TERMINATION"
 """Dagster's reason for the failure of a run that a signal ended."""
+_FAILURES_SHOWN = 3
+"""Surveys that fail for one reason are each a line, up to this number."""
 _FAILED = {
     "status": "failed",
     "new": 0,
@@ -92,19 +96,31 @@ class Outcome:
     has_changes: bool = False
     is_interrupted: bool = False
 
-    def fail(self, survey_id: str, problem: str) -> None:
-        """Note a survey that failed."""
-        self.partitions[survey_id] = dict(_FAILED)
-        label = labelled(survey_id, self.names.get(survey_id))
-        self.problems.append(f"survey {label}: {problem}")
+    def fail(self, failed: Mapping[str, str], *, stored: int, cause: str | None) -> None:
+        """Note the surveys of a run that failed, in one line if many have one cause.
+
+        Args:
+            failed: What happened, by survey.
+            stored: How many others were stored.
+            cause: What happened, if that is the same for each.
+        """
+        self.partitions |= {survey_id: dict(_FAILED) for survey_id in failed}
+        if cause and len(failed) > (_FAILURES_SHOWN if stored else 1):
+            total = counted(len(failed) + stored, "survey")
+            share = f"{len(failed):,} of {total}" if stored else f"all {total}"
+            self.problems.append(f"{share} failed: {cause}")
+            return
+        for survey_id, problem in failed.items():
+            label = labelled(survey_id, self.names.get(survey_id))
+            self.problems.append(f"survey {label}: {problem}")
 
     def fail_unread(self, survey_ids: Sequence[str]) -> None:
-        """Note, in one line, those of the surveys that no run came to."""
+        """Note those of the surveys that no run came to, in the line that says why."""
         unread = [survey_id for survey_id in survey_ids if survey_id not in self.partitions]
         self.partitions |= {survey_id: dict(_FAILED) for survey_id in unread}
         if unread:
-            number = counted(len(unread), "survey")
-            self.problems.append(f"{number} not read: the run failed before")
+            problem = f": {self.problems.pop()}" if self.problems else ""
+            self.problems.append(f"{counted(len(unread), 'survey')} not read{problem}")
 
 
 def local_instance() -> dg.DagsterInstance:
@@ -158,7 +174,7 @@ def run_sync(
     lookback_days: int | None = None,
     full: bool = False,
     purge: bool = False,
-    survey_ids: Sequence[str] = (),
+    wanted: Sequence[str] = (),
     progress: SyncProgress | None = None,
 ) -> Outcome:
     """Register new surveys, then run `sync_job` or `reconcile_job` over some or all of them.
@@ -172,8 +188,11 @@ def run_sync(
         lookback_days: Days to read again.
         full: Whether to read everything.
         purge: Whether a full sync deletes what an earlier one marked.
-        survey_ids: The surveys; empty for all.
+        wanted: The surveys, by id or name; empty for all.
         progress: Told of what is read and stored.
+
+    Raises:
+        HotjarConfigError: A survey that is wanted is unknown, or several have its name.
     """
     depth = Depth.ALL if full else Depth.LOOKBACK if lookback_days else Depth.NEW
     config = run_config(depth, lookback_days=lookback_days, purge=purge)
@@ -185,18 +204,19 @@ def run_sync(
         listed = register_surveys(instance, client)
         outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}
         known = known_surveys(instance)
-        wanted = list(dict.fromkeys(survey_ids or known))
-        for survey_id in sorted(set(wanted) - set(known)):
-            outcome.fail(survey_id, "no such survey: Hotjar lists none of this id")
-        hotjar.progress.expect(len(wanted))
-        runs: list[dict[str, str] | None] = [*range_tags(known, wanted)]
-        if runs or not survey_ids:
+        names = dict.fromkeys(known, "") | outcome.names
+        survey_ids = resolve_surveys(wanted or known, names, where="the account")
+        hotjar.progress.expect(len(survey_ids))
+        runs: list[dict[str, str] | None] = [*range_tags(known, survey_ids)]
+        if runs or not wanted:
             job = _job(reconcile_job.name if full else sync_job.name, hotjar, settings)
             for tags in runs or [None]:
                 _run(job, instance, tags, config, outcome, assets=None if tags else [surveys.key])
                 if outcome.is_interrupted:
                     return outcome
-        outcome.fail_unread(wanted)
+        outcome.fail_unread(survey_ids)
+    except HotjarConfigError:
+        raise
     except HotjarError as error:
         outcome.problems.append(str(error))
     finally:
@@ -206,12 +226,14 @@ def run_sync(
 
 
 def models_are_due(instance: dg.DagsterInstance, outcome: Outcome) -> bool:
-    """Tell whether a sync committed something, or the models were never made or failed last."""
+    """Tell whether a sync committed rows, or an earlier one whose models were not finished."""
     if not has_dbt():
         return False
+    if outcome.has_changes:
+        return True
     newest = newest_run(instance)
     is_made = newest is not None and newest.dagster_run.status is dg.DagsterRunStatus.SUCCESS
-    return outcome.has_changes or not is_made
+    return not is_made and has_unseen_changes(instance)
 
 
 def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
@@ -287,7 +309,7 @@ def run_import(
     settings: Settings,
     path: Path,
     *,
-    survey_id: str,
+    survey: str,
     site_id: str | None = None,
     progress: SyncProgress | None = None,
 ) -> Outcome:
@@ -300,18 +322,22 @@ def run_import(
         instance: Where the run is recorded.
         settings: The database; no credentials are needed.
         path: The file.
-        survey_id: The survey it is of.
+        survey: The survey it is of, by id or name; an id need not be known.
         site_id: Its site, where the database does not know it.
         progress: Told of what is read and stored.
 
     Raises:
-        HotjarConfigError: The site is not known, or is another one, or the name of the file says
-            another site or survey.
+        HotjarConfigError: The survey or the site is not known, or is another one, or the name of
+            the file says another site or survey.
         HotjarStoreError: The survey is marked as deleted, or the database cannot be read.
     """
     warehouse = Warehouse(
         settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
     )
+    names = warehouse.survey_names()
+    is_new = survey not in names and is_id(survey) and not is_like_a_name(survey, names)
+    where = str(settings.database_path)
+    survey_id = survey if is_new else resolve_surveys([survey], names, where=where)[0]
     state = warehouse.survey_states([survey_id])[survey_id]
     if not state.site_id:
         state = replace(state, site_id=warehouse.site_of_rows(survey_id))
@@ -405,11 +431,13 @@ def _run(
 
 
 def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> None:
+    stored = 0
     for event in _events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION):
         materialization = event.step_materialization_data.materialization
         figures = {name: value.value for name, value in materialization.metadata.items()}
         outcome.has_changes |= has_changes(figures)
         if materialization.asset_key == survey_responses.key:
+            stored += 1
             outcome.partitions[str(materialization.partition)] = {
                 "status": "materialized",
                 "rows": figures[PARTITION_ROW_COUNT],
@@ -430,8 +458,8 @@ def _collect(outcome: Outcome, instance: dg.DagsterInstance, run_id: str) -> Non
         cause = failure.user_failure_data
         failed = cause.metadata.get(FAILED_SURVEYS) if cause else None
         if failed:
-            for survey_id, problem in failed.value.items():
-                outcome.fail(survey_id, problem)
+            shared = cause.metadata.get(FAILED_CAUSE)
+            outcome.fail(failed.value, stored=stored, cause=shared.value if shared else None)
         else:
             text = cause.description if cause else _root_message(failure.error)
             outcome.problems.append(f"{event.step_key}: {text}")

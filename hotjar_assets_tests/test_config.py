@@ -1,5 +1,6 @@
 """Settings: defaults, what is refused and by which name, and where the database may be."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from hotjar_assets.config import (
     is_sandbox,
     make_database_folder,
     set_names,
+    unknown_variables,
 )
-from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.errors import HotjarConfigError, HotjarSettingsError
 from hotjar_assets.resources import HotjarResource
 
 ACCOUNT = {
@@ -132,6 +134,57 @@ def test_a_missing_account_setting_is_named_with_what_to_do(variable, value):
 
     assert raised.value.setting == variable
     assert "is not set; put it into the environment or .env" in str(raised.value)
+
+
+def test_everything_that_is_missing_or_malformed_is_told_at_once():
+    environ = {"HOTJAR_SITE_ID": "1,,2", "HOTJAR_CONCURRENCY": "0", "HOTJAR_PII": "hash"}
+
+    with pytest.raises(HotjarSettingsError) as raised:
+        Settings.from_environment(environ)
+
+    assert sorted(line.partition(":")[0] for line in raised.value.lines) == [
+        "HOTJAR_CLIENT_ID",
+        "HOTJAR_CLIENT_SECRET",
+        "HOTJAR_CONCURRENCY",
+        "HOTJAR_PII_KEY",
+        "HOTJAR_SITE_ID",
+    ]
+    assert str(raised.value) == "; ".join(raised.value.lines)
+    assert str(raised.value).count("HOTJAR_SANDBOX=1") == 1
+
+
+@pytest.mark.parametrize(
+    ("account", "found_at"),
+    [(ACCOUNT, "API access"), (CONTENTSQUARE, "Contentsquare"), (EXPORT, "insights.hotjar.com")],
+    ids=["hotjar", "contentsquare", "insights"],
+)
+def test_each_missing_setting_says_where_it_is_found(account, found_at):
+    chosen = {name: account[name] for name in account if name.endswith(("SOURCE", "PLATFORM"))}
+
+    with pytest.raises(HotjarSettingsError) as raised:
+        Settings.from_environment(chosen)
+
+    lines = {line.partition(":")[0]: line for line in raised.value.lines}
+    assert lines.keys() == account.keys() - chosen.keys()
+    assert found_at in str(raised.value)
+    assert all("put it into the environment or .env (" in line for line in lines.values())
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("HOTJAR_SITEID", "HOTJAR_SITE_ID"),
+        ("HOTJAR_SITE_IDS", "HOTJAR_SITE_ID"),
+        ("HOTJAR_CLIENTID", "HOTJAR_CLIENT_ID"),
+        ("HOTJAR_SECRET", "HOTJAR_CLIENT_SECRET"),
+        ("HOTJAR_DATABSE", "HOTJAR_DATABASE"),
+        ("HOTJAR_ZZZ", None),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_found_with_the_nearest_one(variable, near):
+    environ = {variable: "x", "PATH": "y", "MY_HOTJAR_SITE": "z", **ACCOUNT}
+
+    assert unknown_variables(environ) == {variable: near}
 
 
 @pytest.mark.parametrize(
@@ -327,6 +380,17 @@ def test_the_settings_example_lists_every_setting_and_no_other(project):
     listed = [line.partition("=")[0] for line in assignments if line.startswith("HOTJAR_")]
 
     assert sorted(listed) == sorted(map(environment_variable, Settings.model_fields))
+
+
+def test_the_readme_lists_every_setting_and_the_pages_name_no_other(project):
+    known = set(map(environment_variable, Settings.model_fields))
+    readme, streams = (
+        (project / name).read_text(encoding="utf-8") for name in ("README.md", "docs/streams.md")
+    )
+    rows = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| `HOTJAR_")]
+
+    assert {name for row in rows for name in re.findall(r"HOTJAR_[A-Z_]+", row)} == known
+    assert set(re.findall(r"(?<!\w)HOTJAR_\w*[A-Z]", readme + streams)) == known
 
 
 # --- The database's folder ---------------------------------------------------------------------

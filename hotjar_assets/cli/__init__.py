@@ -1,8 +1,8 @@
 """The command line, `hotjar-assets`: a module here for each group of commands.
 
-`sync` (and `import`), `report`, `account` (`check`, `forget`), `sandbox` (and `demo`) and `streams`
-(and `infer-schema`) hold commands; `common`, `output`, `runs`, `interrupts` and `tables` what
-several of them need.
+`sync` (and `import`), `surveys`, `report`, `account` (`check`, `forget`), `sandbox` (and `demo`)
+and `streams` (and `infer-schema`) hold commands; `common`, `output`, `runs`, `interrupts` and
+`tables` what several of them need.
 
 Exit codes: 0 all good; 1 something failed, with a line for each on stderr; 2 bad settings or usage,
 and then no request was made; 130 or 143 Ctrl-C or SIGTERM. Dagster is imported only once the
@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from hotjar_assets import env_file
-from hotjar_assets.cli import account, report, sandbox, streams, sync
+from hotjar_assets.cli import account, report, sandbox, streams, surveys, sync
 from hotjar_assets.cli.common import BAD_USAGE
 from hotjar_assets.cli.output import Program, echo
 from hotjar_assets.printable import PrintableFormatter
@@ -45,11 +45,13 @@ def main() -> None:
     package = logging.getLogger("hotjar_assets")
     package.addHandler(shown)
     click.get_current_context().call_on_close(lambda: package.removeHandler(shown))
+    env_file.warn_of_unknown()
 
 
 for command in (
     sync.sync,
     sync.import_file,
+    surveys.surveys,
     report.report,
     account.check,
     account.forget,

@@ -13,6 +13,7 @@ from hotjar_assets.cli.common import FAILED, exit_for, read_settings
 from hotjar_assets.cli.output import echo, echo_json
 from hotjar_assets.config import Platform, Settings, Source, environment_variable, streams_folder
 from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.printable import counted
 from hotjar_assets.private_files import exposed, replaceable
 from hotjar_assets.report.file import default_path
 
@@ -135,7 +136,7 @@ def _summary(done: "Erasure", asked: str | None, *, is_erased: bool) -> dict[str
 
 
 def _print_erasure(done: "Erasure", asked: str | None, *, is_erased: bool) -> None:
-    echo(f"{'erased' if is_erased else 'would erase'} {len(done.rows)} responses")
+    echo(f"{'erased' if is_erased else 'would erase'} {counted(len(done.rows), 'response')}")
     for survey_id, response_id, _ in done.rows:
         echo(f"  survey {survey_id}  response {response_id}")
     for place in done.places:
@@ -151,7 +152,9 @@ def _print_erasure(done: "Erasure", asked: str | None, *, is_erased: bool) -> No
 
 
 def _line(place: "Place") -> str:
-    rows = "" if place.rows is None else f" ({place.rows} rows, in {', '.join(place.columns)})"
+    rows = ""
+    if place.rows is not None:
+        rows = f" ({counted(place.rows, 'row')}, in {', '.join(place.columns)})"
     return f"{'left: ' if place.is_left else ''}{place.name}{rows}: {place.done}"
 
 

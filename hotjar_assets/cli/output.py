@@ -56,6 +56,9 @@ def echo_table(
 ) -> None:
     """Write a table.
 
+    Where the least widths of the columns (`min_width`) do not fit, lines are longer than the
+    terminal is wide: what people copy is never cut.
+
     Args:
         columns: Options of `rich.table.Table.add_column`, for each column.
         rows: The cells of each row.
@@ -73,7 +76,10 @@ def echo_table(
     for row in rows:
         # Not as str, in which rich looks for markup: `[link=…]` would become an escape sequence.
         table.add_row(*(Text(printable(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    least = console.measure(table, options=console.options.update(max_width=_LINE_CHARACTERS))
+    console.width = max(console.width, least.minimum)
+    console.print(table)
 
 
 @contextmanager

@@ -17,7 +17,13 @@ from hotjar_assets.report.file import check_path, default_path, write_page
 
 
 @click.command()
-@click.option("--survey", "survey_ids", multiple=True, metavar="ID", help="Only this; repeatable.")
+@click.option(
+    "--survey",
+    "surveys",
+    multiple=True,
+    metavar="SURVEY",
+    help="Limit to the survey of this id or name (can be given several times).",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -31,7 +37,7 @@ from hotjar_assets.report.file import check_path, default_path, write_page
 )
 @click.option("--effort", metavar="REGEX", help="Texts of the ratings that ask for effort (CES).")
 def report(
-    *, survey_ids: tuple[str, ...], out: Path | None, comments: bool | None, effort: str | None
+    *, surveys: tuple[str, ...], out: Path | None, comments: bool | None, effort: str | None
 ) -> None:
     """Write one HTML page of scores, trends, answers and comments; print its path.
 
@@ -39,9 +45,7 @@ def report(
     """
     try:
         settings = Settings.from_environment(needs_account=False)
-        path = write_report(
-            settings, out=out, survey_ids=survey_ids, comments=comments, effort=effort
-        )
+        path = write_report(settings, out=out, surveys=surveys, comments=comments, effort=effort)
     except HotjarConfigError as error:
         exit_for(error)
     except HotjarError as error:
@@ -54,7 +58,7 @@ def write_report(
     settings: Settings,
     *,
     out: Path | None = None,
-    survey_ids: Collection[str] = (),
+    surveys: Collection[str] = (),
     comments: bool | None = None,
     effort: str | None = None,
 ) -> Path:
@@ -81,7 +85,7 @@ def write_report(
         settings.database_path,
         lock_timeout_seconds=settings.lock_timeout_seconds,
         today=now.date(),
-        survey_ids=survey_ids,
+        wanted=surveys,
         comments=comments,
         effort=effort,
     )

@@ -1,16 +1,25 @@
 """`sandbox` and `demo`: the account with made-up data."""
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
-from hotjar_assets.cli.common import read_settings
+from hotjar_assets.cli.common import FAILED, exit_for, read_settings
 from hotjar_assets.cli.output import echo
 from hotjar_assets.cli.report import write_report
 from hotjar_assets.cli.sync import run_sync
 from hotjar_assets.cli.tables import print_scores, print_table
-from hotjar_assets.config import SANDBOX_DATABASE, environment_variable
+from hotjar_assets.config import (
+    SANDBOX_DATABASE,
+    SANDBOX_INSIGHTS_DATABASE,
+    Platform,
+    Source,
+    environment_variable,
+    is_loopback,
+)
 from hotjar_assets.errors import HotjarConfigError
 
 
@@ -27,15 +36,36 @@ from hotjar_assets.errors import HotjarConfigError
 @click.option("--latency", default=0.0, metavar="SECONDS", help="Delay of every answer.")
 def sandbox(*, host: str, port: int, seed: int, latency: float) -> None:
     """Run the sandbox, a local Hotjar and Contentsquare with made-up data, until interrupted."""
+    from hotjar_assets.sandbox.limits import MAX_DELAY_SECONDS  # noqa: PLC0415 - few need it
     from hotjar_assets.sandbox.server import run  # noqa: PLC0415 - a web server loads with it
 
+    if not is_loopback(host):
+        problem = "must be an address of this machine, such as 127.0.0.1"
+        exit_for(HotjarConfigError("--host", f"{problem}: the sandbox has no access control"))
+    if not 0 <= latency <= MAX_DELAY_SECONDS:
+        problem = f"must be from 0 to {MAX_DELAY_SECONDS:g} seconds"
+        exit_for(HotjarConfigError("--latency", problem))
     try:
-        run(host=host, port=port, seed=seed, latency_seconds=latency, echo=echo)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        run(host=host, port=port, seed=seed, latency_seconds=latency, on_start=_print_settings)
     except OSError as error:
         problem = f"the sandbox cannot listen on {host}, port {port} ({error.strerror})"
-        raise click.ClickException(f"{problem}; choose another with --host or --port") from error
+        echo(f"{problem}; choose another with --host or --port", err=True)
+        sys.exit(FAILED)
+
+
+def _print_settings(url: str) -> None:
+    from hotjar_assets.sandbox.constants import sandbox_settings  # noqa: PLC0415 - few need it
+
+    echo(f"Sandbox at {url}; Ctrl+C stops it. To use it in another terminal:")
+    for name, value in {**sandbox_settings(url), "database": SANDBOX_DATABASE}.items():
+        echo(_export(name, value))
+    echo(f"# for Contentsquare, also: {_export('platform', Platform.CONTENTSQUARE)}")
+    insights = _export("source", Source.INSIGHTS), _export("database", SANDBOX_INSIGHTS_DATABASE)
+    echo(f"# for the export of Insights, also: {'; '.join(insights)}")
+
+
+def _export(name: str, value: str) -> str:
+    return f"export {environment_variable(name)}={shlex.quote(value)}"
 
 
 @click.command()

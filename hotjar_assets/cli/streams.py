@@ -12,6 +12,7 @@ from hotjar_assets.cli.output import echo, echo_json, echo_lines
 from hotjar_assets.cli.tables import print_rows
 from hotjar_assets.config import given_limits, streams_folder
 from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.printable import counted
 
 
 @click.group()
@@ -76,7 +77,9 @@ def try_stream(*, name: str, file: Path | None, limit: int, as_json: bool) -> No
         echo_json(summary)
     else:
         print_rows(shown.types, shown.rows)
-        echo(f"{len(shown.rows)} rows of {source.name}.{stream.name}; nothing was stored")
+        echo(
+            f"{counted(len(shown.rows), 'row')} of {source.name}.{stream.name}; nothing was stored"
+        )
 
 
 def _print_unusable(answer: Any) -> None:

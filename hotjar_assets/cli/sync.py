@@ -17,7 +17,13 @@ from hotjar_assets.config import Settings, is_id
 @click.option("--lookback", type=click.IntRange(1, 36500), metavar="DAYS", help="Read DAYS again.")
 @click.option("--full", is_flag=True, help="Read everything; mark what Hotjar no longer has.")
 @click.option("--purge", is_flag=True, help="With --full: delete what an earlier one marked.")
-@click.option("--survey", "survey_ids", multiple=True, metavar="ID", help="Only this; repeatable.")
+@click.option(
+    "--survey",
+    "surveys",
+    multiple=True,
+    metavar="SURVEY",
+    help="Limit to the survey of this id or name (can be given several times).",
+)
 @click.option("--no-models", is_flag=True, help="Do not run the dbt models afterwards.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
 def sync(
@@ -25,7 +31,7 @@ def sync(
     lookback: int | None,
     full: bool,
     purge: bool,
-    survey_ids: tuple[str, ...],
+    surveys: tuple[str, ...],
     no_models: bool,
     as_json: bool,
 ) -> None:
@@ -43,7 +49,7 @@ def sync(
         lookback=lookback,
         full=full,
         purge=purge,
-        survey_ids=survey_ids,
+        surveys=surveys,
         models=not no_models,
         as_json=as_json,
     )
@@ -52,21 +58,22 @@ def sync(
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--survey", "survey_id", required=True, metavar="ID", help="The survey it is of.")
+@click.option(
+    "--survey", required=True, metavar="SURVEY", help="The survey it is of: its id or name."
+)
 @click.option("--site", "site_id", metavar="ID", help="Its site, if the database has no such one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON summary on stdout.")
-def import_file(*, file: Path, survey_id: str, site_id: str | None, as_json: bool) -> None:
+def import_file(*, file: Path, survey: str, site_id: str | None, as_json: bool) -> None:
     """Store an export of a survey, a CSV or a ZIP, as a sync would; nothing is requested."""
-    for option, value in (("--survey", survey_id), ("--site", site_id or "-")):
-        if not is_id(value):
-            raise click.UsageError(f"{option} is no id")
+    if site_id and not is_id(site_id):
+        raise click.UsageError("--site is not a valid id")
     settings = read_settings(needs_account=False)
     summary, problems = in_dagster(
         lambda runs, instance, progress: runs.run_import(
             instance,
             settings,
             file,
-            survey_id=survey_id,
+            survey=survey,
             site_id=site_id,
             progress=progress,
         ),
@@ -82,7 +89,7 @@ def run_sync(
     lookback: int | None = None,
     full: bool = False,
     purge: bool = False,
-    survey_ids: tuple[str, ...] = (),
+    surveys: tuple[str, ...] = (),
     models: bool = True,
     as_json: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
@@ -94,7 +101,7 @@ def run_sync(
             lookback_days=lookback,
             full=full,
             purge=purge,
-            survey_ids=survey_ids,
+            wanted=surveys,
             progress=progress,
         ),
         settings,

@@ -74,6 +74,14 @@ def began_at(run: dg.RunRecord | None) -> float:
     return (run.start_time or run.create_timestamp.timestamp()) if run else 0.0
 
 
+def has_unseen_changes(instance: dg.DagsterInstance) -> bool:
+    """Tell whether rows were committed that no successful run of the models has seen."""
+    made_at = began_at(newest_run(instance, dg.DagsterRunStatus.SUCCESS))
+    return any(
+        _look(instance, asset.key, None, made_at)[1] for asset in (surveys, survey_responses)
+    )
+
+
 def reason_to_wait(*, changed_at: float, failed_at: float, now: float) -> str | None:
     """Decide whether the models are to be made; return why not, or None if they are.
 

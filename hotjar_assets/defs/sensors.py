@@ -16,6 +16,7 @@ from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import survey_responses
 from hotjar_assets.defs.jobs import run_config, sync_job
 from hotjar_assets.defs.partitions import known_surveys, range_tags, survey_partitions
+from hotjar_assets.printable import counted
 from hotjar_assets.resources import HotjarResource, as_failure
 from hotjar_assets.sync import Depth
 
@@ -144,7 +145,8 @@ def new_surveys_sensor(
     if not tick.request:
         context.update_cursor(tick.next_cursor.to_json())
         return dg.SkipReason(
-            f"{len(remote)} surveys listed, {len(known)} known, none new, {tick.waiting} waiting"
+            f"{counted(len(remote), 'survey')} listed, {len(known)} known, none new, "
+            f"{tick.waiting} waiting"
         )
     ordered = [*known, *tick.add]
     return dg.SensorResult(

@@ -14,7 +14,7 @@ from hotjar_assets.defs.beta import asset
 from hotjar_assets.defs.catalogue import RAW, table_metadata, version_setter, with_owners
 from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
 from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
-from hotjar_assets.printable import is_printable, printable_lines
+from hotjar_assets.printable import counted, is_printable, printable_lines
 from hotjar_assets.resources import as_failure
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
@@ -210,6 +210,7 @@ def _require_printable(keys: Sequence[str], parent: dg.AssetKey) -> None:
     unsafe = sum(not is_printable(key) for key in keys)
     if unsafe:
         raise HotjarStoreError(
-            f"{unsafe} rows of {parent.to_user_string()} have control or invisible characters in "
-            "what names a partition; correct them at their source, or set `partitions: false`"
+            f"{counted(unsafe, 'row')} of {parent.to_user_string()} "
+            f"{'has' if unsafe == 1 else 'have'} control or invisible characters in what names a "
+            "partition; correct them at their source, or set `partitions: false`"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hotjar_assets.config import PiiMode
-from hotjar_assets.printable import printable_lines
+from hotjar_assets.printable import counted, printable_lines
 from hotjar_assets.privacy import is_email, without_emails
 from hotjar_assets.report.chart import period_end, score_of, trend
 from hotjar_assets.report.file import GENERATOR
@@ -84,6 +84,7 @@ def render(summaries: Summaries, *, database: Path, made_at: datetime) -> str:
     environment.filters |= {
         "day": _day,
         "percent": _percent,
+        "counted": counted,
         "thousands": lambda number: f"{number:,}",
         "covered": without_emails,
     }

@@ -12,3 +12,16 @@ SANDBOX_SECOND_PROJECT_ID = "2002"
 SANDBOX_ORGANIZATION_ID = "501"
 SANDBOX_HEADER = "Hotjar-Assets-Sandbox"
 """Every answer of the sandbox carries this header, so that nobody mistakes it for Hotjar."""
+
+
+def sandbox_settings(url: str) -> dict[str, str]:
+    """Return the settings, by field name, that reach a sandbox at a URL, on each of its APIs."""
+    return {
+        "api_url": url,
+        "client_id": SANDBOX_CLIENT_ID,
+        "client_secret": SANDBOX_CLIENT_SECRET,
+        "site_id": SANDBOX_SITE_ID,
+        "project_id": SANDBOX_PROJECT_ID,
+        "email": SANDBOX_EMAIL,
+        "password": SANDBOX_PASSWORD,
+    }

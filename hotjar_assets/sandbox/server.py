@@ -18,14 +18,7 @@ from hotjar_assets.sandbox.account import (
     DEFAULT_SEED,
     SandboxAccount,
 )
-from hotjar_assets.sandbox.constants import (
-    SANDBOX_CLIENT_ID,
-    SANDBOX_CLIENT_SECRET,
-    SANDBOX_EMAIL,
-    SANDBOX_PASSWORD,
-    SANDBOX_PROJECT_ID,
-    SANDBOX_SITE_ID,
-)
+from hotjar_assets.sandbox.constants import SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET
 from hotjar_assets.sandbox.contentsquare import ContentsquareAccount
 from hotjar_assets.sandbox.faults import Faults
 from hotjar_assets.sandbox.insights import ExportFormat
@@ -212,7 +205,7 @@ def run(
     requests_per_minute: int | None = None,
     paging: Paging = "keyset",
     allow_remote: bool = False,
-    echo: Callable[[str], object],
+    on_start: Callable[[str], object],
 ) -> None:
     """Serve in the foreground until SIGINT or SIGTERM; call it from the main thread.
 
@@ -225,7 +218,7 @@ def run(
         requests_per_minute: Beyond this many in any minute, answer 429; None for no limit.
         paging: How cursors work.
         allow_remote: Listen on an address that other machines reach.
-        echo: Where the line with address and credentials goes.
+        on_start: Called with the URL once requests are answered.
 
     Raises:
         ValueError: The address is not this machine's own and `allow_remote` is not set, or the
@@ -252,12 +245,7 @@ def run(
     before = {number: signal.signal(number, stop) for number in signals}
     try:
         with server:
-            echo(
-                f"Sandbox at {server.url} (client id {SANDBOX_CLIENT_ID}, client secret "
-                f"{SANDBOX_CLIENT_SECRET}, site {SANDBOX_SITE_ID}, or project "
-                f"{SANDBOX_PROJECT_ID} of Contentsquare; for the export: e-mail "
-                f"{SANDBOX_EMAIL}, password {SANDBOX_PASSWORD}); Ctrl+C stops it"
-            )
+            on_start(server.url)
             # A wait without end would not notice a signal on every platform.
             while not stopped.wait(0.5):
                 pass

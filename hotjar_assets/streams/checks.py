@@ -4,12 +4,12 @@ Each check yields where a mistake is, as the path of a field, and what is wrong 
 mend it. `loading` finds the line.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from hotjar_assets.did_you_mean import meant
 from hotjar_assets.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
 MAX_VALUES = 50_000
 """Most values in the YAML of a source."""
-_SHORTEST, _LONGEST = 3, 100
-"""Letters of the shortest abbreviation, and of the longest word that is compared."""
 TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 _SHELL_VARIABLE = re.compile(r"\$\{\w{1,100}\}", re.ASCII)
 _BRACES = re.compile(r"(?<!\{)\{[\w.]{1,100}\}(?!\})", re.ASCII)
@@ -104,19 +102,6 @@ def check_size(root: Any, children: Callable[[Any], Collection[Any]]) -> None:
 def names_in(text: str) -> list[str]:
     """List the names that stand in `{{ … }}`."""
     return TEMPLATE.findall(text)
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """Return `did you mean …?` if a known word is close; else an empty text."""
-    if len(word) > _LONGEST:
-        # Comparing takes the product of two lengths, and no name is like it anyway.
-        return ""
-    candidates = {name.lower(): name for name in known}
-    given = word.lower()
-    close = difflib.get_close_matches(given, candidates, n=1)
-    if len(given) >= _SHORTEST:
-        close += [each for each in candidates if each.startswith(given) or given.startswith(each)]
-    return f"did you mean `{candidates[close[0]]}`?" if close else ""
 
 
 def _or_known(word: str, known: Collection[str]) -> str:

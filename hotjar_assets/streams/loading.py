@@ -12,8 +12,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from hotjar_assets.did_you_mean import meant
 from hotjar_assets.errors import HotjarConfigError, HotjarSourceError
-from hotjar_assets.streams.checks import MisfitError, Place, check_size, meant
+from hotjar_assets.streams.checks import MisfitError, Place, check_size
 from hotjar_assets.streams.spec import Source
 from hotjar_assets.streams.synonyms import word_for
 

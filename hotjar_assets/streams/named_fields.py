@@ -8,8 +8,8 @@ import threading
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from hotjar_assets.did_you_mean import meant
 from hotjar_assets.printable import get_logger
-from hotjar_assets.streams.checks import meant
 from hotjar_assets.streams.spec import Stream
 
 logger = get_logger(__name__)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from hotjar_assets.did_you_mean import meant
 from hotjar_assets.errors import HotjarConfigError
-from hotjar_assets.streams.checks import meant
 from hotjar_assets.streams.formats import Record
 from hotjar_assets.streams.loading import StreamsFolder
 from hotjar_assets.streams.named_fields import NamedFields

@@ -4,7 +4,7 @@ import codecs
 import re
 from urllib.parse import urlsplit
 
-from hotjar_assets.streams.checks import meant
+from hotjar_assets.did_you_mean import meant
 from hotjar_assets.streams.formats import compiled
 
 _DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"

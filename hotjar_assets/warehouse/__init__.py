@@ -4,7 +4,8 @@
 `merge` merges rows, `walks` and `units` commit them, `frames` stores DataFrames, `expressions`
 checks and tries what a stream computes, `personal` rewrites and erases, `health` looks for what is
 wrong, `trends` reads what pictures show, with the SQL of the dbt models (`models`); `Warehouse` is
-their door. `counting` and `scores` read for people, and have doors of their own.
+their door. `stored` lists the surveys, `counting` and `scores` read for people, and have doors of
+their own.
 """
 
 import time
@@ -48,6 +49,7 @@ from hotjar_assets.warehouse.personal import (
     is_compaction_due,
     note_compaction,
 )
+from hotjar_assets.warehouse.stored import survey_names
 from hotjar_assets.warehouse.trends import Trend, trends_of
 from hotjar_assets.warehouse.units import (
     commit_units,
@@ -147,6 +149,11 @@ class Warehouse:
         with self._database.reading() as connection:
             self._file_id_of_states = facts.file_id(connection)
             return states.survey_states(connection, survey_ids)
+
+    def survey_names(self) -> dict[str, str]:
+        """Map the ids of the surveys that Hotjar still has, or that were imported, to names."""
+        with self._database.reading() as connection:
+            return survey_names(connection)
 
     def questions(self, survey_id: str) -> list[Question] | None:
         """List a survey's questions, as an export needs them, in order; None if none are known."""

@@ -12,17 +12,17 @@ from typing import Any
 
 import duckdb
 
-from hotjar_assets.config import PiiMode, environment_variable
+from hotjar_assets.config import PiiMode
 from hotjar_assets.errors import HotjarConfigError
-from hotjar_assets.schema import META, SCHEMA, SURVEY_RESPONSES, SURVEYS
+from hotjar_assets.schema import META, SURVEY_RESPONSES, SURVEYS
+from hotjar_assets.survey_names import resolve_surveys
 from hotjar_assets.warehouse.database import (
     ROW_ERRORS,
-    Database,
     literal,
     qualified,
     rows_if_any,
-    tables_of,
 )
+from hotjar_assets.warehouse.stored import reading_surveys, survey_names
 from hotjar_assets.warehouse.summaries import (
     CHOICE_TYPES,
     REACTIONS,
@@ -59,7 +59,7 @@ def read_summaries(
     *,
     lock_timeout_seconds: float,
     today: date,
-    survey_ids: Collection[str] = (),
+    wanted: Collection[str] = (),
     comments: bool | None = None,
     effort: str | None = None,
 ) -> Summaries:
@@ -69,27 +69,23 @@ def read_summaries(
         path: The DuckDB file.
         lock_timeout_seconds: How long to wait for another process that holds it.
         today: Later days have no place in a trend.
-        survey_ids: The surveys; empty for all.
+        wanted: The surveys, by id or name; empty for all.
         comments: Whether to read the latest comments; None: only if the file keeps personal values.
         effort: Regular expression for the text of rating questions that ask for effort.
 
     Raises:
-        HotjarConfigError: There is no such file, table or survey, or no such expression.
+        HotjarConfigError: There is no such file, table or survey, several surveys have a name that
+            is wanted, or the expression is not valid.
         HotjarStoreError: The file cannot be used.
     """
-    database = Database(path, lock_timeout_seconds=lock_timeout_seconds, connection_config={})
-    with database.reading() as connection:
-        there = tables_of(connection, SCHEMA) if connection else {}
-        if connection is None or not {SURVEYS.name, SURVEY_RESPONSES.name} <= there.keys():
-            problem = "has no tables of Hotjar's" if connection else "does not exist"
-            raise HotjarConfigError(
-                environment_variable("database"), f"{path} {problem}; run hotjar-assets sync first"
-            )
+    with reading_surveys(path, lock_timeout_seconds=lock_timeout_seconds) as connection:
+        where = f"{path} (without those gone from Hotjar)"
+        survey_ids = resolve_surveys(wanted, survey_names(connection), where=where)
         connection.execute(f"SET memory_limit = {literal(_MEMORY_LIMIT)}")
         facts = dict(rows_if_any(connection, META, "SELECT name, value FROM {table}"))
         pii = PiiMode(facts.get("pii") or PiiMode.KEEP)
         has_comments = pii is PiiMode.KEEP if comments is None else comments
-        counting = _Counting(connection, path, survey_ids, effort)
+        counting = _Counting(connection, survey_ids, effort)
         return Summaries(
             account=facts.get("account"),
             pii=pii,
@@ -204,7 +200,6 @@ class _Counting:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
-        path: Path,
         survey_ids: Collection[str],
         effort: str | None,
     ) -> None:
@@ -219,12 +214,6 @@ class _Counting:
             raise HotjarConfigError("--effort", "is no regular expression") from None
         for name, sql in _TABLES.items():
             self._rows(f"CREATE TEMP TABLE {name} AS {sql}", ids=list(survey_ids), effort=effort)
-        there = {survey_id for (survey_id,) in self._rows("SELECT survey_id FROM report_surveys")}
-        for survey_id in survey_ids:
-            if survey_id not in there:
-                raise HotjarConfigError(
-                    "--survey", f"{path} has no survey {survey_id}, or it is gone from Hotjar"
-                )
 
     def _rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         literals = {key: literal(value) for key, value in values.items()}

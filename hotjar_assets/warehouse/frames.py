@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from hotjar_assets.errors import HotjarStoreError
+from hotjar_assets.printable import counted
 from hotjar_assets.warehouse.database import (
     Database,
     RowsRefusedError,
@@ -79,8 +80,9 @@ def replace_rows(database: Database, part: TableSlice, frame: "pd.DataFrame") ->
         ((strays,),) = connection.execute(stray).fetchall()
         if strays:
             raise RowsRefusedError(
-                f"{strays} rows for {part.schema}.{part.table} belong to a partition that is "
-                f"not being written ({part.expression}); nothing was changed"
+                f"{counted(strays, 'row')} for {part.schema}.{part.table} "
+                f"{'belongs' if strays == 1 else 'belong'} to a partition that is not being "
+                f"written ({part.expression}); nothing was changed"
             )
         connection.execute(f"DELETE FROM {table} WHERE {part.condition}")
         columns = ", ".join(
@@ -133,6 +135,7 @@ def _refuse_loss(
         ((count,),) = connection.execute(lost).fetchall()
         if count:
             raise RowsRefusedError(
-                f"column {name} of {part.schema}.{part.table} is {types[name]} and {count} values "
-                f"of type {kind} would change in it; cast them in the asset (nothing was changed)"
+                f"column {name} of {part.schema}.{part.table} is {types[name]} and "
+                f"{counted(count, 'value')} of type {kind} would change in it; cast them in the "
+                "asset (nothing was changed)"
             )

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from hotjar_assets.streams.checks import meant
+from hotjar_assets.did_you_mean import meant
 from hotjar_assets.warehouse.database import literal
 
 MAX_SQL_LENGTH = 4000

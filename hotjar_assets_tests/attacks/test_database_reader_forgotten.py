@@ -286,7 +286,23 @@ def test_an_id_that_many_people_share_is_refused(given):
         Person(user_id=given)
 
 
-@pytest.mark.parametrize("given", ["", "ann", "@x.example", "ann@", "ann@x y"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(
+            "",
+            "ann",
+            "not-an-email",
+            "@x.example",
+            "ann@",
+            "ann@x y",
+            "ann@x..example",
+            "ann@.example",
+        ),
+        *("ann@x.example.", "ann@@x.example", "ann bell@x.example", "mailto:ann@x.example"),
+        *("Ann <ann@x.example>", "ann@x.example, bob@x.example", "ann@x.example;bob@x.example"),
+    ],
+)
 def test_what_is_no_address_is_refused(given):
     with pytest.raises(ValueError, match="looks like"):
         Person(email=given)

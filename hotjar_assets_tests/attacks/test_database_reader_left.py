@@ -83,7 +83,7 @@ def execute(shell: Any, *statements: str) -> None:
 def test_nothing_is_left_of_a_person_who_is_only_in_our_table(known):
     result = forget(known)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "erased 1 responses" in result.stdout
+    assert "erased 1 response" in result.stdout
     assert "free blocks hold nothing" in result.stdout
     assert [path.name for path in known.database.parent.iterdir() if ".new" in path.name] == []
 
@@ -303,7 +303,7 @@ def test_rows_of_other_tables_are_named_with_their_number(known):
     assert result.exit_code == 1
     done = "is not changed; delete the rows where they come from, then here"
     assert sorted(result.stderr.splitlines()) == [
-        f'left: main.odd " name (1 rows, in b, m, u): {done}',
+        f'left: main.odd " name (1 row, in b, m, u): {done}',
         f"left: shop.orders (4 rows, in customer, items, note): {done}",
     ]
     assert query(known.database, "FROM shop.orders") == rows
@@ -317,7 +317,7 @@ def test_a_survey_that_names_the_person_is_named(known):
     execute(known, "UPDATE hotjar.surveys SET name = 'Ask ' || $a WHERE survey_id = '101'")
     result = forget(known)
     assert result.exit_code == 1
-    assert "left: hotjar.surveys (1 rows, in name)" in result.stderr
+    assert "left: hotjar.surveys (1 row, in name)" in result.stderr
 
 
 def with_models(shell: Any) -> Any:
@@ -334,7 +334,7 @@ def with_models(shell: Any) -> Any:
 def test_models_without_dbt_are_named_and_not_left_in_silence(known):
     result = forget(with_models(known))
     assert result.exit_code == 1
-    assert "left: hotjar_marts.hotjar__response (1 rows, in response_id)" in result.stderr
+    assert "left: hotjar_marts.hotjar__response (1 row, in response_id)" in result.stderr
     assert "install hotjar-assets[dbt]" in result.stderr
     # The response is gone and still known by its id.
     assert forget(known).exit_code == 1
@@ -358,7 +358,7 @@ def test_models_that_fail_are_named_and_run_again(known, monkeypatch):
     first = forget(known)
     assert first.exit_code == 1
     assert "left: dbt models: the models failed" in first.stderr
-    assert "left: hotjar_marts.hotjar__response (1 rows" in first.stderr
+    assert "left: hotjar_marts.hotjar__response (1 row" in first.stderr
     second = forget(known)
     assert (second.exit_code, second.stderr) == (0, "")
     assert "made the dbt models anew" in second.stdout

@@ -422,17 +422,32 @@ def test_requests_are_shown_without_the_session(server):
     [
         (["--port", "70000"], "--port"),
         (["--port", "-1"], "--port"),
-        (["--latency", "-1"], "latency must be from 0"),
-        (["--latency", "1e9"], "latency must be from 0"),
-        (["--latency", "nan"], "latency must be from 0"),
-        (["--host", "0.0.0.0"], "only listens on this machine"),  # noqa: S104 - refused
+    ],
+    ids=str,
+)
+def test_the_command_refuses_a_port_that_is_none(arguments, words):
+    result = CliRunner().invoke(main, ["sandbox", *arguments])
+    assert result.exit_code == 2
+    assert words in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--latency", "-1"], "--latency: must be from 0 to "),
+        (["--latency", "1e9"], "--latency: must be from 0 to "),
+        (["--latency", "nan"], "--latency: must be from 0 to "),
+        (["--host", "0.0.0.0"], "--host: must be an address of this machine"),  # noqa: S104
+        (["--host", "192.0.2.1"], "--host: must be an address of this machine"),
+        (["--host", "example.com"], "--host: must be an address of this machine"),
     ],
     ids=str,
 )
 def test_the_command_refuses_what_is_out_of_range_in_one_line(arguments, words):
     result = CliRunner().invoke(main, ["sandbox", *arguments])
-    assert result.exit_code == 2
-    assert words in result.output.splitlines()[-1]
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(words)
 
 
 def test_the_command_says_in_one_line_that_a_port_is_taken(server):

@@ -132,4 +132,4 @@ def test_a_person_is_forgotten_here(quick):
     result = quick("forget", "--user", "somebody", "--yes")
 
     assert result.exit_code == 0
-    assert "erased 1 responses" in result.stdout
+    assert "erased 1 response" in result.stdout

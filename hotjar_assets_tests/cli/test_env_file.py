@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from dotenv import dotenv_values
 
 from hotjar_assets import env_file
+from hotjar_assets.cli import main
 from hotjar_assets.config import make_database_folder
+from hotjar_assets.definitions import build_project
 from hotjar_assets.errors import HotjarConfigError
 
 NAME = "HOTJAR_CLIENT_SECRET"
@@ -141,3 +144,54 @@ def repository():
     assert done.returncode == 0, done.stderr[-2000:]
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     assert seen == {NAME: "p$w${HOME}\\#x", "SHOP_KEY": "k${HOME}y"}
+
+
+# --- Misspelled names ----------------------------------------------------------------------------
+
+
+def warnings_of(result) -> list[str]:
+    return [line for line in result.stderr.splitlines() if line.startswith("WARNING")]
+
+
+def test_misspelled_variables_are_one_warning(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("HOTJAR_SITEID=1\n", encoding="utf-8")
+    # Removed again afterwards.
+    monkeypatch.setenv("HOTJAR_SITEID", "")
+    monkeypatch.delenv("HOTJAR_SITEID")
+
+    result = CliRunner().invoke(main, ["surveys"], env={"HOTJAR_ZZZ": "secret-value"})
+
+    assert result.exit_code == 2
+    assert warnings_of(result) == [
+        (
+            "WARNING: not settings of hotjar-assets, so without effect: HOTJAR_SITEID (did you "
+            "mean HOTJAR_SITE_ID?), HOTJAR_ZZZ; the README lists them all"
+        )
+    ]
+
+
+def test_a_variable_that_a_stream_names_is_no_misspelled_setting(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("streams").mkdir()
+    text = "parameters:\n  - {name: region, env: HOTJAR_REGION}\n"
+    Path("streams", "shop.yaml").write_text(text, encoding="utf-8")
+
+    result = CliRunner().invoke(main, ["surveys"], env={"HOTJAR_REGION": "eu", "HOTJAR_URI": "x"})
+
+    (line,) = warnings_of(result)
+    assert "HOTJAR_URI" in line
+    assert "HOTJAR_REGION" not in line
+
+
+def test_dagster_is_told_of_misspelled_variables_too(monkeypatch, caplog):
+    monkeypatch.setenv("HOTJAR_SITEID", "1")
+
+    build_project(models=False)
+
+    assert [each.getMessage() for each in caplog.records if "HOTJAR" in each.getMessage()] == [
+        (
+            "not a setting of hotjar-assets, so without effect: HOTJAR_SITEID (did you mean "
+            "HOTJAR_SITE_ID?); the README lists them all"
+        )
+    ]

@@ -595,8 +595,8 @@ def test_a_file_that_is_no_export_is_told_and_leaves_no_partition(offline, insta
         (["a.csv"], "Missing option '--survey'"),
         (["missing.csv", "--survey", "1"], "does not exist"),
         (["a.csv", "--survey", "1"], "--site: is needed: the database does not know the survey"),
-        (["a.csv", "--survey", "a b", "--site", "1"], "--survey is no id"),
-        (["a.csv", "--survey", "1", "--site", "1/2"], "--site is no id"),
+        (["a.csv", "--survey", "a b", "--site", "1"], "no survey with the id or name 'a b'"),
+        (["a.csv", "--survey", "1", "--site", "1/2"], "--site is not a valid id"),
     ],
 )
 def test_a_wrong_usage_of_import_is_told_before_anything_is_done(offline, account, args, problem):
@@ -619,6 +619,18 @@ def test_an_import_keeps_the_rows_of_a_survey_on_their_site(offline, account, tm
     assert f"--site: the survey is on site {SANDBOX_SITE_ID}" in result.stderr
     assert count(offline.database, "site_id = '5'") == 0
     assert figures(offline, *command)[ODD]["rows"] == 3
+
+
+def test_an_import_takes_the_name_of_a_survey_and_refuses_a_misspelled_one(quick, tmp_path):
+    figures(quick, "sync")
+    path = write_export(quick.server.account, LONG, tmp_path / "a.csv")
+    command = ("import", str(path), "--survey")
+
+    assert list(figures(quick, *command, "long", HOTJAR_SANDBOX="1")) == [LONG]
+
+    misspelled = quick(*command, "Lonng", "--site", SANDBOX_SITE_ID)
+    assert misspelled.exit_code == 2
+    assert f"no survey with the id or name 'Lonng'; nearest: {LONG} (Long), " in misspelled.stderr
 
 
 def test_an_import_into_a_file_of_the_api_is_refused(quick, tmp_path):

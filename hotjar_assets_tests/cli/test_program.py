@@ -132,10 +132,16 @@ def test_the_secret_is_nowhere_in_what_dagster_stored(story):
     assert [path for path in files if secret in path.read_bytes()] == []
 
 
-def test_a_missing_setting_exits_with_2_in_one_line(tmp_path):
+def test_missing_settings_exit_with_2_in_one_line_for_each(tmp_path):
     done = run(tmp_path, "sync", "--json")
 
     assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("HOTJAR_CLIENT_ID: is not set;")
+    lines = done.stderr.splitlines()
+    assert [line.partition(";")[0] for line in lines] == [
+        "HOTJAR_CLIENT_ID: is not set",
+        "HOTJAR_CLIENT_SECRET: is not set",
+        "HOTJAR_SITE_ID: is not set",
+    ]
+    assert "organization settings, API access" in lines[0]
+    assert lines[-1].endswith(", or set HOTJAR_SANDBOX=1 to try the sandbox")
     assert list(tmp_path.iterdir()) == []

@@ -173,26 +173,52 @@ def test_a_run_is_listed_under_its_job_and_shows_no_tag_of_ours(quick, instance)
     assert [tag for tag in run.tags if not tag.startswith(("dagster/", ".dagster/"))] == []
 
 
-def test_an_unknown_survey_fails_and_the_others_are_read(quick):
-    result = quick("sync", "--json", "--survey", "nope", "--survey", "101")
+def test_a_survey_is_taken_by_its_name_too(quick):
+    quick.server.account.add_survey("Checkout NPS", survey_id="050", responses=2)
 
-    assert result.exit_code == 1
-    assert result.stderr == "survey nope: no such survey: Hotjar lists none of this id\n"
+    result = quick("sync", "--json", "--survey", "  checkout   nps", "--survey", "101")
+
+    assert result.exit_code == 0
+    assert pages_sent(quick.server) == {"050": 1, "101": 1}
     assert summary(result)["partitions"] == {
-        "nope": FAILED,
+        "050": materialized(rows=2, new=2),
         "101": materialized(rows=3, new=3),
     }
 
 
-def test_unknown_surveys_alone_start_no_run(quick, instance):
-    result = quick("sync", "--json", "--survey", "nope", "--survey", "neither")
+def test_an_id_comes_before_the_name_of_another_survey(quick):
+    quick.server.account.add_survey("101", survey_id="050", responses=2)
 
-    assert result.exit_code == 1
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == [
-        "survey neither",
-        "survey nope",
-    ]
+    result = quick("sync", "--json", "--survey", "101")
+
+    assert list(summary(result)["partitions"]) == ["101"]
+
+
+def test_an_unknown_or_ambiguous_survey_is_a_usage_error_and_nothing_is_read(quick, instance):
+    for survey_id, name in (("050", "Checkout"), ("051", "CHECKOUT")):
+        quick.server.account.add_survey(name, survey_id=survey_id, responses=2)
+
+    wanted = ("Chekout NPS", "checkout", "101")
+    options = [part for name in wanted for part in ("--survey", name)]
+    result = quick("sync", "--json", *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "--survey: the account has no survey with the id or name 'Chekout NPS'; nearest: "
+        "050 (Checkout), 051 (CHECKOUT), 101 (Survey 101); 'checkout' is the name of 2 surveys: "
+        "050 (Checkout), 051 (CHECKOUT); give the id\n"
+    )
+    assert pages_sent(quick.server) == {}
     assert instance.get_runs() == []
+
+
+def test_ids_are_printed_whole_however_long_they_are(quick):
+    long = "0123456789abcdef" * 4
+    quick.server.account.add_survey("A name that is long, too " * 4, survey_id=long, responses=1)
+
+    result = quick("sync")
+
+    assert long in [line.split()[0] for line in result.stdout.splitlines()]
 
 
 def test_full_runs_reconcile_job_and_marks_what_is_gone(synced, instance):
@@ -346,6 +372,44 @@ def test_each_failing_survey_is_one_line_and_the_others_are_stored(quick):
     }
 
 
+def test_one_cause_that_fails_all_surveys_is_one_line(quick):
+    quick.server.faults.add(Fault("403", path="responses"))
+
+    result = quick("sync", "--json")
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("all 4 surveys failed: not allowed: survey export needs the Ask Scale")
+    assert "/responses" not in line
+    assert summary(result)["partitions"] == dict.fromkeys(SURVEY_IDS, FAILED)
+
+
+def test_one_cause_that_fails_many_surveys_is_one_line_and_few_are_named(quick):
+    quick.server.account.add_survey("More", survey_id="105", responses=1)
+    for survey_id in ("101", "102", "103"):
+        quick.server.faults.add(Fault("403", path="responses", survey_id=survey_id))
+    few = quick("sync", "--json")
+    quick.server.faults.add(Fault("403", path="responses", survey_id="104"))
+    many = quick("sync", "--json")
+
+    assert [line.partition(" (")[0] for line in few.stderr.splitlines()] == [
+        "survey 101",
+        "survey 102",
+        "survey 103",
+    ]
+    (line,) = many.stderr.splitlines()
+    assert line.startswith("4 of 5 surveys failed: not allowed: survey export needs the Ask Scale")
+
+
+def test_one_of_anything_is_said_in_the_singular(quick):
+    for survey_id in ("102", "103", "104"):
+        quick.server.account.remove_survey(survey_id)
+    for response_id in account_ids(quick.server.account, "101")[1:]:
+        quick.server.account.delete_response("101", response_id)
+
+    assert "1 survey, 1 response, 1 new, 4 requests" in quick("sync").stdout
+
+
 def test_a_key_that_stands_twice_is_one_line_that_says_what_to_do(synced):
     with duckdb.connect(str(synced.database)) as connection:
         connection.execute("INSERT INTO hotjar.survey_responses FROM hotjar.survey_responses")
@@ -385,10 +449,10 @@ def test_a_database_held_by_another_process_is_said_with_its_pid(synced):
         holder.communicate(b"\n")
 
     assert result.exit_code == 1
-    first, second = result.stderr.splitlines()
-    assert f"is held by PID {holder.pid}" in first
-    assert "end that process or close its connection, and sync again" in first
-    assert second == "1 survey not read: the run failed before"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("1 survey not read: hotjar__surveys: ")
+    assert f"is held by PID {holder.pid}" in line
+    assert "end that process or close its connection, and sync again" in line
     assert stored_ids(synced.database, "101") == account_ids(synced.server.account, "101")
 
 
@@ -398,8 +462,8 @@ def test_a_file_that_is_no_database_is_left_as_it_is(quick):
     result = quick("sync", "--json")
 
     assert result.exit_code == 1
-    first, second = result.stderr.splitlines()
-    assert "check that it is a DuckDB file" in first
-    assert second == "4 surveys not read: the run failed before"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("4 surveys not read: hotjar__surveys: ")
+    assert "check that it is a DuckDB file" in line
     assert summary(result)["partitions"] == dict.fromkeys(SURVEY_IDS, FAILED)
     assert quick.database.read_text(encoding="utf-8") == "my notes"

@@ -226,8 +226,8 @@ def shell(deployment, monkeypatch, tmp_path) -> Any:
     monkeypatch.setattr("hotjar_assets.runs.local_instance", lambda: opened)
     variables = environment(deployment.server, deployment.database)
 
-    def run(*args: str) -> Any:
-        return CliRunner().invoke(main, args, env=variables)
+    def run(*args: str, **changes: str) -> Any:
+        return CliRunner().invoke(main, args, env=variables | changes)
 
     return run
 
@@ -249,6 +249,74 @@ def test_a_sync_from_the_command_line_makes_the_models_of_what_it_committed(depl
     jobs = [run.job_name for run in deployment.instance.get_runs()]
     assert jobs == ["sync_job", MODELS_JOB, "sync_job"]
     assert not asked(tick(deployment))
+
+
+@pytest.fixture
+def modelled(deployment, shell, monkeypatch) -> Any:
+    """The command line, with models that do nothing; they fail once for each item of `failures`."""
+    failures: list[str] = []
+
+    def run(_instance: Any, _database: Path) -> str | None:
+        make(deployment, **({"fail": "1"} if failures else {}))
+        return failures.pop() if failures else None
+
+    monkeypatch.setattr("hotjar_assets.runs.run_models", run)
+    shell.failures = failures
+    return shell
+
+
+def jobs(deployment: Deployment) -> list[str]:
+    return [run.job_name for run in deployment.instance.get_runs()]
+
+
+@pytest.mark.parametrize(
+    ("args", "variables", "exit_code"),
+    [
+        (["sync", "--survey", "999"], {}, 2),
+        (["sync"], {"HOTJAR_CLIENT_SECRET": "wrong"}, 1),
+        (["import", "notes.csv", "--survey", "999", "--site", "1"], {}, 1),
+    ],
+    ids=["unknown survey", "refused login", "refused file"],
+)
+def test_nothing_that_committed_no_row_is_followed_by_models(
+    deployment, modelled, args, variables, exit_code
+):
+    Path("notes.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+
+    done = modelled(*args, **variables)
+
+    assert done.exit_code == exit_code
+    assert len(done.stderr.splitlines()) == 1
+    assert "models" not in done.stderr
+    assert MODELS_JOB not in jobs(deployment)
+
+
+def test_an_account_without_surveys_is_not_followed_by_models(deployment, modelled):
+    for survey_id in SURVEY_IDS:
+        deployment.account.remove_survey(survey_id)
+        deployment.instance.delete_dynamic_partition("survey_id", survey_id)
+
+    done = modelled("sync", "--json")
+
+    assert (done.exit_code, json.loads(done.stdout)["models"]) == (0, False)
+    assert jobs(deployment) == ["sync_job"]
+
+
+def test_surveys_alone_are_rows_that_the_models_are_made_of(deployment, modelled):
+    deployment.server.faults.add(Fault("403", path="responses"))
+
+    done = modelled("sync", "--json")
+
+    assert (done.exit_code, json.loads(done.stdout)["models"]) == (1, True)
+
+
+def test_models_that_failed_are_made_by_the_next_sync_whatever_it_finds(deployment, modelled):
+    modelled.failures.append("the models failed")
+
+    said = [json.loads(modelled("sync", "--json").stdout) for _ in range(3)]
+
+    assert [each["models"] for each in said] == [True, True, False]
+    assert jobs(deployment) == ["sync_job", MODELS_JOB, "sync_job", MODELS_JOB, "sync_job"][::-1]
 
 
 @pytest.mark.slow

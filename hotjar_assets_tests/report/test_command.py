@@ -60,6 +60,21 @@ def test_surveys_can_be_chosen(report, tmp_path):
     assert page.values("href").count("#s2") == 1
 
 
+def test_surveys_can_be_chosen_by_name(report, database, tmp_path):
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE hotjar.surveys SET name = 'Exit  poll' WHERE survey_id = '3'")
+
+    done = report("--survey", "EXIT poll", "--out", str(tmp_path / "by_name.html"))
+    same = report("--survey", "3", "--out", str(tmp_path / "by_id.html"))
+
+    assert (done.exit_code, same.exit_code) == (0, 0)
+    by_name, by_id = (
+        Page((tmp_path / name).read_text(encoding="utf-8")).values("href")
+        for name in ("by_name.html", "by_id.html")
+    )
+    assert by_name == by_id
+
+
 def test_a_report_is_replaced_and_another_file_is_not(report, tmp_path, database):
     own, other = tmp_path / "own.html", tmp_path / "other.html"
     assert report("--out", str(own), "--survey", "3").exit_code == 0
@@ -85,7 +100,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--survey", "1", "--survey", "99"], "has no survey 99, or it is gone from Hotjar"),
+        (["--survey", "1", "--survey", "99"], "has no survey with the id or name '99'; nearest: "),
         (["--effort", "("], "--effort: is no regular expression"),
         (["--out", "missing/page.html"], "the folder missing does not exist"),
         (["--out", "."], "cannot be written (Is a directory)"),

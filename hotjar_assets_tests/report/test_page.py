@@ -81,7 +81,7 @@ def test_every_survey_is_in_the_overview(parsed):
 
 
 def test_a_page_of_one_survey_has_no_overview(hard):
-    one = Page(page(hard, survey_ids=["4"]))
+    one = Page(page(hard, wanted=["4"]))
 
     assert "Overview" not in one.text
     assert not [value for value in one.values("href") if value.startswith("#s")]
@@ -117,14 +117,14 @@ def test_a_database_without_personal_values_quotes_nobody_unless_asked(tmp_path)
     privacy = Privacy(PiiMode.HASH, b"a key of this test")
     database = stored(hard_account(), tmp_path / "private.duckdb", privacy=privacy)
 
-    asked = page(database, survey_ids=["1"], comments=True)
+    asked = page(database, wanted=["1"], comments=True)
 
     assert "write to [e-mail address]" in asked
     assert "hmac:" not in asked
     for mode in ("hash", "drop"):
         with duckdb.connect(str(database)) as connection:
             connection.execute("UPDATE hotjar.meta SET value = ? WHERE name = 'pii'", [mode])
-        quiet = page(database, survey_ids=["1"])
+        quiet = page(database, wanted=["1"])
         assert "write to" not in quiet
         assert f"HOTJAR_PII={mode}" in quiet
 
@@ -177,16 +177,16 @@ def test_days_to_come_and_long_past_have_no_place_in_the_trend(odd, tmp_path):
         ):
             connection.execute(sql, [at, response_id])
 
-    (survey,) = summaries(copy, survey_ids=["1204501"]).surveys
+    (survey,) = summaries(copy, wanted=["1204501"]).surveys
 
     assert (survey.first_on, survey.last_on) == ("1970-01-01", "25000-01-01")
     assert sum(period.responses for period in survey.periods) == survey.responses - 2
     assert max(period.starts_on for period in survey.periods) <= TODAY
-    assert "25000-01-01" in page(copy, survey_ids=["1204501"])
+    assert "25000-01-01" in page(copy, wanted=["1204501"])
 
 
 def test_a_choice_that_was_never_taken_and_one_that_is_not_offered_have_bars(hard):
-    (survey,) = summaries(hard, survey_ids=["1"]).surveys
+    (survey,) = summaries(hard, wanted=["1"]).surveys
     (question,) = [each for each in survey.questions if each.type == "single-option"]
 
     assert [(each.answer, each.answers, each.is_offered) for each in question.choices] == [

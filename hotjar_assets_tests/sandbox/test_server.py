@@ -6,11 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 
-from hotjar_assets.sandbox import Fault, SandboxAccount, SandboxServer
+from hotjar_assets.cli import main
+from hotjar_assets.config import SANDBOX_DATABASE, Settings
+from hotjar_assets.sandbox import SANDBOX_SITE_ID, Fault, SandboxAccount, SandboxServer
 from hotjar_assets.sandbox.server import run
 from hotjar_assets_tests.sandbox.conftest import SURVEYS, PlainClient
 
@@ -117,17 +121,52 @@ def test_constants_come_without_the_web_framework():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_foreground_server_says_where_it_is_and_ends_with_a_signal(number):
-    lines = []
+    urls = []
     handlers = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
 
-    def echo(line):
-        lines.append(line)
-        url = line.split()[2]
+    def on_start(url):
+        urls.append(url)
         assert requests.get(url, timeout=5).status_code == 404
         os.kill(os.getpid(), number)
 
-    run(port=0, echo=echo)
-    (line,) = lines
-    assert "sandbox-secret" in line
-    assert "1001" in line
+    run(port=0, on_start=on_start)
+    assert len(urls) == 1
     assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == handlers
+
+
+def test_the_command_prints_settings_that_a_shell_takes_as_they_are(tmp_path):
+    program = str(Path(sys.executable).with_name("hotjar-assets"))
+    command = [program, "sandbox", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stdout
+        first, *lines = (sandbox.stdout.readline() for _ in range(11))
+        shell = ["sh", "-c", "".join([*lines, "exec env"])]
+        shown = subprocess.run(shell, capture_output=True, check=True, text=True).stdout
+        variables = dict(line.partition("=")[::2] for line in shown.splitlines())
+        settings = Settings.from_environment(variables)
+        answer = requests.post(
+            f"{settings.api_url}/v1/oauth/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": settings.client_id,
+                "client_secret": settings.client_secret,
+            },
+            timeout=5,
+        )
+        sandbox.send_signal(signal.SIGTERM)
+    assert sandbox.returncode == 0
+    assert first.startswith(f"Sandbox at {settings.api_url}; Ctrl+C stops it. ")
+    assert answer.status_code == 200
+    assert settings.site_id == (SANDBOX_SITE_ID,)
+    assert str(settings.database_path) == SANDBOX_DATABASE
+
+
+def test_what_a_shell_would_expand_is_quoted(monkeypatch):
+    def start(*, on_start, **_options):
+        on_start("http://[::1]:8787")
+
+    monkeypatch.setattr("hotjar_assets.sandbox.server.run", start)
+
+    lines = CliRunner().invoke(main, ["sandbox", "--host", "::1"]).stdout.splitlines()
+
+    assert "export HOTJAR_API_URL='http://[::1]:8787'" in lines

@@ -206,7 +206,7 @@ def test_rows_of_another_partition_are_refused(by_team, stray):
     before = by_team.rows()
     frame = pd.DataFrame({"team": ["red", stray], "score": [7, 7]})
     text = by_team.refuse(frame, "red")
-    assert "1 rows for team.scores belong to a partition that is not being written" in text
+    assert "1 row for team.scores belongs to a partition that is not being written" in text
     assert by_team.rows() == before
 
 
@@ -275,7 +275,7 @@ def test_the_end_of_a_time_window_belongs_to_the_next(table):
     last = pd.to_datetime(["2026-01-01 23:59:59.999999"], utc=True)
     assert table.store_day(pd.DataFrame({"moment": last}), 1) == 1
     next_day = pd.to_datetime(["2026-01-02"], utc=True)
-    with pytest.raises(HotjarStoreError, match="1 rows for"):
+    with pytest.raises(HotjarStoreError, match="1 row for"):
         table.store_day(pd.DataFrame({"moment": next_day}), 1)
 
 
@@ -414,7 +414,7 @@ def test_a_daily_partition_is_a_window_of_time(assets):
         (
             pd.DataFrame({"team": ["blue"]}),
             {"partition": "red", **BY_TEAM},
-            "1 rows for team.scores belong to a partition that is not being written",
+            "1 row for team.scores belongs to a partition that is not being written",
         ),
     ],
     ids=["no frame", "no expression", "another partition"],

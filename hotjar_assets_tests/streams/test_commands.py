@@ -44,6 +44,16 @@ def test_stream_is_tried_without_storing_anything(folder):
     assert sorted(Path().iterdir()) == [folder]
 
 
+def test_values_as_long_as_ids_are_printed_whole(folder):
+    shop, long = Shop(), "0123456789abcdef" * 4
+    with serving(shop) as server:
+        variables = shop.environment(server.url)
+        for order in shop.orders.values():
+            order["reference_of_the_partner"] = long
+        result = run("streams", "test", "shop.orders", "--limit", "1", variables=variables)
+    assert long in result.stdout.split()
+
+
 def test_trial_as_json_has_the_rows(folder):
     shop = Shop()
     with serving(shop) as server:
