@@ -43,6 +43,7 @@ from hotjar_assets.warehouse.merge import bytes_at_once
 from hotjar_assets.warehouse.personal import (
     Row,
     Trace,
+    erase_declared,
     erase_rows,
     find_rows,
     find_traces,
@@ -237,6 +238,11 @@ class Warehouse:
             if rows:
                 erase_rows(connection, rows)
         return rows
+
+    def erase_declared(self, search: PersonSearch) -> list[Trace]:
+        """Delete a person's rows of streams in one transaction; see `personal.erase_declared`."""
+        with self._writing(None) as connection:
+            return erase_declared(connection, search)
 
     def find_traces(self, search: PersonSearch, rows: Sequence[Row] = ()) -> list[Trace]:
         """Look for a person in every other table of the file; see `personal.find_traces`."""
