@@ -9,6 +9,9 @@ from hotjar_assets.config import Settings, environment_variable, place_name
 from hotjar_assets.errors import HotjarConfigError, HotjarError
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import open_client
+from hotjar_assets.streams.personal import unprotected_warning
+from hotjar_assets.streams.spec import Source
+from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.warehouse import Person, Warehouse
 from hotjar_assets.warehouse.expressions import load_checked_folder
 
@@ -39,12 +42,31 @@ def check_account(settings: Settings) -> Iterator[tuple[str, str | None]]:
         )
 
 
-def check_streams(folder: Path) -> Iterator[tuple[str, str | None]]:
+def check_streams(folder: Path, privacy: Privacy) -> Iterator[tuple[str, str | None]]:
     """Yield each file of streams and what is wrong with it, None where nothing is; no request."""
     loaded = load_checked_folder(folder)
     for path in sorted((*loaded.sources, *loaded.mistakes)):
-        mistake = loaded.mistakes.get(path)
+        mistake = loaded.mistakes.get(path) or _misfit(loaded.sources[path], privacy)
         yield f"streams {path}", str(mistake) if mistake else None
+
+
+def unprotected_streams(folder: Path) -> list[str]:
+    """List warnings of streams that seem to hold personal data and do not say so."""
+    sources = load_checked_folder(folder).sources.values()
+    warnings = (
+        unprotected_warning(source.name, stream) for source in sources for stream in source.streams
+    )
+    return [warning for warning in warnings if warning]
+
+
+def _misfit(source: Source, privacy: Privacy) -> HotjarConfigError | None:
+    """Say which stream of a source cannot be stored under a privacy mode."""
+    try:
+        for stream in source.streams:
+            StreamTable.of(source, stream.name, privacy).check_personal()
+    except HotjarConfigError as error:
+        return error
+    return None
 
 
 def ask_hotjar_to_forget(

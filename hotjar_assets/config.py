@@ -485,7 +485,20 @@ def given_limits(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         HotjarConfigError: One of them is not a number in its range.
     """
-    names = [name for name in set_names(environ) if name.startswith("max_")]
+    return _given("max_", environ)
+
+
+def given_pii(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return settings of which only the privacy mode and its key are read.
+
+    Raises:
+        HotjarConfigError: The mode is unknown, or has no key.
+    """
+    return _given("pii", environ)
+
+
+def _given(prefix: str, environ: Mapping[str, str]) -> Settings:
+    names = [name for name in set_names(environ) if name.startswith(prefix)]
     given = {name: environ[environment_variable(name)] for name in names}
     return Settings.parse(given, needs_account=False)
 

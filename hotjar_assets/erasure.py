@@ -23,6 +23,7 @@ _AS_WRITTEN = (
     "Only the address or id is looked for, as URLs, JSON and HTML write it too: not a name, a "
     "telephone number, or an address in words (bob at x.com)."
 )
+_COMES_BACK = "what its API still has, the next run brings back, so erase it there too"
 _NOT_LOOKED_AT = (
     "Not looked at: exports that were downloaded, reports in other folders or in the mail, copies "
     "of the database, and other databases."
@@ -111,6 +112,9 @@ def _elsewhere(
     """Yield what holds the person besides the rows that are erased, when it is dealt with."""
     yield from _spool(warehouse, erase=erase)
     yield from _reports(warehouse.path, search, erase=erase, is_due=bool(rows))
+    for trace in warehouse.erase_declared(search) if erase else ():
+        done = f"erased; {_COMES_BACK}"
+        yield Place(_name_of(trace), done, rows=trace.rows, columns=trace.columns)
     traces = warehouse.find_traces(search, rows)
     is_renewed = False
     if erase and renew_models and (rows or any(map(_is_model, traces))):
@@ -128,7 +132,10 @@ def _not_searched(person: Person, privacy: Privacy) -> list[str]:
     """Say what cannot be found."""
     texts = [_AS_WRITTEN, _NOT_LOOKED_AT]
     if not is_looked_for_everywhere(person):
-        texts.append("The id is so short that it is looked for in hotjar_user_id alone.")
+        texts.append(
+            "The id is so short that it is looked for in hotjar_user_id alone, and in the columns "
+            "of streams whose `personal` says id."
+        )
     if privacy.mode is PiiMode.HASH:
         texts.append(
             "HOTJAR_PII=hash: the query of a URL, a field of extra, and an attribute, comment or "
@@ -213,12 +220,23 @@ def _is_report(path: Path) -> bool:
         return False
 
 
+def _name_of(trace: Trace) -> str:
+    return f"{trace.schema}.{trace.table}"
+
+
 def _is_model(trace: Trace) -> bool:
     return trace.table in model_names()
 
 
 def _of_trace(trace: Trace, *, erase: bool, has_dbt: bool) -> Place:
-    name = f"{trace.schema}.{trace.table}"
+    name = _name_of(trace)
+    if trace.is_of_other_key:
+        done = "was hashed under another HOTJAR_PII_KEY, so nobody can be found in it; run "
+        done += f"`hotjar-assets streams reload {name}` and erase again"
+        return Place(name, done, is_left=True)
+    if trace.is_declared and not erase:
+        done = f"would be erased; {_COMES_BACK}"
+        return Place(name, done, rows=trace.rows, columns=trace.columns)
     if _is_model(trace):
         if has_dbt and not erase:
             done = "is a dbt model and would be rebuilt"

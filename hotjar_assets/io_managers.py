@@ -26,6 +26,7 @@ from hotjar_assets.config import (
     set_names,
     wanted_source,
 )
+from hotjar_assets.defs.catalogue import PERSONAL_DATA
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.extras import NO_PICTURES, can_draw
 from hotjar_assets.materializations import (
@@ -252,7 +253,12 @@ class _HotjarIOManager(dg.IOManager):
     def _facts_of(self, table: StreamTable) -> dict[str, Any]:
         columns = self._warehouse.stream_columns(table)
         schema = dg.TableSchema(
-            [dg.TableColumn(printable(name), kind) for name, kind in columns.items()]
+            [
+                dg.TableColumn(
+                    printable(name), kind, tags=PERSONAL_DATA if table.is_personal(name) else None
+                )
+                for name, kind in columns.items()
+            ]
         )
         rows = self._warehouse.stream_count(table)
         return {ROW_COUNT: rows, "dagster/column_schema": schema, **self._database}

@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -90,7 +90,8 @@ class PersonSearch:
         self._ids = tuple(normalized(each) for each in ids - shared if _is_distinctive(each))
         self._has_blank = any(" " in form for form in forms)
         hashes: set[str] = set()
-        if privacy.mode is PiiMode.HASH:
+        # A stream may hash though the other tables do not.
+        if privacy.mode is PiiMode.HASH or privacy.key:
             written = [around.format(text) for text in addresses for around in _SURROUNDINGS]
             hashes = {privacy.hash(text) for text in (*written, *ids)}
         self._hashes = (hashes | {each for each in ids if _HASH.fullmatch(each)}) - shared
@@ -102,6 +103,8 @@ class PersonSearch:
         )
         self.user_ids = tuple(sorted((ids | {privacy.hash(each) for each in ids}) - shared))
         """What the column `hotjar_user_id` holds of the person, if the id was given."""
+        self.key_fingerprint = replace(privacy, mode=PiiMode.HASH).fingerprint
+        """Which key the hashes are of."""
 
     @property
     def pattern(self) -> str:

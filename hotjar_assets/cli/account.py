@@ -28,13 +28,24 @@ if TYPE_CHECKING:
 def check() -> None:
     """Test the settings, the credentials, each site or project, the plan and the database."""
     settings = read_settings()
-    from hotjar_assets.account import check_account, check_streams  # noqa: PLC0415 - with DuckDB
+    # DuckDB loads with these.
+    from hotjar_assets.account import (  # noqa: PLC0415
+        check_account,
+        check_streams,
+        unprotected_streams,
+    )
+    from hotjar_assets.privacy import Privacy  # noqa: PLC0415
 
-    failed = False
-    for what, problem in chain(check_account(settings), check_streams(streams_folder())):
+    failed, folder = False, streams_folder()
+    streams = check_streams(folder, Privacy.from_settings(settings))
+    for what, problem in chain(check_account(settings), streams):
         echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
         failed |= problem is not None
-    warnings = (*exposed(*_written_paths(settings)), *replaceable(settings.database_path))
+    warnings = (
+        *unprotected_streams(folder),
+        *exposed(*_written_paths(settings)),
+        *replaceable(settings.database_path),
+    )
     for problem in warnings:
         echo(f"{'warning':<7} {problem}")
     sys.exit(FAILED if failed else 0)

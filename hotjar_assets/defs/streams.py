@@ -9,12 +9,19 @@ from typing import Any
 import dagster as dg
 
 from hotjar_assets.api.limits import Limits
-from hotjar_assets.config import given_limits
+from hotjar_assets.config import given_limits, given_pii
 from hotjar_assets.defs.beta import asset
-from hotjar_assets.defs.catalogue import RAW, table_metadata, version_setter, with_owners
+from hotjar_assets.defs.catalogue import (
+    PERSONAL_DATA,
+    RAW,
+    table_metadata,
+    version_setter,
+    with_owners,
+)
 from hotjar_assets.defs.partitions import DynamicPartitionsDefinition, range_tags
 from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
 from hotjar_assets.printable import counted, is_printable, printable_lines
+from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import as_failure
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.spec import Source, Stream
@@ -116,7 +123,7 @@ def _asset(
         deps=[dg.AssetKey([source.name, stream.parent.stream])] if stream.parent else [],
         group_name=source.name,
         kinds={"python", "duckdb"},
-        tags=RAW,
+        tags={**RAW, **PERSONAL_DATA} if table.personal else RAW,
         description=_description(source, table),
         metadata=metadata,
         io_manager_key=io_manager_key,
@@ -136,7 +143,8 @@ def _asset(
         with as_failure():
             limits = Limits.of(given_limits())
             client = SourceClient(source, limits=limits)
-            stored = replace(table, max_columns=limits.columns)
+            privacy = Privacy.from_settings(given_pii())
+            stored = replace(table, max_columns=limits.columns, privacy=privacy)
             return StreamSync(
                 client,
                 stored,
@@ -190,8 +198,12 @@ def _sensor(
             return dg.SkipReason(f"{parent_key.to_user_string()} was not read since")
         tables = getattr(context.resources, io_manager_key)
         with as_failure():
-            records = tables.stream_parents(above, parent_fields(table.stream)) or []
-            keys = [unit.key for unit in units_of(table, records)]
+            privacy = Privacy.from_settings(given_pii())
+            children = replace(table, privacy=privacy)
+            children.check_personal()
+            stored = replace(above, privacy=privacy)
+            records = tables.stream_parents(stored, parent_fields(table.stream)) or []
+            keys = [unit.key for unit in units_of(children, records)]
             _require_printable(keys, parent_key)
         known = context.instance.get_dynamic_partitions(str(partitions.name))
         added = sorted(set(keys) - set(known))

@@ -41,6 +41,7 @@ _SECRET_NAMES = frozenset(
     }
 )
 _JSON_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_SCALAR_TYPES = ("boolean", "integer", "number", "string")
 _OURS = {"surveys", "survey_responses", "forgotten", "unsettled", "meta"}
 _SYNCED_AT = "synced_at"
 _MAX_NAME_LENGTH = 2000
@@ -108,6 +109,12 @@ def _or_known(word: str, known: Collection[str]) -> str:
     return meant(word, known) or f"known: {', '.join(sorted(known)) or 'none'}"
 
 
+def split_personal(name: str) -> tuple[str, str]:
+    """Split a name of `personal` into the column and the JSONPath inside of it."""
+    column, dot, path = name.partition(".$")
+    return column, f"${path}" if dot else "$"
+
+
 def reserved(column: str) -> str:
     """Say why a stream's table cannot have a column of a name of its own; else an empty text."""
     name = column.lower()
@@ -146,6 +153,7 @@ def mistakes(source: "Source") -> Iterator[Mistake]:
             _start(stream),
             _answer(stream),
             _columns(stream),
+            _personal(stream),
         )
         for check in checks:
             for place, problem in check:
@@ -468,6 +476,41 @@ def _computed(stream: "Stream") -> Iterator[Mistake]:
         if not _DUCKDB_TYPE.fullmatch(computed.type):
             problem = "is no DuckDB type by name; one is VARCHAR, another DECIMAL(18, 2)"
             yield ("transform", "computed", name, "type"), problem
+
+
+def _personal(stream: "Stream") -> Iterator[Mistake]:
+    transform, schema = stream.transform, stream.record_schema
+    around = {*stream.metadata, *(stream.parent.fields if stream.parent else ())}
+    fields = schema.properties if schema else {}
+    types = {
+        transform.rename.get(name, name): kind
+        for name, kind in fields.items()
+        if not _is_dropped(stream, name)
+    }
+    known = {*types, *around}
+    cursor = stream.incremental.cursor if stream.incremental else None
+    for name, given in stream.personal.items():
+        column, path = split_personal(name)
+        problem = ""
+        if column in {**transform.computed, **transform.constant}:
+            problem = "is written in the YAML; name the columns that it is computed from"
+        elif column in transform.rename and column not in transform.rename.values():
+            problem = f"is renamed; write {transform.rename[column]}"
+        elif (schema is not None and column not in known) or (
+            column not in {*around, *transform.rename.values()} and _is_dropped(stream, column)
+        ):
+            problem = f"there is no column {column}; {_or_known(column, known)}"
+        elif path != "$" and types.get(column, {}).get("type") in _SCALAR_TYPES:
+            problem = f"{column} is not JSON and has nothing inside; write {column} alone"
+        elif column in stream.primary_key and given.mode == "drop":
+            problem = "is of the primary key, without which rows have no identity; hash or keep it"
+        elif column == transform.rename.get(cursor or "", cursor) and given.mode not in {
+            None,
+            "keep",
+        }:
+            problem = "tells what is new (incremental.cursor); keep it"
+        if problem:
+            yield ("personal", name), problem
 
 
 def _schema(stream: "Stream") -> Iterator[Mistake]:

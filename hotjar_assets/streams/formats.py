@@ -83,7 +83,7 @@ def only(document: Any, path: str) -> Any:
 
 def _selected(document: Any, path: str) -> Iterable[Any]:
     """Yield the values that a JSONPath selects."""
-    steps = _steps(path)
+    steps = plain_steps(path)
     if steps is None:
         return (match.obj for match in compiled(path).finditer(document))
     # The library keeps an object for every value that it meets, larger than most values.
@@ -109,7 +109,7 @@ def _below(values: Iterable[Any], step: str | int | None) -> Iterator[Any]:
 
 
 @cache
-def _steps(path: str) -> tuple[str | int | None, ...] | None:
+def plain_steps(path: str) -> tuple[str | int | None, ...] | None:
     """Return a path as names, indices and None for all; None if it has other steps."""
     if not _PLAIN_PATH.fullmatch(path):
         return None
@@ -220,7 +220,9 @@ def _require_list(document: Any, path: str) -> None:
         return
     found = query.findall(document)
     if not found:
-        name = next((step for step in reversed(_steps(place) or ()) if isinstance(step, str)), "")
+        name = next(
+            (step for step in reversed(plain_steps(place) or ()) if isinstance(step, str)), ""
+        )
         omits = f" (where the API omits an empty list: $..{name}[*])" if name.isidentifier() else ""
         problem = f"is not in the answer; correct `records`{omits}"
         raise HotjarSchemaError(place, problem + _instead(document))

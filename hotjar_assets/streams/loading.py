@@ -332,13 +332,15 @@ def _models_at(place: Place) -> list[type[BaseModel]]:
         if isinstance(step, int):
             continue
         tagged = [model for model in models if _tag(model) == step]
-        models = tagged or [
+        inside = [
             inner
             for model in models
             for name, field in model.model_fields.items()
             if step == (field.alias or name)
             for inner in _models(field.annotation)
         ]
+        # What is no field is a key of a mapping, such as a column of `personal`.
+        models = tagged or inside or models
     return models
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from hotjar_assets.did_you_mean import meant
 from hotjar_assets.printable import get_logger
+from hotjar_assets.streams.checks import split_personal
 from hotjar_assets.streams.spec import Stream
 
 logger = get_logger(__name__)
@@ -30,11 +31,20 @@ class NamedFields:
         self._name = f"{source}.{stream.name}"
         self._lock = threading.Lock()
         transform, around = stream.transform, stream.parent.fields if stream.parent else {}
+        field_of = {column: name for name, column in transform.rename.items()}
+        schema = stream.record_schema
+        # A field of the schema may be missing wherever it is not required.
+        columns = {
+            transform.rename.get(name, name) for name in (schema.properties if schema else ())
+        }
+        columns |= {*transform.constant, *transform.computed}
+        personal = dict.fromkeys(split_personal(name)[0] for name in stream.personal)
         named = [
             *(("transform.keep", name) for name in transform.keep or ()),
             *(("transform.drop", name) for name in transform.drop),
             *(("transform.rename", name) for name in transform.rename),
             *(("incremental.cursor", each.cursor) for each in (stream.incremental,) if each),
+            *(("personal", field_of.get(each, each)) for each in personal if each not in columns),
         ]
         self._missing = [each for each in named if each[1] not in {*stream.metadata, *around}]
         self._flatten = set(stream.flatten)

@@ -30,6 +30,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -45,6 +46,7 @@ from hotjar_assets.streams.values import (
     check_env_name,
     check_instant_format,
     check_path,
+    check_personal_name,
     check_records_path,
 )
 
@@ -246,6 +248,31 @@ class Transform(_Model):
     computed: dict[Name, Computed] = Field(default_factory=dict)
 
 
+PersonalKind = Literal["id", "email", "name", "text", "ip", "answer", "url"]
+
+
+class Personal(_Model):
+    """What a column, or a part of it, holds of people, and what becomes of it."""
+
+    kind: PersonalKind = Field(
+        description="What it is: id, email, name, text (free text) and ip are personal as a whole; "
+        "of an answer, what is nothing but an e-mail address; of a url, query and fragment."
+    )
+    mode: Literal["keep", "hash", "drop"] | None = Field(
+        default=None, description="What happens to it; default: what HOTJAR_PII says."
+    )
+
+
+def _with_kind(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+PersonalColumn = Annotated[
+    Personal, BeforeValidator(_with_kind, json_schema_input_type=PersonalKind | Personal)
+]
+"""A kind alone, or a kind with a mode."""
+
+
 class Parent(_Model):
     """A stream is read once for each record of another one."""
 
@@ -313,6 +340,11 @@ class Stream(_Model):
     )
     parent: Parent | None = None
     transform: Transform = Transform()
+    personal: dict[Annotated[str, AfterValidator(check_personal_name)], PersonalColumn] = Field(
+        default_factory=dict,
+        description="Columns that hold personal data, or paths inside of them, such as "
+        "attributes.$.phone, and its kind; {} says that there is none.",
+    )
 
 
 class Source(_Model):

@@ -8,7 +8,7 @@ with the first page whose oldest record is strictly older.
 
 import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,7 +95,7 @@ class Unit:
 
     Attributes:
         key: Text that names it; "" for all of a stream.
-        columns: Values of the columns that name the parent.
+        columns: Values of the columns that name the parent, personal ones replaced.
         parent: Fields of the parent's record.
     """
 
@@ -135,6 +135,11 @@ class StreamStore(Protocol):
         self, stream: StreamTable, reads: Sequence[StreamRead]
     ) -> Mapping[str, Figures | HotjarStoreError]:
         """Store finished walks, each whole or not at all; tell what was done, by unit."""
+
+    def reload_stream(
+        self, stream: StreamTable, reads: Sequence[StreamRead]
+    ) -> Mapping[str, Figures]:
+        """Replace a table by finished walks, in one transaction; tell what was done, by unit."""
 
 
 @dataclass
@@ -189,7 +194,9 @@ class StreamSync:
     def parent_table(self) -> StreamTable | None:
         """How the parent is stored."""
         parent = self.stream.parent
-        return StreamTable.of(self.client.source, parent.stream) if parent else None
+        if parent is None:
+            return None
+        return StreamTable.of(self.client.source, parent.stream, self.table.privacy)
 
     def units(self, parents: Iterable[Mapping[str, Any]] | None) -> list[Unit]:
         """List what is to be read.
@@ -199,10 +206,14 @@ class StreamSync:
 
         Raises:
             HotjarApiError: The parents could not be read.
-            HotjarConfigError: `parent.fields` does not tell two parents apart.
+            HotjarConfigError: `parent.fields` does not tell two parents apart, or `personal` cannot
+                be applied.
         """
-        if parents is None or self.stream.parent is None:
-            units = units_read(self.client, self.stream)
+        self.table.check_personal()
+        above = self.parent_table
+        # Requests are made of clear text: where the table has none, the API is asked again.
+        if parents is None or above is None or above.replaces_any(parent_fields(self.stream)):
+            units = units_read(self.client, self.table)
         else:
             units = units_of(self.table, parents)
         wanted = None if self.keys is None else set(self.keys)
@@ -218,17 +229,16 @@ class StreamSync:
         Raises:
             HotjarError: What is to be read cannot be told.
         """
-        above, table, stored = self.parent_table, self.table, StoredUnits()
-        units = self.units(
-            store.stream_parents(above, parent_fields(self.stream)) if above else None
-        )
+        table, stored = self.table, StoredUnits()
+        # First of all: a table that does not fit is refused before any request.
+        states = store.stream_states(table)
+        units = self.units(self._parents(store))
 
         def commit(reads: Sequence[StreamRead]) -> Mapping[str, Figures | HotjarStoreError]:
             kept = {read.key: Figures() for read in reads if read.skipped}
             rest = [read for read in reads if not read.skipped]
             return {**kept, **store.commit_stream(table, rest)}
 
-        states = store.stream_states(table)
         try:
             with store.spool() as folder:
                 groups = self.read(units, states, folder)
@@ -241,6 +251,33 @@ class StreamSync:
             # Where no parent at all is found, it is the path that is wrong.
             stored.failed |= {key: read.error for key, read in stored.gone.items() if read.error}
         return stored
+
+    def reload(self, store: StreamStore) -> StoredUnits:
+        """Read everything from the beginning, and replace the table in one transaction.
+
+        Returns:
+            What became of each unit; parents that are gone from the API have no rows any more.
+
+        Raises:
+            HotjarError: The table is as it was: a unit could not be read, or the rows not stored.
+        """
+        stored = StoredUnits()
+        with store.spool() as folder:
+            units = self.units(self._parents(store))
+            with closing(self.read(units, {}, folder)) as groups:
+                reads = [read for group in groups for read in group]
+            failed = next((read.error for read in reads if read.error and not read.skipped), None)
+            if failed:
+                raise failed
+            whole = [read for read in reads if not read.skipped]
+            figures = store.reload_stream(self.table, whole)
+        for read in reads:
+            stored.add(read, figures.get(read.key, Figures()))
+        return stored
+
+    def _parents(self, store: StreamStore) -> Sequence[Mapping[str, Any]] | None:
+        above = self.parent_table
+        return store.stream_parents(above, parent_fields(self.stream)) if above else None
 
     def read(
         self, units: Sequence[Unit], states: Mapping[str, UnitState], spool_folder: Path
@@ -370,17 +407,17 @@ def _noted(pages: Iterable[Page], named: NamedFields) -> Iterator[Page]:
 _GONE = "the parent is gone from the API"
 
 
-def units_read(client: StreamClient, stream: Stream) -> Iterator[Unit]:
+def units_read(client: StreamClient, table: StreamTable) -> Iterator[Unit]:
     """Yield the units of a stream, its parents read from the API, through all generations."""
-    if stream.parent is None:
+    if table.stream.parent is None:
         yield Unit()
         return
-    table = StreamTable.of(client.source, stream.name)
-    parent = StreamTable.of(client.source, stream.parent.stream).stream
+    # Of the parents, the clear text is needed, whatever is stored of it.
+    above = StreamTable.of(client.source, table.stream.parent.stream).in_clear
     records = (
         {**unit.columns, **page.metadata, **record}
-        for unit in units_read(client, parent)
-        for page in client.iter_pages(parent, parent=unit.parent)
+        for unit in units_read(client, above)
+        for page in client.iter_pages(above.stream, parent=unit.parent)
         for record in page.records
     )
     yield from units_of(table, records)
@@ -405,7 +442,10 @@ def units_of(table: StreamTable, parents: Iterable[Mapping[str, Any]]) -> Iterat
         if any(value is None for value in values.values()):
             without += 1
             continue
-        columns = {column: _identifier(table, column, value) for column, value in values.items()}
+        columns = {
+            column: table.protect(column, _identifier(table, column, value))
+            for column, value in values.items()
+        }
         key = unit_key(columns[column] for column in table.unit)
         unit = Unit(key, columns, {name: record.get(name) for name in needed})
         if key not in units:

@@ -6,15 +6,19 @@ fields of the record (declared, then found), the metadata, the constants, the co
 """
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from hotjar_assets.api.limits import DEFAULT_LIMITS, too_many_columns
-from hotjar_assets.errors import HotjarLimitError, HotjarSchemaError
+from hotjar_assets.config import PiiMode, environment_variable
+from hotjar_assets.errors import HotjarConfigError, HotjarLimitError, HotjarSchemaError
+from hotjar_assets.privacy import Privacy
 from hotjar_assets.schema import Column, Table
 from hotjar_assets.spool import SEGMENT_BYTES
-from hotjar_assets.streams.checks import needed_of_parent, reserved
+from hotjar_assets.streams.checks import needed_of_parent, reserved, split_personal
 from hotjar_assets.streams.columns import (
     LONG,
     UNKNOWN,
@@ -24,12 +28,15 @@ from hotjar_assets.streams.columns import (
     found_type,
     wider_type,
 )
-from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.personal import Rule, personal_of, rules_of
+from hotjar_assets.streams.spec import Personal, Source, Stream
 from hotjar_assets.streams.templates import as_text
 
 _SYNCED_AT = "synced_at"
 ORDINAL = "hotjar_assets:ordinal"
 _NAME_SHOWN = 60
+_FIELD = "the field "
+_WORD = re.compile(r"\w+")
 _NAMES_REMEMBERED = 10_000
 _MAX_REPEATED_BYTES = 64 * 1024
 """Longest values of the parent and of the root of an answer: they stand in every row."""
@@ -43,17 +50,78 @@ class StreamTable:
         schema: Schema of the table, the source's name.
         stream: The stream.
         max_columns: Columns that the table may have.
+        personal: The stream's `personal`, and what it inherits from its parent.
+        privacy: What becomes of personal values where `personal` gives no mode.
     """
 
     schema: str
     stream: Stream
     max_columns: int = DEFAULT_LIMITS.columns
+    personal: Mapping[str, Personal] = field(default_factory=dict)
+    privacy: Privacy = field(default_factory=Privacy)
 
     @classmethod
-    def of(cls, source: Source, name: str) -> "StreamTable":
+    def of(cls, source: Source, name: str, privacy: Privacy = Privacy()) -> "StreamTable":  # noqa: B008 - frozen
         """Return the table of a stream."""
         (stream,) = (each for each in source.streams if each.name == name)
-        return cls(source.name, stream)
+        return cls(source.name, stream, personal=personal_of(source, stream), privacy=privacy)
+
+    @cached_property
+    def rules(self) -> Mapping[str, tuple[Rule, ...]]:
+        """What becomes of personal values, by column."""
+        return rules_of(self.personal, self.privacy)
+
+    def check_personal(self) -> None:
+        """Make sure that personal values can become what they should, before anything is read.
+
+        Raises:
+            HotjarConfigError: There is no key to hash with; or the mode takes away what identifies
+                a row or tells what is new.
+        """
+        name = f"{self.schema}.{self.name}"
+        for rule in (each for column in self.rules.values() for each in column):
+            problem = ""
+            if rule.mode is PiiMode.HASH and not self.privacy.key:
+                raise HotjarConfigError(
+                    environment_variable("pii_key"),
+                    f"is not set; {name} hashes {rule.name} (see its `personal`) and needs it "
+                    "(16 characters or more, kept safe)",
+                )
+            if rule.mode is PiiMode.DROP and rule.column in {*self.key, *self.unit}:
+                problem = "it is of the key, without which rows have no identity; hash or keep it"
+            elif rule.mode is not PiiMode.KEEP and rule.column == self.cursor:
+                problem = "it tells what is new (incremental.cursor); keep it"
+            if problem:
+                why = f"{environment_variable('pii')}={rule.mode.value} would {rule.mode.value}"
+                advice = f"under `personal`, write {{kind: {rule.kind}, mode: …}}"
+                raise HotjarConfigError(name, f"{why} {rule.name}: {problem} ({advice})")
+
+    @property
+    def in_clear(self) -> "StreamTable":
+        """The table without what becomes of personal values: requests need them as they are."""
+        return replace(self, personal={})
+
+    def protect(self, column: str, value: Any) -> Any:
+        """Return a value with what is personal replaced; what was replaced stays as it is."""
+        for rule in self.rules.get(column, ()):
+            value = rule.applied(value)
+        return value
+
+    def replaces_any(self, fields: Iterable[str]) -> bool:
+        """Tell whether the table lacks the clear text of a field that children are asked for by."""
+        columns = {self.stored_column(name) for name in fields}
+        return any(
+            rule.mode is not PiiMode.KEEP
+            for column in columns
+            for rule in self.rules.get(column or "", ())
+        )
+
+    def is_personal(self, column: str) -> bool:
+        """Tell whether a column is declared as personal, or computed from one that is."""
+        names = {split_personal(name)[0] for name in self.personal}
+        computed = self.stream.transform.computed.get(column)
+        words = set(_WORD.findall(computed.sql)) if computed else {column}
+        return not names.isdisjoint(words)
 
     @property
     def name(self) -> str:
@@ -115,6 +183,27 @@ class StreamTable:
             return None
         return transform.rename.get(name, name)
 
+    def origin_of(self, column: str) -> str | None:
+        """Say what fills a column; None if nothing does."""
+        stream = self.stream
+        if column in stream.transform.computed:
+            return f"the expression {stream.transform.computed[column].sql}"
+        if column in stream.transform.constant:
+            return f"the constant {json.dumps(stream.transform.constant[column])}"
+        if column in self.metadata:
+            return f"the path {stream.metadata[column]}"
+        if stream.parent and column in stream.parent.fields:
+            return f"the parent's field {stream.parent.fields[column]}"
+        renamed = (name for name, new in stream.transform.rename.items() if new == column)
+        name = next(renamed, column)
+        return f"{_FIELD}{name}" if self.column_of(name) == column else None
+
+    def column_from(self, origin: str) -> str | None:
+        """Return the column that a field of the record, as `origin_of` names it, is in now."""
+        if not origin.startswith(_FIELD):
+            return None
+        return self.column_of(origin.removeprefix(_FIELD))
+
     def table(
         self,
         found: Mapping[str, str] | None = None,
@@ -136,7 +225,7 @@ class StreamTable:
         types = {
             column: wider_type(stored.get(column, UNKNOWN), kind) for column, kind in found.items()
         }
-        declared = self.declared
+        declared = {name: self._stored_type(name, kind) for name, kind in self.declared.items()}
         record = {**types, **declared}
         constants = self.stream.transform.constant
         record |= {name: found_type(value) for name, value in constants.items()}
@@ -155,13 +244,25 @@ class StreamTable:
         # No value was ever met, so there is no type yet; the key's must be there to be compared.
         always = {*self.unit, *self.stream.primary_key}
         columns = [
-            Column(name, _known(record[name]), self._described(name), _quoted(name))
+            Column(
+                name,
+                _known(record[name]),
+                self._described(name),
+                _quoted(name),
+                is_personal=self.is_personal(name),
+            )
             for name in order
             if record[name] != UNKNOWN or name in always
             if name not in self.stream.transform.computed
         ]
         computed = [
-            Column(name, each.type, f"Computed: {each.sql}", f"CAST(({each.sql}\n) AS {each.type})")
+            Column(
+                name,
+                each.type,
+                f"Computed: {each.sql}",
+                f"CAST(({each.sql}\n) AS {each.type})",
+                is_personal=self.is_personal(name),
+            )
             for name, each in self.stream.transform.computed.items()
         ]
         synced_at = Column(_SYNCED_AT, "TIMESTAMPTZ", "When the row was last written here.")
@@ -174,6 +275,11 @@ class StreamTable:
             unit=self.unit,
             unsure=tuple(name for name in self.key if name in self.stream.transform.computed),
         )
+
+    def _stored_type(self, column: str, declared: str) -> str:
+        for rule in self.rules.get(column, ()):
+            declared = rule.stored_type(declared)
+        return declared
 
     def _described(self, column: str) -> str:
         parent, schema = self.stream.parent, self.stream.record_schema
@@ -226,7 +332,7 @@ class RecordLines:
 
     Attributes:
         table: Where they will be stored.
-        parent: Values of the columns that name the parent.
+        parent: Values of the columns that name the parent, personal ones replaced or not.
         found: Types met in columns that are not declared.
     """
 
@@ -237,8 +343,12 @@ class RecordLines:
 
     def __post_init__(self) -> None:
         self._declared = self.table.declared
+        self.table.check_personal()
         computed = self.table.stream.transform.computed
         self._key = [name for name in self.table.key if name not in computed]
+        self.parent = {
+            column: self.table.protect(column, value) for column, value in self.parent.items()
+        }
         for column, value in self.parent.items():
             self._find(column, value)
         own = (*self.table.known_columns, _SYNCED_AT)
@@ -259,6 +369,8 @@ class RecordLines:
             HotjarSchemaError: A value does not fit the declared type of its column, or a field
                 cannot be stored; names stream, column and row.
         """
+        protect = self.table.protect
+        metadata = {name: protect(name, value) for name, value in metadata.items()}
         for name, value in metadata.items():
             self._find(name, value)
         around = {**self.parent, **metadata, **self.table.stream.transform.constant}
@@ -291,7 +403,9 @@ class RecordLines:
         return b"\n".join([*lines, b""])
 
     def _value(self, target: "_Field", value: Any, number: int) -> Any:
+        column = str(target.column)
         if target.same_as is not None:
+            value = self.table.protect(column, value)
             if value is not None and as_text(value) != target.same_as:
                 raise self._error(
                     number,
@@ -299,13 +413,16 @@ class RecordLines:
                     "of parent.fields otherwise",
                     target.column,
                 )
-        elif target.kind is None:
-            self._find(str(target.column), value)
-        else:
+            return value
+        if target.kind is not None:
             try:
+                # What is hashed is the value as the column would hold it: 7, whether 7 or "7" came.
                 value = fit(value, target.kind)
             except UnfitError as error:
                 raise self._error(number, str(error), target.column) from None
+        value = self.table.protect(column, value)
+        if target.kind is None:
+            self._find(column, value)
         return value
 
     def _find(self, column: str, value: Any) -> None:

@@ -5,7 +5,8 @@ import re
 from urllib.parse import urlsplit
 
 from hotjar_assets.did_you_mean import meant
-from hotjar_assets.streams.formats import compiled
+from hotjar_assets.streams.checks import split_personal
+from hotjar_assets.streams.formats import compiled, plain_steps
 
 _DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
 """What may follow a percent sign in a strftime format."""
@@ -48,6 +49,18 @@ def check_path(value: str) -> str:
     for pattern, what in _SLOW_PATHS:
         if pattern.search(plain):
             raise ValueError(f"holds {what}, which may never end; name the fields instead")
+    return value
+
+
+def check_personal_name(value: str) -> str:
+    """Return the name of a column, or of a place inside of one.
+
+    Raises:
+        ValueError: The path has other steps than names, [0] and [*].
+    """
+    if plain_steps(split_personal(value)[1]) is None:
+        problem = "the path after the column has names, [0] and [*] alone: attributes.$.phone"
+        raise ValueError(problem)
     return value
 
 

@@ -43,6 +43,7 @@ from hotjar_assets.warehouse.merge import bytes_at_once
 from hotjar_assets.warehouse.personal import (
     Row,
     Trace,
+    erase_declared,
     erase_rows,
     find_rows,
     find_traces,
@@ -54,6 +55,7 @@ from hotjar_assets.warehouse.trends import Trend, trends_of
 from hotjar_assets.warehouse.units import (
     commit_units,
     parent_records,
+    reload_units,
     types_of,
     unit_states,
 )
@@ -247,6 +249,11 @@ class Warehouse:
                 erase_rows(connection, rows)
         return rows
 
+    def erase_declared(self, search: PersonSearch) -> list[Trace]:
+        """Delete a person's rows of streams in one transaction; see `personal.erase_declared`."""
+        with self._writing(None) as connection:
+            return erase_declared(connection, search)
+
     def find_traces(self, search: PersonSearch, rows: Sequence[Row] = ()) -> list[Trace]:
         """Look for a person in every other table of the file; see `personal.find_traces`."""
         with self._database.reading() as connection:
@@ -315,6 +322,26 @@ class Warehouse:
 
         return self._commit_each(reads, commit) if reads else {}
 
+    def reload_stream(self, stream: StreamTable, reads: Sequence[StreamRead]) -> dict[str, Figures]:
+        """Replace a stream's table by walks through all of its units, in one transaction.
+
+        Args:
+            stream: How the stream is stored.
+            reads: Walks without an error, from the beginning.
+
+        Returns:
+            What was done, by unit.
+
+        Raises:
+            HotjarStoreError: The table is as it was.
+        """
+
+        def commit(some: Sequence[StreamRead], memory_limit: str) -> dict[str, Figures]:
+            with self._database.transaction(memory_limit=memory_limit) as connection:
+                return reload_units(connection, stream, some)
+
+        return self._commit_together(reads, commit)
+
     def _commit_group(
         self, reads: Sequence[SurveyRead], *, purge: bool, memory_limit: str
     ) -> dict[str, Figures]:
@@ -330,14 +357,9 @@ class Warehouse:
         reads: Sequence[ReadT],
         commit: Callable[[Sequence[ReadT], str], dict[str, Figures]],
     ) -> dict[str, Figures | HotjarStoreError]:
-        """Commit reads together; with more memory where needed, then one by one."""
-        *limits, last = self._memory_limits
+        """Commit reads together, and where that fails one by one."""
         try:
-            self._refuse_long_rows(reads)
-            for limit in limits:
-                with suppress(OutOfMemoryError):
-                    return dict(commit(reads, limit))
-            return dict(commit(reads, last))
+            return dict(self._commit_together(reads, commit))
         except (OutOfMemoryError, RowsRefusedError) as error:
             if len(reads) == 1:
                 return {reads[0].key: error}
@@ -345,6 +367,19 @@ class Warehouse:
         for read in reads:
             results |= self._commit_each([read], commit)
         return results
+
+    def _commit_together(
+        self,
+        reads: Sequence[ReadT],
+        commit: Callable[[Sequence[ReadT], str], dict[str, Figures]],
+    ) -> dict[str, Figures]:
+        """Commit reads together, with more memory where needed."""
+        *limits, last = self._memory_limits
+        self._refuse_long_rows(reads)
+        for limit in limits:
+            with suppress(OutOfMemoryError):
+                return commit(reads, limit)
+        return commit(reads, last)
 
     def _refuse_long_rows(self, reads: Sequence[ReadT]) -> None:
         """Refuse rows whose text takes more memory than DuckDB may: its limit does not count it.

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
+from hotjar_assets.privacy import Privacy
 from hotjar_assets.spool import SpoolWriter
 from hotjar_assets.streams.loading import StreamsFolder, load_folder
 from hotjar_assets.streams.spec import Source, Stream
@@ -61,21 +62,28 @@ class Preview:
     rows: list[tuple[Any, ...]]
 
 
-def preview(source: Source, stream: Stream, rows: Iterable[Mapping[str, Any]]) -> Preview:
+def preview(
+    source: Source,
+    stream: Stream,
+    rows: Iterable[Mapping[str, Any]],
+    privacy: Privacy = Privacy(),  # noqa: B008 - frozen
+) -> Preview:
     """Apply a stream's transform to some records, in memory.
 
     Args:
         source: The source.
         stream: One of its streams.
         rows: Records, with the columns of `parent.fields` and `metadata` beside their fields.
+        privacy: What becomes of personal values.
 
     Raises:
-        HotjarConfigError: A computed column is no expression.
+        HotjarConfigError: A computed column is no expression, or `personal` cannot be applied.
         HotjarSchemaError: A value does not fit the declared type of its column.
         HotjarStoreError: A computed column cannot be had from these records.
     """
-    table = StreamTable.of(source, stream.name)
+    table = StreamTable.of(source, stream.name, privacy)
     check_expressions(table)
+    table.check_personal()
     with TemporaryDirectory() as folder:
         spool = SpoolWriter(Path(folder))
         found: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import signature
@@ -21,6 +21,8 @@ from hotjar_assets.schema import (
     SURVEYS,
     UNSETTLED,
 )
+from hotjar_assets.streams.checks import split_personal
+from hotjar_assets.streams.making import Making
 from hotjar_assets.warehouse.database import (
     columns_in,
     literal,
@@ -46,12 +48,17 @@ class Trace:
         table: Its name.
         rows: How many of its rows.
         columns: Where in them, sorted.
+        is_declared: Whether they are the rows of a stream that are in what its `personal` names.
+        is_of_other_key: Whether the table was hashed under another key, so that nothing of a
+            person can be found in it.
     """
 
     schema: str
     table: str
-    rows: int
-    columns: tuple[str, ...]
+    rows: int = 0
+    columns: tuple[str, ...] = ()
+    is_declared: bool = False
+    is_of_other_key: bool = False
 
 
 def find_rows(connection: duckdb.DuckDBPyConnection, person: Person, privacy: Privacy) -> list[Row]:
@@ -103,10 +110,15 @@ def find_traces(
         "CREATE TEMP TABLE erased AS SELECT survey_id, response_id "
         f"FROM {qualified(connection, FORGOTTEN.name)} UNION FROM {_ids_of(rows)}"
     )
-    traces = []
+    traces: list[Trace] = []
+    declared = {(each.schema, each.table): each for each in _declared_tables(connection)}
     for schema, name in _tables(connection):
         if schema == SCHEMA and name in {SURVEY_RESPONSES.name, *_IDS}:
             continue
+        found: dict[int, set[str]] = {}
+        if stream := declared.get((schema, name)):
+            found = stream.rows_of(connection, search)
+            traces += stream.traces(found, search)
         table = qualified(connection, name, schema)
         is_erased = "false"
         if {"survey_id", "response_id"} <= columns_in(connection, table).keys():
@@ -116,13 +128,95 @@ def find_traces(
             )
         places: set[str] = set()
         count = 0
-        for _, columns in _matches(connection, table, search, (), is_erased=is_erased):
+        wanted = ("rowid",) if found else ()
+        for row, columns in _matches(connection, table, search, wanted, is_erased=is_erased):
+            if found and row[0] in found:
+                continue
             count += 1
             places |= columns
         if count:
             traces.append(Trace(schema, name, count, tuple(sorted(places))))
     connection.execute("DROP TABLE temp.erased")
     return traces
+
+
+def erase_declared(connection: duckdb.DuckDBPyConnection, search: PersonSearch) -> list[Trace]:
+    """Delete the rows of streams in which what `personal` names holds a person; list them."""
+    traces = []
+    for stream in _declared_tables(connection):
+        found = stream.rows_of(connection, search)
+        if found:
+            table = qualified(connection, stream.table, stream.schema)
+            connection.execute(
+                f"DELETE FROM {table} WHERE rowid IN "
+                f"(SELECT unnest({literal(sorted(found))}::BIGINT[]))"
+            )
+            note_compaction(connection, is_due=True)
+            traces += [each for each in stream.traces(found, search) if each.is_declared]
+    return traces
+
+
+@dataclass(frozen=True)
+class _DeclaredTable:
+    """The table of a stream that has `personal`.
+
+    Attributes:
+        schema: Its schema.
+        table: Its name.
+        making: How it was made, `personal` included.
+    """
+
+    schema: str
+    table: str
+    making: Making
+
+    def rows_of(
+        self, connection: duckdb.DuckDBPyConnection, search: PersonSearch
+    ) -> dict[int, set[str]]:
+        """Map the row ids of a person's rows to the columns where they are.
+
+        None can be told in a table with a column named rowid, which hides the row ids.
+        """
+        table = qualified(connection, self.table, self.schema)
+        there = columns_in(connection, table)
+        if "rowid" in map(str.lower, there):
+            return {}
+        columns = {split_personal(name)[0] for name in self.making.personal}
+        # An id is the same whatever its type, and however short it is.
+        ids = [name for name, kind in self.making.personal.items() if kind == "id"]
+        theirs = [
+            f"CAST(t.{quote(name)} AS VARCHAR) IN "
+            f"(SELECT unnest({literal(search.user_ids)}::VARCHAR[]))"
+            for name in ids
+            if name in there
+        ]
+        matches = _matches(
+            connection,
+            table,
+            search,
+            ("rowid",),
+            there.keys() - columns,
+            is_erased=" OR ".join(theirs) or "false",
+            erased_by=tuple(ids),
+        )
+        return {row[0]: found for row, found in matches}
+
+    def traces(self, found: Mapping[int, set[str]], search: PersonSearch) -> Iterator[Trace]:
+        """Yield what the table holds of a person."""
+        if found:
+            columns = tuple(sorted(set[str]().union(*found.values())))
+            yield Trace(self.schema, self.table, len(found), columns, is_declared=True)
+        if self.making.pii_key not in {"", search.key_fingerprint}:
+            yield Trace(self.schema, self.table, is_of_other_key=True)
+
+
+def _declared_tables(connection: duckdb.DuckDBPyConnection) -> list[_DeclaredTable]:
+    rows = connection.execute(
+        "SELECT schema_name, table_name, comment FROM duckdb_tables() "
+        "WHERE database_name = current_database() AND comment IS NOT NULL ORDER BY ALL"
+    ).fetchall()
+    made = ((schema, name, Making.parse(comment)) for schema, name, comment in rows)
+    return [_DeclaredTable(schema, name, each) for schema, name, each in made if each]
 
 
 def _matches(
@@ -133,6 +227,7 @@ def _matches(
     left_out: Collection[str] = (),
     *,
     is_erased: str = "false",
+    erased_by: Sequence[str] = ("response_id",),
 ) -> Iterator[tuple[tuple[Any, ...], set[str]]]:
     """Yield the rows of a table in which a person is, and the columns where.
 
@@ -145,6 +240,7 @@ def _matches(
         wanted: Columns of the row to yield.
         left_out: Columns that are not searched.
         is_erased: SQL that is true of a row `t` which is theirs whatever it holds.
+        erased_by: The columns by which it is.
     """
     kinds = {
         name: kind
@@ -176,7 +272,7 @@ def _matches(
                 cells_of = zip(checks, cells, strict=True)
                 places = {name for (name, is_in), cell in cells_of if cell and is_in(cell)}
             if erased:
-                places.add("response_id")
+                places.update(erased_by)
             if places:
                 yield given, places
 

@@ -13,6 +13,7 @@ from hotjar_assets.schema import Table
 from hotjar_assets.spool import Segment
 from hotjar_assets.streams.columns import UNKNOWN, wider_type
 from hotjar_assets.streams.cursors import Value
+from hotjar_assets.streams.making import Making, changes
 from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import ORDINAL, StreamTable
 from hotjar_assets.warehouse.database import (
@@ -47,10 +48,15 @@ def types_of(connection: duckdb.DuckDBPyConnection, stream: StreamTable) -> dict
 def unit_states(
     connection: duckdb.DuckDBPyConnection | None, stream: StreamTable
 ) -> dict[str, UnitState]:
-    """Tell what a stream's table holds of each unit."""
+    """Tell what a stream's table holds of each unit.
+
+    Raises:
+        HotjarStoreError: The stream would store other rows than those in the table.
+    """
     there = types_of(connection, stream) if connection else {}
     if connection is None or not there:
         return {}
+    require_fit(connection, stream, there)
     name = qualified(connection, stream.name, stream.schema)
     kind = there.get(stream.cursor or "")
     newest = _newest(stream, kind)
@@ -94,10 +100,14 @@ def parent_records(
 
     Returns:
         The records, sorted, without the fields that have no column; None if there is no table.
+
+    Raises:
+        HotjarStoreError: The table is not as the stream makes it now.
     """
     there = types_of(connection, parent) if connection else {}
     if connection is None or not there:
         return None
+    require_fit(connection, parent, there)
     names = sorted({name.partition(".")[0] for name in fields})
     columns = {name: parent.stored_column(name) for name in names}
     stored = {name: column for name, column in columns.items() if column in there}
@@ -110,6 +120,72 @@ def parent_records(
     return [json.loads(text) for (text,) in rows]
 
 
+def require_fit(
+    connection: duckdb.DuckDBPyConnection, stream: StreamTable, there: Mapping[str, str]
+) -> Making | None:
+    """Make sure that what a stream stores fits the rows of its table; return how that was made.
+
+    Raises:
+        HotjarStoreError: It does not; says what changed, and what to run.
+    """
+    if not there:
+        return None
+    noted = Making.parse(_comment(connection, stream))
+    foreign = _foreign(connection, stream)
+    ours = [name for name in there if name not in foreign] or list(there)
+    found = list(changes(stream, noted, ours))
+    if found:
+        raise HotjarStoreError(
+            f"{stream.schema}.{stream.name} was changed in a way that does not fit its rows: "
+            f"{'; '.join(found)}; run {reload_command(stream)}, which reads everything and "
+            "replaces the table, or undo the change (nothing was changed)"
+        )
+    return noted
+
+
+def reload_command(stream: StreamTable) -> str:
+    """Return the command that makes a stream's table again."""
+    return f"`hotjar-assets streams reload {stream.schema}.{stream.name}`"
+
+
+def reload_units(
+    connection: duckdb.DuckDBPyConnection, stream: StreamTable, reads: Sequence[StreamRead]
+) -> dict[str, Figures]:
+    """Replace a stream's table by walks through all of its units, inside an open transaction.
+
+    Raises:
+        HotjarStoreError: There is a table with rows, and none was read.
+    """
+    name = qualified(connection, stream.name, stream.schema)
+    if types_of(connection, stream):
+        is_empty = not any(read.segments for read in reads)
+        if is_empty and connection.execute(f"FROM {name} LIMIT 1").fetchone():
+            raise HotjarStoreError(
+                f"{stream.schema}.{stream.name}: the API gave no rows, and the table has some; "
+                "drop the table if that is right (nothing was changed)"
+            )
+        connection.execute(f"DROP TABLE {name}")
+    return commit_units(connection, stream, reads)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, stream: StreamTable) -> str | None:
+    rows = connection.execute(
+        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() "
+        f"AND schema_name = {literal(stream.schema)} AND table_name = {literal(stream.name)}"
+    ).fetchall()
+    return next((comment for (comment,) in rows), None)
+
+
+def _note(connection: duckdb.DuckDBPyConnection, stream: StreamTable, noted: Making | None) -> None:
+    """Note with the table how it is made."""
+    foreign = _foreign(connection, stream)
+    there = [name for name in types_of(connection, stream) if name not in foreign]
+    making = Making.of(stream, there).after(noted, there)
+    if making != noted:
+        name = qualified(connection, stream.name, stream.schema)
+        connection.execute(f"COMMENT ON TABLE {name} IS {literal(making.comment)}")
+
+
 def commit_units(
     connection: duckdb.DuckDBPyConnection, stream: StreamTable, reads: Sequence[StreamRead]
 ) -> dict[str, Figures]:
@@ -119,6 +195,7 @@ def commit_units(
         HotjarStoreError: Rows that a walk rests on are gone, or a column cannot be what it must.
     """
     there = types_of(connection, stream)
+    noted = require_fit(connection, stream, there)
     found = _found(reads)
     foreign = _foreign(connection, stream)
     table = stream.table(found, there, foreign=foreign)
@@ -136,9 +213,10 @@ def commit_units(
         raise RowsRefusedError(f"{error} (nothing was changed)") from None
     create_schema(connection, stream.schema)
     types = {column.name: column.type for column in table.columns}
-    _change_types(connection, table, types, there)
+    _change_types(connection, stream, types, there)
     add_columns(connection, stream.schema, stream.name, types)
     _sign_columns(connection, table, foreign | types.keys() - there.keys())
+    _note(connection, stream, noted)
     merge = Merge(connection, table)
     before = merge.counts(units)
     for read in reads:
@@ -200,7 +278,7 @@ def _foreign(connection: duckdb.DuckDBPyConnection, stream: StreamTable) -> set[
 
 def _change_types(
     connection: duckdb.DuckDBPyConnection,
-    table: Table,
+    stream: StreamTable,
     types: Mapping[str, str],
     there: Mapping[str, str],
 ) -> None:
@@ -209,34 +287,45 @@ def _change_types(
     Raises:
         RowsRefusedError: A stored value would be lost.
     """
-    name = qualified(connection, table.name, table.schema)
+    name = qualified(connection, stream.name, stream.schema)
     for column, kind in types.items():
         stored = there.get(column, kind)
         if stored == kind:
             continue
         converted = _converted(quote(column), stored, kind)
-        kept = (
-            "true"
-            if kind in {"JSON", "VARCHAR"}
-            else (
-                f"TRY_CAST(TRY_CAST({quote(column)} AS {kind}) AS {stored}) "
-                f"IS NOT DISTINCT FROM {quote(column)}"
-                if stored in {"BIGINT", "DOUBLE", "BOOLEAN", "DATE"}
-                else f"TRY_CAST({converted} AS {kind}) IS NOT NULL OR {quote(column)} IS NULL"
-            )
-        )
-        ((lost,),) = connection.execute(
-            f"SELECT count(*) FROM {name} WHERE NOT ({kept})"
-        ).fetchall()
+        kept = _is_kept(quote(column), stored, kind)
+        if column in {*stream.key, *stream.unit} and stored not in {"BIGINT", "JSON"}:
+            # Another spelling of the same value would be another row.
+            is_same = f"CAST(TRY_CAST({quote(column)} AS {kind}) AS VARCHAR) = {quote(column)}"
+            kept = is_same if stored == "VARCHAR" else "false"
+        try:
+            ((lost,),) = connection.execute(
+                f"SELECT count(*) FROM {name} WHERE NOT ({kept})"
+            ).fetchall()
+        except ROW_ERRORS:
+            # No value of the one type can be one of the other.
+            lost = "the"
         if lost:
             raise RowsRefusedError(
-                f"column {column} of {table.schema}.{table.name} is {stored}, the stream makes it "
-                f"{kind}, and {lost} stored values would be lost; drop the table to read it anew, "
-                "or declare another type (nothing was changed)"
+                f"column {column} of {stream.schema}.{stream.name} is {stored}, the stream makes "
+                f"it {kind}, which {lost} stored values do not survive; run "
+                f"{reload_command(stream)}, which reads everything and replaces the table, or "
+                "declare another type (nothing was changed)"
             )
         connection.execute(
             f"ALTER TABLE {name} ALTER COLUMN {quote(column)} TYPE {kind} USING {converted}"
         )
+
+
+def _is_kept(column: str, stored: str, kind: str) -> str:
+    """Return SQL that is true of a stored value which another type can hold."""
+    if kind in {"JSON", "VARCHAR"}:
+        return "true"
+    if stored in {"BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ"}:
+        same = f"TRY_CAST(TRY_CAST({column} AS {kind}) AS {stored})"
+        return f"{same} IS NOT DISTINCT FROM {column}"
+    text = f"{column} ->> '$'" if stored == "JSON" else column
+    return f"TRY_CAST({text} AS {kind}) IS NOT NULL OR {column} IS NULL"
 
 
 def _converted(column: str, stored: str, kind: str) -> str:
