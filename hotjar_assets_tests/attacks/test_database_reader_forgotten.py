@@ -321,7 +321,8 @@ def test_people_without_an_id_are_never_all_of_them(account, store, privacy):
         for made in account.add_responses(survey_id, hotjar_user_id=nobody, answers=answers)
     ]
     for nobody in ("", None, "00000000-0000-0000-0000-000000000000"):
-        account.add_responses(survey_id, 3, hotjar_user_id=nobody)
+        plan = [{"name": "plan", "value": nobody}]
+        account.add_responses(survey_id, 3, hotjar_user_id=nobody, user_attributes=plan)
     store.warehouse.adopt(privacy, rewrite=False)
     store.sync(survey_id, privacy=privacy)
     found = store.warehouse.erase_person(Person(email="ann@x.example"), privacy)
