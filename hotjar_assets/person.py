@@ -87,13 +87,15 @@ class PersonSearch:
         shared = {*NOBODY, *map(privacy.hash, NOBODY)}
         forms = {normalized(address) for address in addresses}
         self._addresses = tuple(sorted(forms, key=len))
-        self._ids = tuple(normalized(each) for each in ids - shared if _is_distinctive(each))
+        distinctive = {each for each in ids - shared if _is_distinctive(each)}
+        self._ids = tuple(map(normalized, distinctive))
         self._has_blank = any(" " in form for form in forms)
         hashes: set[str] = set()
         # A stream may hash though the other tables do not.
         if privacy.mode is PiiMode.HASH or privacy.key:
             written = [around.format(text) for text in addresses for around in _SURROUNDINGS]
-            hashes = {privacy.hash(text) for text in (*written, *ids)}
+            # Elsewhere, the hash of `pro` is that of a word.
+            hashes = {privacy.hash(text) for text in (*written, *distinctive)}
         self._hashes = (hashes | {each for each in ids if _HASH.fullmatch(each)}) - shared
         # What JSON writes as it is.
         self._parts = (

@@ -1,5 +1,6 @@
 """The endpoints: what is asked for, and how the answers are marked."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from hotjar_assets.api.source import SANDBOX_HEADER
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.errors import (
+    HotjarApiError,
+    HotjarAuthError,
     HotjarNotFoundError,
     HotjarSchemaError,
     HotjarServerError,
@@ -20,7 +23,7 @@ from hotjar_assets_tests.api.model import (
     response_row,
     survey_row,
 )
-from hotjar_assets_tests.api.scripted_server import error, json_reply, page
+from hotjar_assets_tests.api.scripted_server import NO_ANSWER, error, json_reply, page
 
 MARKER: dict[str, Any] = {SANDBOX_HEADER: "1"}
 SURVEYS_PATH = f"/v1/sites/{SITE_ID}/surveys"
@@ -163,6 +166,72 @@ def test_path_prefix_of_the_url_is_kept(connect, api):
         "/gateway/v1/oauth/token",
         f"/gateway{SURVEY_PATH}",
     ]
+
+
+# --- The user lookup ---------------------------------------------------------------------------
+
+LOOKUP = "/v1/organizations/501/user-lookup"
+MAIL = {"data_subject_email": "ann@x.example"}
+IDS = {"data_subject_site_id_to_user_id_map": {"1001": "u-1", "1002": "u-1"}}
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [{"delete_all_hits": True}, {"delete_all_hits": False}, {}],
+    ids=["delete", "report", "unless it is said otherwise, report"],
+)
+@pytest.mark.parametrize(
+    ("person", "named"),
+    [
+        ({"email": "ann@x.example"}, MAIL),
+        ({"user_ids": {"1001": "u-1", "1002": "u-1"}}, IDS),
+    ],
+    ids=["address", "ids"],
+)
+def test_user_lookup_is_sent_once_with_the_flag_as_given(client, api, person, named, flag):
+    api.answers(json_reply({}))
+    client.look_up_user("501", **person, **flag)
+    (sent,) = api.data_requests
+    assert (sent.method, sent.target) == ("POST", LOOKUP)
+    assert (sent.token, sent.headers["Content-Type"]) == ("token-1", "application/json")
+    assert json.loads(sent.body) == {"delete_all_hits": False, **named, **flag}
+
+
+def test_organization_is_quoted_in_the_path_of_a_user_lookup(client, api):
+    api.answers(json_reply({}))
+    client.look_up_user("5/0?1", email="ann@x.example")
+    (sent,) = api.data_requests
+    assert sent.target == "/v1/organizations/5%2F0%3F1/user-lookup"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [error(400), error(403), error(404), error(429, Retry_After="1"), error(503), NO_ANSWER],
+    ids=["400", "403", "404", "429", "503", "no answer"],
+)
+@pytest.mark.parametrize("delete", [True, False], ids=["delete", "report"])
+def test_user_lookup_that_fails_is_not_sent_again(client, api, time, reply, delete):
+    api.answers(reply)
+    with pytest.raises(HotjarApiError):
+        client.look_up_user("501", email="ann@x.example", delete_all_hits=delete)
+    (sent,) = api.data_requests
+    assert (sent.method, sent.path) == ("POST", LOOKUP)
+    assert json.loads(sent.body) == {**MAIL, "delete_all_hits": delete}
+    assert time.slept == []
+
+
+def test_user_lookup_with_an_expired_token_is_sent_again_as_it_was(client, api):
+    api.answers(error(401), json_reply({}))
+    client.look_up_user("501", email="ann@x.example", delete_all_hits=True)
+    assert [(sent.token, sent.target, json.loads(sent.body)) for sent in api.data_requests] == [
+        (token, LOOKUP, {**MAIL, "delete_all_hits": True}) for token in ("token-1", "token-2")
+    ]
+
+
+def test_user_lookup_without_the_plan_says_so(client, api):
+    api.answers(error(403))
+    with pytest.raises(HotjarAuthError, match="user-lookup"):
+        client.look_up_user("501", email="ann@x.example")
 
 
 # --- Whose account it is -----------------------------------------------------------------------

@@ -218,6 +218,22 @@ def test_generated_addresses_of_others_are_not(address, other, form):
 # --- Through a sync ----------------------------------------------------------------------------
 
 
+PLACES = (
+    "answer",
+    "comment",
+    "tag",
+    "attribute",
+    "name of an attribute",
+    "nested attribute",
+    "path",
+    "recording",
+    "unknown field",
+    "name of an unknown field",
+    "id",
+)
+"""What `places` gives, in its order."""
+
+
 def places(address: str, form: Any, question: str) -> list[dict[str, Any]]:
     """Return responses that hold an address, each in another place."""
     text, quiet = form(address), [{"question_id": question, "answer": "9"}]
@@ -260,6 +276,40 @@ def test_every_place_of_a_response_is_searched(account: SandboxAccount, store: S
     assert found == own
 
 
+IN_WORDS = {"answer", "comment", "tag", "name of an attribute", "path"}
+"""Where every mode keeps what is not an address alone."""
+
+
+@pytest.mark.parametrize(
+    ("privacy", "form", "found_in"),
+    [
+        (KEEP, "as it is", {*PLACES}),
+        (KEEP, "in a sentence", {*PLACES}),
+        # One hash stands for all of a value, which may be the address and nothing else.
+        (HASH, "as it is", {*IN_WORDS, "attribute", "id"}),
+        (HASH, "in a sentence", IN_WORDS),
+        (DROP, "as it is", {"tag", "name of an attribute"}),
+        (DROP, "in a sentence", IN_WORDS),
+    ],
+    ids=lambda each: each.mode.value if isinstance(each, Privacy) else None,
+)
+def test_every_place_that_a_mode_keeps_is_searched(account, store, privacy, form, found_in):
+    survey_id = account.add_survey()
+    question = account.survey(survey_id)["questions"][0]["id"]
+    address = "O'Ann+1@x.example"
+    own = {}
+    for name, place in zip(PLACES, places(address, FORMS[form], question), strict=True):
+        (made,) = account.add_responses(survey_id, **{"hotjar_user_id": name, **place})
+        own[made] = name
+    for other in OTHERS.values():
+        for place in places(other(address), FORMS[form], question):
+            account.add_responses(survey_id, **{"hotjar_user_id": "", **place})
+    store.warehouse.adopt(privacy, rewrite=False)
+    store.sync(survey_id, privacy=privacy)
+    found = store.warehouse.find_person(Person(email=address), privacy)
+    assert sorted(own.get(row[1], "another person") for row in found) == sorted(found_in)
+
+
 @pytest.mark.parametrize("privacy", [KEEP, HASH, DROP], ids=lambda each: each.mode.value)
 def test_people_without_an_id_are_never_all_of_them(account, store, privacy):
     survey_id = account.add_survey()
@@ -271,7 +321,8 @@ def test_people_without_an_id_are_never_all_of_them(account, store, privacy):
         for made in account.add_responses(survey_id, hotjar_user_id=nobody, answers=answers)
     ]
     for nobody in ("", None, "00000000-0000-0000-0000-000000000000"):
-        account.add_responses(survey_id, 3, hotjar_user_id=nobody)
+        plan = [{"name": "plan", "value": nobody}]
+        account.add_responses(survey_id, 3, hotjar_user_id=nobody, user_attributes=plan)
     store.warehouse.adopt(privacy, rewrite=False)
     store.sync(survey_id, privacy=privacy)
     found = store.warehouse.erase_person(Person(email="ann@x.example"), privacy)
@@ -308,32 +359,41 @@ def test_what_is_no_address_is_refused(given):
         Person(email=given)
 
 
-def test_an_id_is_found_where_else_it_is_and_not_in_other_ids(account, store):
+@pytest.mark.parametrize(
+    ("privacy", "found_in"),
+    [(KEEP, {*PLACES}), (HASH, {*IN_WORDS, "attribute", "id"}), (DROP, IN_WORDS)],
+    ids=["keep", "hash", "drop"],
+)
+def test_an_id_is_found_where_else_it_is_and_not_in_other_ids(account, store, privacy, found_in):
     survey_id = account.add_survey()
     question = account.survey(survey_id)["questions"][0]["id"]
     user = "5e8d1f2a-user"
-    own = [
-        made
-        for place in places(user, str, question)
-        for made in account.add_responses(survey_id, **{"hotjar_user_id": "someone", **place})
-    ]
+    own = {}
+    for name, place in zip(PLACES, places(user, str, question), strict=True):
+        (made,) = account.add_responses(survey_id, **{"hotjar_user_id": "someone", **place})
+        own[made] = name
     for other in (f"x{user}", f"{user}-2", f"{user}_2", f"{user}@x.example", "5e8d1f2a"):
         for place in places(other, str, question):
             account.add_responses(survey_id, **{"hotjar_user_id": "else", **place})
-    store.sync(survey_id)
-    found = store.warehouse.find_person(Person(user_id=user), KEEP)
-    assert sorted(row[1] for row in found) == sorted(own)
+    store.warehouse.adopt(privacy, rewrite=False)
+    store.sync(survey_id, privacy=privacy)
+    found = store.warehouse.find_person(Person(user_id=user), privacy)
+    assert sorted(own.get(row[1], "another person") for row in found) == sorted(found_in)
 
 
+@pytest.mark.parametrize("privacy", [KEEP, HASH, DROP], ids=lambda each: each.mode.value)
 @pytest.mark.parametrize("user", ["7", "pro", "1234567"])
-def test_an_id_that_may_be_an_answer_is_looked_for_among_ids_alone(account, store, user):
+def test_an_id_that_may_be_an_answer_is_looked_for_among_ids_alone(account, store, user, privacy):
     survey_id = account.add_survey()
     question = account.survey(survey_id)["questions"][0]["id"]
     (own,) = account.add_responses(survey_id, hotjar_user_id=user)
     for place in places(user, str, question)[:-1]:
         account.add_responses(survey_id, **{"hotjar_user_id": "else", **place})
-    store.sync(survey_id)
-    assert [row[1] for row in store.warehouse.find_person(Person(user_id=user), KEEP)] == [own]
+    store.warehouse.adopt(privacy, rewrite=False)
+    store.sync(survey_id, privacy=privacy)
+    found = [row[1] for row in store.warehouse.find_person(Person(user_id=user), privacy)]
+    # Without ids, none can be looked for among them.
+    assert found == ([] if privacy is DROP else [own])
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from hotjar_assets_tests.dagster.model import SURVEY_IDS, query, small_account
 from hotjar_assets_tests.store.conftest import Store, new_client
 
 ADDRESS = "ann.o'bell@left.example"
+USER = "ann-5e8d1f2a"
+KEY = "a key of sixteen bytes"
 TEXT = "MARK-in-her-own-words, longer than what is kept in a header"
 
 
@@ -48,26 +50,40 @@ def _without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hotjar_assets.defs.models.has_dbt", lambda: False)
 
 
+@pytest.fixture(scope="module", params=list(PiiMode), ids=lambda mode: mode.value)
+def privacy(request: pytest.FixtureRequest) -> Privacy:
+    """Every mode: what is left of a person is no different."""
+    return Privacy(request.param, KEY.encode())
+
+
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def tables(tmp_path_factory: pytest.TempPathFactory, privacy: Privacy) -> bytes:
     """A database in which one response is the person's."""
     account = small_account()
     question = account.survey("104")["questions"][0]["id"]
     answers = [{"question_id": question, "answer": f"{TEXT} {ADDRESS}"}]
-    account.add_responses("104", hotjar_user_id="ann-5e8d1f2a", answers=answers)
+    account.add_responses("104", hotjar_user_id=USER, answers=answers)
     path = tmp_path_factory.mktemp("tables") / "tables.duckdb"
     with SandboxServer(account) as server, closing(new_client(server)) as client:
         store = Store(client, path)
+        store.warehouse.adopt(privacy, rewrite=False)
         store.list_surveys()
-        store.sync(*SURVEY_IDS)
+        store.sync(*SURVEY_IDS, privacy=privacy)
     return path.read_bytes()
 
 
 @pytest.fixture
-def known(tmp_path: Path, tables: bytes) -> Shell:
-    shell = Shell(tmp_path / "tables.duckdb")
+def known(tmp_path: Path, tables: bytes, privacy: Privacy) -> Shell:
+    mode = {"HOTJAR_PII": privacy.mode.value, "HOTJAR_PII_KEY": KEY}
+    shell = Shell(tmp_path / "tables.duckdb", **mode)
     shell.database.write_bytes(tables)
     return shell
+
+
+def stored(user: str, privacy: Privacy) -> str:
+    """Return what a table holds of an id; of none, something that is nowhere."""
+    is_kept = privacy.mode is PiiMode.KEEP
+    return user if is_kept else privacy.value(user) or "nobody-5e8d1f2a"
 
 
 def forget(shell: Any, *args: str) -> Any:
@@ -88,7 +104,7 @@ def test_nothing_is_left_of_a_person_who_is_only_in_our_table(known):
     assert [path.name for path in known.database.parent.iterdir() if ".new" in path.name] == []
 
 
-def test_the_file_holds_no_bytes_of_the_person(known):
+def test_the_file_holds_no_bytes_of_the_person(known, privacy):
     # Without compression, so that what is there can be seen.
     execute(
         known,
@@ -101,7 +117,9 @@ def test_the_file_holds_no_bytes_of_the_person(known):
         "DROP TABLE again",
         "CHECKPOINT",
     )
-    marks = [ADDRESS.encode(), TEXT.encode(), b"ann-5e8d1f2a"]
+    marks = [ADDRESS.encode(), TEXT.encode()]
+    if privacy.mode is not PiiMode.DROP:
+        marks.append(stored(USER, privacy).encode())
     assert all(mark in known.database.read_bytes() for mark in marks)
     rows = query(known.database, "SELECT count(*) FROM hotjar.survey_responses")
     assert forget(known).exit_code == 0
@@ -280,8 +298,10 @@ def test_what_duckdb_had_put_aside_is_deleted(known):
 # --- Other tables ------------------------------------------------------------------------------
 
 
-def test_rows_of_other_tables_are_named_with_their_number(known):
-    user = "ann-5e8d1f2a"
+def test_rows_of_other_tables_are_named_with_their_number(known, privacy):
+    # The id is known from the responses, where it stands as it is stored.
+    user, other = stored(USER, privacy), stored(f"{USER}x", privacy)
+    count = 3 if privacy.mode is PiiMode.DROP else 4
     execute(
         known,
         "CREATE SCHEMA shop",
@@ -289,7 +309,7 @@ def test_rows_of_other_tables_are_named_with_their_number(known):
         "(id INTEGER, customer VARCHAR, note JSON, items STRUCT(t VARCHAR)[])",
         "INSERT INTO shop.orders VALUES (1, $a, NULL, NULL), (2, 'x', NULL, [{t: 'to ' || $a}]), "
         "(3, 'x', to_json({n: [{m: $a}]}), NULL), (4, 'xx' || $a, NULL, NULL), "
-        f"(5, NULL, '\"{user}\"', NULL), (6, '{user}x', NULL, NULL)",
+        f"(5, NULL, '\"{user}\"', NULL), (6, '{other}', NULL, NULL)",
         'CREATE TABLE "odd "" name" (m MAP(VARCHAR, VARCHAR), b BLOB, u UNION(t VARCHAR))',
         'INSERT INTO "odd "" name" VALUES (MAP {$a: \'x\'}, encode($a), $a)',
         "CREATE VIEW shop.seen AS FROM shop.orders",
@@ -298,13 +318,13 @@ def test_rows_of_other_tables_are_named_with_their_number(known):
     rows = query(known.database, "FROM shop.orders")
     shown = known("forget", "--email", ADDRESS)
     assert shown.exit_code == 0
-    assert "left: shop.orders (4 rows, in customer, items, note)" in shown.stdout
+    assert f"left: shop.orders ({count} rows, in customer, items, note)" in shown.stdout
     result = forget(known)
     assert result.exit_code == 1
     done = "is not changed; delete the rows where they come from, then here"
     assert sorted(result.stderr.splitlines()) == [
         f'left: main.odd " name (1 row, in b, m, u): {done}',
-        f"left: shop.orders (4 rows, in customer, items, note): {done}",
+        f"left: shop.orders ({count} rows, in customer, items, note): {done}",
     ]
     assert query(known.database, "FROM shop.orders") == rows
     # Exit code 1 until they are gone; who is found by the address alone is still found.
@@ -391,9 +411,8 @@ def test_json_says_the_same(known):
     [("keep", None), ("hash", "stored as one hash"), ("drop", "no ids are stored")],
 )
 def test_what_cannot_be_found_is_said(tmp_path, mode, said):
-    key = "a key of sixteen bytes"
-    quick = Shell(tmp_path / "tables.duckdb", HOTJAR_PII=mode, HOTJAR_PII_KEY=key)
-    Warehouse(quick.database).adopt(Privacy(PiiMode(mode), key.encode()), rewrite=False)
+    quick = Shell(tmp_path / "tables.duckdb", HOTJAR_PII=mode, HOTJAR_PII_KEY=KEY)
+    Warehouse(quick.database).adopt(Privacy(PiiMode(mode), KEY.encode()), rewrite=False)
     notes = json.loads(quick("forget", "--email", ADDRESS, "--json").stdout)["not_searched"]
     assert any("a name" in note for note in notes)
     assert [note for note in notes if "HOTJAR_PII" in note and str(said) in note] == [
@@ -414,8 +433,8 @@ def test_what_would_be_found_with_everybody_is_refused(known, args):
     assert query(known.database, "SELECT count(*) FROM hotjar.survey_responses") == before
 
 
-def test_erasing_twice_at_once_is_safe(known):
-    person, privacy = Person(email=ADDRESS), Privacy(PiiMode.KEEP)
+def test_erasing_twice_at_once_is_safe(known, privacy):
+    person = Person(email=ADDRESS)
     rows = Warehouse(known.database).erase_person(person, privacy)
     assert len(rows) == 1
     assert Warehouse(known.database).erase_person(person, privacy) == []
