@@ -12,6 +12,9 @@ import yaml
 from hotjar_assets.defs import dbt as dbt_defs
 from hotjar_assets_tests.models.model import dbt, rows
 
+# dbt takes 20 processor seconds or more, before any data.
+pytestmark = pytest.mark.timeout(400)
+
 HELD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
 
 

@@ -36,6 +36,9 @@ from hotjar_assets_tests.dagster.model import (
 )
 from hotjar_assets_tests.models.model import rows
 
+# dbt takes 20 processor seconds or more, before any data.
+pytestmark = pytest.mark.timeout(400)
+
 # --- When --------------------------------------------------------------------------------------
 
 
