@@ -168,8 +168,8 @@ def partitions_behind(
     return dg.AssetCheckResult(
         passed=not behind,
         severity=_WARN,
-        description=f"{counted(len(behind), 'survey')} behind: {_listed(shown)}; run sync_job over "
-        "what is behind"
+        description=f"{counted(len(behind), 'survey')} {'is' if len(behind) == 1 else 'are'} "
+        f"behind: {_listed(shown)}; run sync_job over {'it' if len(behind) == 1 else 'them'}"
         if behind
         else f"every survey was read in the last {LATE_AFTER / timedelta(hours=1):.0f} hours",
         metadata={"partitions": partitions, "behind": len(behind)},

@@ -230,7 +230,7 @@ def test_fields_that_no_column_holds_are_named_by_their_place_and_counted(synced
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "no column holds answers[].tags[].mood (7 rows), score (7 rows);" in said(check)
     assert figures(check) == {"rows": sum(RESPONSES.values()), "unknown_fields": 2}
-    assert "owner (1 rows)" in said(evaluations(result, surveys)["unknown_fields"])
+    assert "owner (1 row)" in said(evaluations(result, surveys)["unknown_fields"])
     assert SECRET not in everything_recorded(synced)
 
 

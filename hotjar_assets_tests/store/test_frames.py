@@ -378,6 +378,7 @@ def test_a_partitions_rows_are_counted_as_such(assets, by_team):
     assert by_team.rows() == [("blue", 2), ("blue", 3), ("red", 8), ("red", 9)]
 
 
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`")
 def test_a_frame_may_hold_all_partitions_of_its_run(assets, by_team):
     assets.make(
         pd.DataFrame({"team": ["red", "green"], "score": [7, 8]}),
