@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hotjar_assets.cli.common import FAILED, exit_for, read_settings
+from hotjar_assets.cli.common import FAILED, creations_told, exit_for, read_settings
 from hotjar_assets.cli.output import echo, echo_json
 from hotjar_assets.config import Platform, Settings, Source, environment_variable, streams_folder
 from hotjar_assets.errors import HotjarConfigError, HotjarError
@@ -31,9 +31,10 @@ def check() -> None:
     from hotjar_assets.account import check_account, check_streams  # noqa: PLC0415 - with DuckDB
 
     failed = False
-    for what, problem in chain(check_account(settings), check_streams(streams_folder())):
-        echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
-        failed |= problem is not None
+    with creations_told(settings.database_path):
+        for what, problem in chain(check_account(settings), check_streams(streams_folder())):
+            echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
+            failed |= problem is not None
     warnings = (*exposed(*_written_paths(settings)), *replaceable(settings.database_path))
     for problem in warnings:
         echo(f"{'warning':<7} {problem}")
@@ -80,7 +81,8 @@ def forget(
     from hotjar_assets.erasure import forget_person  # noqa: PLC0415 - DuckDB loads with it
 
     try:
-        done = forget_person(settings, person, erase=yes, renew_models=_renewal(settings))
+        with creations_told(settings.database_path):
+            done = forget_person(settings, person, erase=yes, renew_models=_renewal(settings))
     except HotjarError as error:
         echo(error, err=True)
         sys.exit(FAILED)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from hotjar_assets.cli.common import FAILED, exit_for
+from hotjar_assets.cli.common import FAILED, creations_told, exit_for
 from hotjar_assets.cli.interrupts import watched
 from hotjar_assets.cli.output import echo, echo_json, shown_progress
 from hotjar_assets.config import Settings
@@ -35,7 +35,8 @@ def in_dagster(
         as_json: Whether a command that is interrupted prints its summary as JSON too.
     """
     started, progress = time.monotonic(), SyncProgress()
-    with warnings.catch_warnings(), watched() as interrupts:
+    told = creations_told(settings.database_path)
+    with told, warnings.catch_warnings(), watched() as interrupts:
         # Dagster calls the backfill policy beta; a reader of the tables cannot act on that.
         warnings.filterwarnings("ignore", message=".* is currently in beta")
         with without_garbage():
