@@ -105,7 +105,8 @@ class Outcome:
             cause: What happened, if that is the same for each.
         """
         self.partitions |= {survey_id: dict(_FAILED) for survey_id in failed}
-        if cause and len(failed) > (_FAILURES_SHOWN if stored else 1):
+        is_same = len(set(failed.values())) == 1
+        if cause and len(failed) > (_FAILURES_SHOWN if stored and not is_same else 1):
             total = counted(len(failed) + stored, "survey")
             share = f"{len(failed):,} of {total}" if stored else f"all {total}"
             self.problems.append(f"{share} failed: {cause}")

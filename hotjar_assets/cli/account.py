@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hotjar_assets.cli.common import FAILED, exit_for, read_settings
+from hotjar_assets.cli.common import FAILED, creations_told, exit_for, read_settings
 from hotjar_assets.cli.output import echo, echo_json
 from hotjar_assets.config import Platform, Settings, Source, environment_variable, streams_folder
 from hotjar_assets.errors import HotjarConfigError, HotjarError
@@ -37,10 +37,11 @@ def check() -> None:
     from hotjar_assets.privacy import Privacy  # noqa: PLC0415
 
     failed, folder = False, streams_folder()
-    streams = check_streams(folder, Privacy.from_settings(settings))
-    for what, problem in chain(check_account(settings), streams):
-        echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
-        failed |= problem is not None
+    with creations_told(settings.database_path):
+        streams = check_streams(folder, Privacy.from_settings(settings))
+        for what, problem in chain(check_account(settings), streams):
+            echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
+            failed |= problem is not None
     warnings = (
         *unprotected_streams(folder),
         *exposed(*_written_paths(settings)),
@@ -91,7 +92,8 @@ def forget(
     from hotjar_assets.erasure import forget_person  # noqa: PLC0415 - DuckDB loads with it
 
     try:
-        done = forget_person(settings, person, erase=yes, renew_models=_renewal(settings))
+        with creations_told(settings.database_path):
+            done = forget_person(settings, person, erase=yes, renew_models=_renewal(settings))
     except HotjarError as error:
         echo(error, err=True)
         sys.exit(FAILED)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hotjar_assets.cli.common import FAILED, exit_for
+from hotjar_assets.cli.common import FAILED, creations_told, exit_for
 from hotjar_assets.cli.interrupts import watched
 from hotjar_assets.cli.output import echo, echo_json, shown_progress
 from hotjar_assets.config import Settings
@@ -34,7 +34,7 @@ def in_dagster(
         as_json: Whether a command that is interrupted prints its summary as JSON too.
     """
     started, progress = time.monotonic(), SyncProgress()
-    with watched() as interrupts:
+    with creations_told(settings.database_path), watched() as interrupts:
         with without_garbage():
             from hotjar_assets import runs  # noqa: PLC0415
         outcome, made, seconds = runs.Outcome(), False, 0.0

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -98,4 +99,19 @@ def demo() -> None:
         "hotjar.survey_responses."
     )
     echo(page)
-    echo("Open the UI on them:  HOTJAR_SANDBOX=1 make dev")
+    echo(f"Open the UI on them:  {ui_command()}")
+
+
+def ui_command() -> str:
+    """Return the command that opens Dagster's UI on the sandbox's tables and the runs made here."""
+    sandbox = f"{environment_variable('sandbox')}=1"
+    if Path("Makefile").exists() and Path("hotjar_assets", "definitions.py").exists():
+        return f"{sandbox} make dev"
+    # Without DAGSTER_HOME, Dagster shows an empty instance and deletes it afterwards.
+    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster_home").absolute()
+    dagster = shutil.which("dagster") and "dagster"
+    program = dagster or str(Path(sys.executable).with_name("dagster"))
+    return (
+        f"{sandbox} DAGSTER_HOME={shlex.quote(str(home))} "
+        f"{shlex.quote(program)} dev -m hotjar_assets.definitions"
+    )

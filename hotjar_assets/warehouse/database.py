@@ -48,6 +48,7 @@ _MAY_QUOTE = (duckdb.FatalException, duckdb.InternalException, duckdb.Transactio
 """Others whose text may hold that of such an error."""
 _IS_REFUSED_AT_COMMIT = re.compile("Failed to commit: .*constraint", re.IGNORECASE)
 _COMMIT_NEEDS_MEMORY = re.compile(r"Failed to commit: .*(failed to (pin|allocate)|memory)")
+_HELD_BY = re.compile(r"(?:held in (?P<program>.*) )?\(?PID (?P<pid>\d+)")
 _NO_SPACE = re.compile("No space left|File too large|quota exceeded")
 _IS_DAMAGED = re.compile(r"Corrupt|replaying WAL|Could not read enough bytes|\bchecksum")
 _IS_NEWER = re.compile("database file with version number|database was created with a newer")
@@ -134,9 +135,16 @@ class Database:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         def log_wait(state: tenacity.RetryCallState) -> None:
+            # Tries 1, 2, 4, 8, …: soon enough to see, and never many lines.
             if state.attempt_number & (state.attempt_number - 1) == 0:
                 error = state.outcome and state.outcome.exception()
-                logger.warning("waiting for %s, held by %s", self.path, _holder(error))
+                logger.warning(
+                    "waiting for %s, held by %s (%d s so far, %d s at most)",
+                    self.path,
+                    _holder(error),
+                    state.idle_for,
+                    self._lock_timeout_seconds,
+                )
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_locked),
@@ -175,8 +183,30 @@ def _is_locked(error: BaseException) -> bool:
 
 
 def _holder(error: object) -> str:
-    process = re.search(r"PID \d+", str(error))
-    return process.group() if process else "another process"
+    """Name the process that holds the file, as DuckDB's message and /proc do."""
+    found = _HELD_BY.search(str(error))
+    if not found:
+        return "another process"
+    program = _command(found["pid"]) or Path(found["program"] or "").name
+    return f"PID {found['pid']}{f' ({program})' if program else ''}"
+
+
+def _command(pid: str) -> str:
+    """Return the program of a process and the script or module it runs; else an empty text.
+
+    No further argument is shown, and of a path only its end: arguments may hold secrets.
+    """
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    program, *arguments = words.split("\0")
+    match arguments:
+        case ["-m", module, *_]:
+            return f"{Path(program).name} -m {module}"
+        case [first, *_] if first and not first.startswith("-"):
+            return f"{Path(program).name} {Path(first).name}"
+    return Path(program).name
 
 
 def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
@@ -202,8 +232,9 @@ def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
         (
             _is_locked(error),
             (
-                f" is held by {_holder(error)} and did not become free; end that process or close "
-                "its connection, and sync again"
+                f" is held by {_holder(error)} and did not become free; close its connection (in a "
+                "notebook: connection.close(), or restart the kernel) or end that process, and "
+                f"sync again, or set {environment_variable('lock_timeout_seconds')} higher"
             ),
         ),
         (is_disk, ": no space left on the disk; free some and sync again"),

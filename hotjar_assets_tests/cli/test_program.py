@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from hotjar_assets.cli.sandbox import ui_command
 from hotjar_assets.defs.assets import survey_responses
 from hotjar_assets.defs.partitions import survey_partitions
 from hotjar_assets.sandbox import Fault, SandboxServer
+from hotjar_assets_tests.cli.conftest import Shell
 from hotjar_assets_tests.dagster.model import (
     SURVEY_IDS,
     account_ids,
@@ -51,6 +54,37 @@ class Story:
     runs: list[Any]
 
 
+def test_the_command_that_opens_the_ui_can_be_pasted(tmp_path, monkeypatch):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", "/bin:/usr/bin")
+    command = ui_command()
+
+    variables = [f"DAGSTER_HOME={folder / '.dagster_home'}", "HOTJAR_SANDBOX=1"]
+    assert sorted(shlex.split(command)[:2]) == variables
+    assert command.endswith("dagster dev -m hotjar_assets.definitions")
+    done = subprocess.run(["sh", "-c", f"{command} --help"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_in_a_checkout_make_opens_the_ui(project, monkeypatch):
+    monkeypatch.chdir(project)
+
+    assert ui_command() == "HOTJAR_SANDBOX=1 make dev"
+
+
+@pytest.mark.parametrize("command", [["check"], ["forget", "--user", "1"]], ids=["check", "forget"])
+def test_what_a_command_creates_where_it_is_run_is_told_once(server, command):
+    shell = Shell(server, Path("data", "warehouse.duckdb"))
+
+    first, second = shell(*command), shell(*command)
+
+    created = f"created data/warehouse.duckdb in {Path.cwd()}\n"
+    assert (first.exit_code, first.stderr) == (0, created)
+    assert (second.exit_code, second.stderr) == (0, "")
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("folder")
@@ -76,8 +110,11 @@ def story(tmp_path_factory) -> Iterator[Story]:
             )
 
 
-def test_a_good_sync_exits_with_0_and_says_nothing_but_json(story):
-    assert (story.good.returncode, story.good.stderr) == (0, "")
+def test_a_good_sync_exits_with_0_and_says_what_is_new_and_json(story):
+    assert story.good.returncode == 0
+    assert story.good.stderr == (
+        f"created data/warehouse.duckdb and .dagster_home in {story.folder}\n"
+    )
     said = json.loads(story.good.stdout)
     assert {key: own["rows"] for key, own in said["partitions"].items()} == {
         "101": 3,

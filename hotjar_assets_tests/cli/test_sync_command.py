@@ -452,8 +452,51 @@ def test_a_database_held_by_another_process_is_said_with_its_pid(synced):
     (line,) = result.stderr.splitlines()
     assert line.startswith("1 survey not read: hotjar__surveys: ")
     assert f"is held by PID {holder.pid}" in line
-    assert "end that process or close its connection, and sync again" in line
+    assert "close its connection (in a notebook: connection.close(), " in line
     assert stored_ids(synced.database, "101") == account_ids(synced.server.account, "101")
+
+
+READS = """
+import sys, time, duckdb
+while True:
+    try:
+        connection = duckdb.connect(sys.argv[1], read_only=True)
+    except duckdb.IOException:
+        continue
+    break
+print("held", flush=True)
+input()
+"""
+
+
+def test_a_reader_that_comes_while_surveys_are_read_is_one_line(synced):
+    for survey_id in SURVEY_IDS:
+        synced.server.account.add_responses(survey_id, 1)
+    readers = []
+
+    def open_and_keep(rows: list[Any]) -> list[Any]:
+        reader = subprocess.Popen(
+            [sys.executable, "-c", READS, str(synced.database)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"held\n"
+        readers.append(reader)
+        return rows
+
+    fault = Fault("mutate_rows", path="responses", times=1, transform=open_and_keep)
+    synced.server.faults.add(fault)
+    held = synced("sync", "--json", HOTJAR_LOCK_TIMEOUT_SECONDS="0", HOTJAR_CONCURRENCY="1")
+    for reader in readers:
+        reader.communicate(b"\n")
+    later = synced("sync", "--json")
+
+    (line,) = held.stderr.splitlines()
+    assert line.startswith("all 4 surveys failed: ")
+    assert f"is held by PID {readers[0].pid} (" in line
+    assert summary(held)["partitions"] == dict.fromkeys(SURVEY_IDS, FAILED)
+    assert {each["new"] for each in summary(later)["partitions"].values()} == {1}
 
 
 def test_a_file_that_is_no_database_is_left_as_it_is(quick):

@@ -354,6 +354,7 @@ def test_the_demo_ends_with_scores_and_a_report(deployment, shell):
     table = done.stdout.partition("What the dbt models make of them:")[2]
     (nps,) = [line for line in table.splitlines() if line.strip().startswith("Checkout NPS")][:1]
     assert re.search(r"[+-]\d+ ± \d+ \(2400\)", nps), nps
+    assert done.stdout.splitlines()[-1].endswith("dagster dev -m hotjar_assets.definitions")
     report = Path("data", "sandbox-report.html")
     assert f"A report of them, for any browser: {report}\n" in done.stdout
     assert "12 surveys, 12,160 responses" in report.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -345,8 +346,37 @@ def test_a_file_held_by_another_process_is_waited_for_and_the_wait_is_logged(
         assert store.sync_one(survey_id).figures.new == 3
     assert len(waits) == 5
     # After the first, the second and the fourth try: often enough to see, not at each.
-    line = f"waiting for {store.path}, held by PID {holder.pid}"
-    assert caplog.messages == [line] * 3
+    line = f"waiting for {store.path}, held by PID {holder.pid} (python"
+    assert [message[: len(line)] for message in caplog.messages] == [line] * 3
+    assert caplog.messages[0].endswith(" (0 s so far, 60 s at most)")
+
+
+READS = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1], read_only=True)
+print("held", flush=True)
+input()
+"""
+
+
+def test_a_reader_is_named_by_its_script_and_not_by_its_arguments(store, survey_id, tmp_path):
+    store.sync(survey_id)
+    script = tmp_path / "nightly_figures.py"
+    script.write_text(READS, encoding="utf-8")
+    command = [sys.executable, str(script), str(store.path), "--password=MARKED"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout
+        assert reader.stdout.readline() == "held\n"
+        with pytest.raises(HotjarStoreError) as caught:
+            Warehouse(store.path, lock_timeout_seconds=0).check("sandbox")
+        reader.communicate("\n")
+
+    program = Path(sys.executable).name
+    assert f"is held by PID {reader.pid} ({program} nightly_figures.py) and" in str(caught.value)
+    assert "MARKED" not in str(caught.value)
+    assert "HOTJAR_LOCK_TIMEOUT_SECONDS higher" in str(caught.value)
 
 
 def test_waits_are_jittered_and_short(store, survey_id, holder):
@@ -373,7 +403,8 @@ def test_a_file_that_stays_held_gives_up_and_names_the_holder(
     )
     with pytest.raises(HotjarStoreError) as caught:
         store.sync(survey_id)
-    assert f"{store.path} is held by PID {holder.pid}" in str(caught.value)
+    assert f"{store.path} is held by PID {holder.pid} (python" in str(caught.value)
+    assert "in a notebook: connection.close()" in str(caught.value)
     assert "nothing was changed" in str(caught.value)
     assert bool(waits) is bool(timeout_seconds)
 

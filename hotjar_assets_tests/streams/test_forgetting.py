@@ -73,7 +73,7 @@ def test_rows_of_an_address_are_erased_in_each_mode(store, api, mode, left):
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         (
-            "left: acme.orders (1 rows, in note): is not changed; delete the rows where they come "
+            "left: acme.orders (1 row, in note): is not changed; delete the rows where they come "
             "from, then here"
         )
     ]
@@ -84,7 +84,7 @@ def test_rows_of_an_id_are_erased_however_short_it_is(store, api, mode, left):
     stored(store, api, mode)
     result = forget(store, mode, "--user", "42", "--yes")
     assert (result.exit_code, ids(store)) == (0, left)
-    assert "acme.orders (1 rows, in user): erased; what its API still has" in result.stdout
+    assert "acme.orders (1 row, in user): erased; what its API still has" in result.stdout
 
 
 def test_a_stream_that_hashes_while_nothing_else_does_is_searched(store, api):
@@ -125,4 +125,4 @@ def test_a_field_named_rowid_makes_no_other_row_the_persons(store, api):
     stored(store, api, "keep", {"email": "email"}, rows)
     result = forget(store, "keep", "--email", ADDRESS, "--yes")
     assert (result.exit_code, ids(store)) == (1, [0, 1, 2])
-    assert "left: acme.orders (1 rows, in email): is not changed" in result.stderr
+    assert "left: acme.orders (1 row, in email): is not changed" in result.stderr
