@@ -243,11 +243,14 @@ class StoredResponses:
 
     @property
     def shifted(self) -> list[str]:
-        """The surveys of which rows vanished or came twice: pages shifted under their walk."""
+        """The surveys of which rows vanished or came twice: pages shifted under their walk.
+
+        A second walk, which is whole, settles that.
+        """
         return [
             survey_id
             for survey_id, (read, figures) in self.walks.items()
-            if figures.vanished or read.overlapped
+            if not read.settles and (figures.vanished or read.overlapped)
         ]
 
     @property

@@ -90,8 +90,9 @@ def test_shorter_hold_does_not_end_a_longer_one(time):
     assert time.clock() - begun == pytest.approx(30)
 
 
-def test_hold_holds_those_who_already_wait_for_their_slot(time):
-    holds = [30]
+@pytest.mark.parametrize("holds", [[30], [5, 30], [30, 5]], ids=["one", "shorter last", "longer"])
+def test_hold_holds_those_who_already_wait_for_their_slot(time, holds):
+    holds = [*holds]
 
     def sleep(seconds):
         # The answer that asks everybody to wait arrives while this reader sleeps.
@@ -99,11 +100,24 @@ def test_hold_holds_those_who_already_wait_for_their_slot(time):
             pacer.hold(holds.pop())
         time.sleep(seconds)
 
-    pacer = Pacer(60, sleep=sleep, clock=time.clock)
+    # The second slot lies between the ends of the two pauses.
+    pacer = Pacer(6, sleep=sleep, clock=time.clock)
     begun = time.clock()
     pacer.wait()
     pacer.wait()
-    assert time.clock() - begun >= 30
+    assert time.clock() - begun == pytest.approx(30)
+
+
+def test_hold_gives_out_no_slot_again():
+    """The clock stands still, so that the next slot lies far beyond the end of the pause."""
+    time = FakeTime()
+    slept: list[float] = []
+    pacer = Pacer(60, sleep=slept.append, clock=time.clock)
+    for _ in range(5):
+        pacer.wait()
+    pacer.hold(2)
+    pacer.wait()
+    assert slept[-1] == pytest.approx(5 * 60 / (0.99 * 60))
 
 
 def test_every_request_of_a_client_is_paced(connect, api, time):

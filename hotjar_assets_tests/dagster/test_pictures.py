@@ -119,6 +119,15 @@ def test_new_answers_make_a_new_picture(asked):
     assert [record.data["answers"] for record in after["answers"].records] == [1, 1, 2, 2, 2, 1]
 
 
+def test_answers_that_are_gone_make_a_new_picture(asked):
+    before = shown(asked)
+    asked.account.delete_response("shop", asked.account.responses("shop")[-1]["id"])
+    after = shown(asked, job="reconcile_job")
+    assert (after["new"], after["updated"], after["deleted"]) == (0, 0, 1)
+    assert after["picture"] != before["picture"]
+    assert [record.data["answers"] for record in after["answers"].records] == [1, 1, 1, 1, 1]
+
+
 def test_a_run_can_do_without(asked):
     config = {"ops": {"hotjar__survey_responses": {"config": {"pictures": False}}}}
     assert not {"picture", "answers"} & shown(asked, config=config).keys()

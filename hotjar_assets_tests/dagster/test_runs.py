@@ -275,19 +275,26 @@ def test_the_failure_names_the_survey_and_says_why(failing):
     assert list(failure.metadata["failed_surveys"].value) == ["102"]
 
 
+REFUSED = Fault("403", path="responses", survey_id="104")
+
+
 @pytest.mark.parametrize(
-    ("fault", "allowed"),
+    ("faults", "allowed"),
     [
-        pytest.param(STAYS, True, id="500"),
-        pytest.param(Fault("403", path="responses", survey_id="102"), False, id="403"),
+        pytest.param([STAYS], True, id="500"),
+        pytest.param([REFUSED], False, id="403"),
+        pytest.param([STAYS, REFUSED], True, id="500 and 403"),
     ],
 )
-def test_a_retry_is_allowed_only_where_it_can_help(known, fault, allowed):
-    known.server.faults.add(fault)
+def test_a_retry_is_allowed_only_where_it_can_help(known, faults, allowed):
+    for fault in faults:
+        known.server.faults.add(fault)
 
     with pytest.raises(dg.Failure) as raised:
         known.run(keys=SURVEY_IDS, raise_on_error=True)
 
+    failed: Any = raised.value.metadata["failed_surveys"].value
+    assert sorted(failed) == [fault.survey_id for fault in faults]
     assert raised.value.allow_retries is allowed
 
 

@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from hotjar_assets import runs
 from hotjar_assets.cli import main
 from hotjar_assets.defs.abandoned import PROCESS_TAG
 from hotjar_assets.defs.models import (
@@ -58,6 +59,32 @@ pytestmark = pytest.mark.timeout(400)
 )
 def test_only_what_changed_rows_counts(figures, expected):
     assert has_changes(figures) is expected
+
+
+GOOD, BAD = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("runs_before", "has_changed", "has_dbt", "due"),
+    [
+        ([], False, True, True),
+        ([GOOD], False, True, False),
+        ([GOOD], True, True, True),
+        ([BAD], False, True, True),
+        ([GOOD, BAD], False, True, True),
+        ([BAD, GOOD], False, True, False),
+        ([], True, False, False),
+    ],
+    ids=["never made", "made", "changed", "failed", "failed last", "made at last", "no dbt"],
+)
+def test_models_are_due_after_changes_or_where_they_are_not_made(
+    monkeypatch, runs_before, has_changed, has_dbt, due
+):
+    monkeypatch.setattr(runs, "has_dbt", lambda: has_dbt)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for status in runs_before:
+            instance.create_run_for_job(stand_in_job, status=status)
+        assert runs.models_are_due(instance, runs.Outcome(has_changes=has_changed)) is due
 
 
 def test_a_failed_run_is_repeated_with_new_rows_or_after_a_pause():

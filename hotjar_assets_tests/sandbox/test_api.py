@@ -91,7 +91,7 @@ def test_surveys_come_without_questions_unless_asked_for(client):
         "results": client.server.account.surveys(with_questions=False),
         "next_cursor": None,
     }
-    assert not any("questions" in survey for survey in page["results"])
+    assert {"questions" in survey for survey in page["results"]} == {False}
 
 
 def test_surveys_come_with_questions_when_asked_for(client):

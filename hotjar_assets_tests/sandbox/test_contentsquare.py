@@ -112,7 +112,7 @@ def test_surveys_are_those_of_the_site_under_ids_of_their_own(project):
 
 
 def test_questions_are_left_out_unless_asked_for(project):
-    assert not any("questions" in survey for survey in project.walk(PROJECT))
+    assert {"questions" in survey for survey in project.walk(PROJECT)} == {False}
 
 
 def test_one_survey_is_given_with_its_questions(project):

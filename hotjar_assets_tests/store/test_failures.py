@@ -1,5 +1,6 @@
 """What is left when something goes wrong: the old rows, or better, and an error that helps."""
 
+import re
 import traceback
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from hotjar_assets import readers
+from hotjar_assets.api.records import Response
 from hotjar_assets.errors import (
     HotjarApiError,
     HotjarAuthError,
@@ -20,7 +23,8 @@ from hotjar_assets.errors import (
 )
 from hotjar_assets.sandbox import Fault, SandboxAccount, SandboxServer
 from hotjar_assets.schema import SURVEY_RESPONSES
-from hotjar_assets.sync import Depth, SurveySync
+from hotjar_assets.spool import ResponseSpool
+from hotjar_assets.sync import Depth, ResponseSync, SurveySync
 
 from . import model
 from .conftest import CLOCK, Store, Synced, new_client, sent
@@ -130,7 +134,7 @@ def test_a_full_walk_that_fails_marks_nothing(account, server, store, survey_id)
     account.delete_response(survey_id, account.responses(survey_id)[0]["id"])
     server.faults.add(Fault("404", path="responses", page=3))
     assert store.sync_one(survey_id, depth=Depth.ALL).error
-    assert not any(row["deleted_at"] for row in model.responses(store.path).values())
+    assert {row["deleted_at"] for row in model.responses(store.path).values()} == {None}
 
 
 def test_a_page_that_fails_twice_and_passes_is_no_failure(account, server, store, survey_id):
@@ -224,3 +228,75 @@ def test_a_file_of_a_newer_release_is_refused(store, survey_id):
     with pytest.raises(HotjarStoreError, match="newer release; upgrade hotjar-assets"):
         store.sync(survey_id)
     assert model.responses(store.path) == {}
+
+
+def test_a_second_pass_that_fails_half_way_fails_what_it_did_not_reach(
+    account, server, store, survey_id, monkeypatch
+):
+    for name in ("GROUP_ROWS", "LAST_GROUP_ROWS"):
+        monkeypatch.setattr(readers, name, 1)
+    quiet, other = (account.add_survey(responses=120) for _ in range(2))
+    shifted = {survey_id, other}
+    for each in sorted(shifted):
+        server.faults.add(Fault("overlap", path="responses", survey_id=each, rows=2))
+    commit = store.warehouse.commit_responses
+    committed: list[list[str]] = []
+
+    def commit_or_fail(reads, *, purge):
+        if len(committed) == 4:
+            raise HotjarStoreError("the disk is full")
+        committed.append([read.survey_id for read in reads])
+        return commit(reads, purge=purge)
+
+    monkeypatch.setattr(store.warehouse, "commit_responses", commit_or_fail)
+    sync = ResponseSync(store.client, [survey_id, quiet, other], concurrency=1)
+    stored = sync.run(store.warehouse)
+
+    first, (reached,) = committed[:3], committed[3]
+    assert sorted(key for (key,) in first) == sorted([survey_id, quiet, other])
+    (missed,) = shifted - {reached}
+    assert {key: str(error) for key, error in stored.failed.items()} == {missed: "the disk is full"}
+    assert stored.committed.keys() == {quiet, reached}
+    # What it did not reach is read whole the next time.
+    states = store.warehouse.survey_states([survey_id, quiet, other])
+    assert {key for key, state in states.items() if state.unsettled} == {missed}
+
+
+def test_an_unexpected_error_in_one_survey_does_not_stop_the_others(
+    account, store, survey_id, monkeypatch, path
+):
+    other = account.add_survey(responses=120)
+
+    class Spool(ResponseSpool):
+        def write(self, rows: list[Response]) -> None:
+            if self._unit == other:
+                raise KeyError(rows[0].id)
+            super().write(rows)
+
+    monkeypatch.setattr("hotjar_assets.sync.ResponseSpool", Spool)
+    stored = ResponseSync(store.client, [survey_id, other]).run(store.warehouse)
+    assert stored.committed.keys() == {survey_id}
+    told = {key: str(error) for key, error in stored.failed.items()}
+    assert told.keys() == {other}
+    assert re.fullmatch(r"unexpected KeyError in write, line \d+", told[other])
+    assert {row["survey_id"] for row in model.responses(path).values()} == {survey_id}
+
+
+@pytest.mark.parametrize("has_responses", [True, False], ids=["another one", "a new one"])
+def test_a_file_that_took_the_place_of_the_one_a_sync_began_with_stays_as_it_is(
+    store, survey_id, path, tmp_path, has_responses
+):
+    store.sync(survey_id)
+    with store.warehouse.spool() as folder:
+        walk = store.walk(survey_id, folder)
+        other = Store(store.client, tmp_path / "other.duckdb")
+        if has_responses:
+            other.sync(survey_id)
+        else:
+            other.warehouse.check("sandbox")
+        other.path.replace(path)
+        before = model.responses(path)
+        with pytest.raises(HotjarStoreError, match="is not the file it was when the sync began"):
+            store.warehouse.commit_responses([walk])
+    assert model.responses(path) == before
+    assert len(before) == (250 if has_responses else 0)

@@ -1,6 +1,7 @@
 """What a commit does to the rows that are there."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -17,6 +18,12 @@ def counted(store: Store, survey_id: str, **options: Any) -> tuple[int, int, int
     """Sync and return rows, new, updated, deleted."""
     figures = store.sync_one(survey_id, **options).figures
     return figures.rows, figures.new, figures.updated, figures.deleted
+
+
+def latest(store: Store, column: str) -> datetime:
+    """Return the latest instant in a column."""
+    instants = [row[column] for row in model.responses(store.path).values() if row[column]]
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=max(instants))
 
 
 def assert_complete(account: SandboxAccount, store: Store, survey_id: str) -> None:
@@ -281,6 +288,19 @@ def test_a_full_sync_marks_no_row_that_came_while_it_read(
     assert not any(rows[key]["deleted_at"] for key in added)
 
 
+@pytest.mark.parametrize(("later", "marked"), [(0, 0), (1, 250)], ids=["then", "just before"])
+def test_a_row_stored_when_a_full_walk_began_was_not_there_for_it(
+    account, store, synced_id, later, marked
+):
+    for each in account.responses(synced_id):
+        account.delete_response(synced_id, each["id"])
+    with store.warehouse.spool() as folder:
+        walk = store.walk(synced_id, folder, depth=Depth.ALL)
+        walk.started_at = latest(store, "synced_at") + timedelta(microseconds=later)
+        figures = store.warehouse.commit_responses([walk])[synced_id]
+    assert figures.deleted == marked
+
+
 def test_a_full_sync_of_one_survey_marks_nothing_in_another(account, store, synced_id):
     other = account.add_survey(responses=20)
     store.sync(other)
@@ -318,6 +338,27 @@ def test_a_purge_deletes_what_an_earlier_full_sync_marked(account, store, synced
     rows = model.responses(store.path)
     assert not marked & rows.keys()
     assert rows[late]["deleted_at"]
+
+
+def test_a_purge_spares_what_was_marked_after_its_walk_began(account, store, synced_id, marked):
+    late = account.responses(synced_id)[-1]["id"]
+    account.delete_response(synced_id, late)
+    with store.warehouse.spool() as folder:
+        walk = store.walk(synced_id, folder, depth=Depth.ALL)
+        assert counted(store, synced_id, depth=Depth.ALL) == (250, 0, 0, 1)
+        figures = store.warehouse.commit_responses([walk], purge=True)[synced_id]
+    assert figures.purged == len(marked)
+    assert late in model.responses(store.path)
+
+
+@pytest.mark.parametrize(("later", "purged"), [(0, 0), (1, 2)], ids=["then", "just before"])
+def test_a_row_marked_when_a_full_walk_began_is_not_purged(store, synced_id, marked, later, purged):
+    with store.warehouse.spool() as folder:
+        walk = store.walk(synced_id, folder, depth=Depth.ALL)
+        walk.started_at = latest(store, "deleted_at") + timedelta(microseconds=later)
+        figures = store.warehouse.commit_responses([walk], purge=True)[synced_id]
+    assert (figures.purged, figures.rows) == (purged, 250 - purged)
+    assert len(marked & model.responses(store.path).keys()) == 2 - purged
 
 
 def test_without_purge_marked_rows_stay(store, synced_id, marked):

@@ -1,11 +1,14 @@
 """How units are read at once and handed over: real threads, and walks that read nothing."""
 
+import re
 import threading
 from datetime import UTC, datetime
+from errno import ENOSPC
 from itertools import count
 
 import pytest
 
+from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
 from hotjar_assets.readers import Read, Readers
 from hotjar_assets.spool import Segment
 
@@ -37,6 +40,39 @@ def readers(tmp_path):
         return Readers(NoClient(), walk_whole, failed, concurrency, tmp_path)
 
     return make
+
+
+def test_an_unexpected_error_fails_its_unit_alone_and_shows_nothing_of_it(readers):
+    def walk(unit, _turns):
+        if unit == "bad":
+            raise KeyError("what somebody answered")
+
+    reads = [
+        read for group in readers(walk, concurrency=2).read(["a", "bad", "b"]) for read in group
+    ]
+    failed = {read.key: str(read.error) for read in reads if read.error}
+    assert keys(reads) == {"a", "bad", "b"}
+    assert failed.keys() == {"bad"}
+    assert re.fullmatch(r"unexpected KeyError in walk, line \d+", failed["bad"])
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(ENOSPC, "No space left on device"), "cannot spool to .*: No space left on device"),
+        (HotjarConfigError("HOTJAR_SITE_ID", "is empty"), "HOTJAR_SITE_ID: is empty"),
+        (KeyboardInterrupt("pressed"), "pressed"),
+    ],
+    ids=["full disk", "of no unit", "a signal"],
+)
+def test_an_error_that_no_unit_can_get_over_ends_everything(readers, error, told):
+    def walk(unit, _turns):
+        if unit == "bad":
+            raise error
+
+    expected = HotjarStoreError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected, match=told):
+        list(readers(walk, concurrency=1).read(["bad", "a"]))
 
 
 @pytest.fixture

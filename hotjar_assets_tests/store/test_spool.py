@@ -4,7 +4,8 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -12,10 +13,14 @@ import pytest
 
 from hotjar_assets.api.decoding import decode_response_page
 from hotjar_assets.api.records import Response
+from hotjar_assets.commits import Figures, commit_groups
+from hotjar_assets.errors import HotjarError, HotjarStoreError
+from hotjar_assets.readers import Read
 from hotjar_assets.sandbox import Fault
-from hotjar_assets.spool import ResponseSpool, spool_folder
+from hotjar_assets.spool import ResponseSpool, Segment, spool_folder
 from hotjar_assets.sync import ResponseSync
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = """
 import sys
 from pathlib import Path
@@ -59,6 +64,36 @@ def test_the_folder_is_gone_after_an_error_too(path):
 def test_a_sync_leaves_nothing_in_the_spool(path, store, survey_id):
     store.sync(survey_id)
     assert left_behind(path) == []
+
+
+def test_a_group_leaves_the_spool_once_it_is_committed(tmp_path):
+    committed: list[list[str]] = []
+    there: list[list[str]] = []
+
+    def file(name: str) -> Segment:
+        path = tmp_path / name
+        path.write_text("what somebody answered")
+        return Segment(path, 1, 100, has_duplicates=False)
+
+    def groups() -> Generator[list[Read], None, None]:
+        for names in (("a", "b"), ("c",), ("failed",)):
+            reads = [Read(name, NOW, segments=[file(name), file(f"{name}-2")]) for name in names]
+            if names == ("failed",):
+                reads[0].error = HotjarError("no luck")
+            yield reads
+            there.append(sorted(path.name for path in tmp_path.iterdir()))
+
+    def commit(reads: Sequence[Read]) -> dict[str, Figures | HotjarStoreError]:
+        committed.append(sorted(path.name for path in tmp_path.iterdir()))
+        return {read.key: Figures(new=1) for read in reads}
+
+    done = [
+        (read.key, str(result) if isinstance(result, HotjarError) else result.new)
+        for read, result in commit_groups(groups(), commit, "surveys")
+    ]
+    assert done == [("a", 1), ("b", 1), ("c", 1), ("failed", "no luck")]
+    assert committed == [["a", "a-2", "b", "b-2"], ["c", "c-2"], ["failed", "failed-2"]]
+    assert there == [[], [], []]
 
 
 def test_two_spools_of_one_database_live_side_by_side(path):

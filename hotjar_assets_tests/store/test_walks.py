@@ -148,6 +148,31 @@ def test_an_empty_survey_costs_one_request_each_time(account, server, store):
         assert (synced.figures.rows, synced.read.newest_at, synced.read.pages) == (0, None, 1)
 
 
+# --- What a walk should have met ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "missed"), [(0, 0), (1, 1)], ids=["where it stopped", "just before"]
+)
+def test_rows_of_the_instant_at_which_a_walk_stopped_are_not_missed(
+    account, server, store, at, missed
+):
+    survey = account.add_survey()
+    stopped_at = CLOCK - timedelta(days=5)
+    # Of the rows of that instant, the first page has some, and the next one would have the others.
+    account.add_responses(survey, 130, created_at=stopped_at)
+    (gone,) = account.add_responses(survey, created_at=stopped_at + timedelta(microseconds=at))
+    account.add_responses(survey, 60, created_at=CLOCK - timedelta(days=1))
+    store.sync(survey)
+    account.delete_response(survey, gone)
+    sent(server)
+    synced = store.sync_one(survey)
+    assert pages_sent(server, survey) == 1
+    assert (synced.read.stopped_early, synced.read.oldest_at) == (True, stopped_at)
+    assert (synced.figures.vanished, synced.figures.deleted) == (missed, 0)
+    assert store.warehouse.survey_states([survey])[survey].unsettled is bool(missed)
+
+
 # --- Lookback ----------------------------------------------------------------------------------
 
 
@@ -310,6 +335,19 @@ def test_a_full_sync_marks_nothing_older_than_the_start_date(account, store, sur
     stored = model.responses(store.path)
     assert stored[rows[10]["id"]]["deleted_at"]
     assert not stored[rows[200]["id"]]["deleted_at"]
+
+
+@pytest.mark.parametrize(("after", "marked"), [(0, 1), (1, 0)], ids=["at it", "just before it"])
+def test_a_full_sync_marks_what_is_gone_from_the_instant_of_the_start_date_on(
+    account, store, survey_id, after, marked
+):
+    gone = account.responses(survey_id)[120]
+    store.sync(survey_id)
+    account.delete_response(survey_id, gone["id"])
+    start_at = datetime.fromisoformat(gone["created_time"]) + timedelta(microseconds=after)
+    synced = store.sync_one(survey_id, depth=Depth.ALL, start_at=start_at)
+    assert synced.figures.deleted == marked
+    assert bool(model.responses(store.path)[gone["id"]]["deleted_at"]) is bool(marked)
 
 
 # --- Surveys that are not read -----------------------------------------------------------------

@@ -103,6 +103,21 @@ def test_one_job_reads_parents_then_children_and_records_figures(tmp_path, insta
     assert columns == ["ticket_id", "ticket_subject", "number", "author", "text", "synced_at"]
 
 
+def test_a_run_tells_new_rows_from_changed_ones(tmp_path, instance, monkeypatch):
+    shop = Shop(60)
+    with serving(shop) as server:
+        for name, value in shop.environment(server.url).items():
+            monkeypatch.setenv(name, value)
+        project = Project(example("shop"), tmp_path / "warehouse.duckdb", instance)
+        assert project.run("shop_job").success
+        shop.put(7, hours=70, total=1000)
+        for number in (61, 62):
+            shop.put(number, hours=71)
+        assert project.run("shop_job").success
+    figures = project.figures("shop", "orders")
+    assert [figures[name] for name in ("dagster/row_count", "new", "updated")] == [62, 2, 1]
+
+
 def test_assets_depend_on_their_parents_and_name_their_tables(tmp_path, instance):
     project = Project(example("helpdesk"), tmp_path / "warehouse.duckdb", instance)
     graph = project.defs.resolve_asset_graph()

@@ -1,5 +1,6 @@
 """From where on a stream is read, when reading stops, and what one parent's failure does."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,37 @@ def test_a_number_of_the_future_is_no_watermark(store, api, connect, form, scale
     assert [each.query.get("after") for each in api.sent] == [None, str(values[0])]
 
 
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("timestamp", 1_700_000_060),
+        ("timestamp", 1_700_000_060.5),
+        ("milliseconds", 1_700_000_060_000),
+    ],
+    ids=["seconds", "parts of a second", "milliseconds"],
+)
+def test_a_lookback_of_a_number_is_counted_in_its_unit(store, api, connect, form, value):
+    sent = str(value - {"timestamp": 60, "milliseconds": 60_000}[form])
+    given = {"cursor": "at", "parameter": "after", "format": form, "lookback_seconds": 60}
+    client = connect(source_of(api.url, orders(incremental=given)), {})
+    api.answers(json_reply([{"id": 1, "at": value}]), json_reply([]))
+    store.sync(client, "orders")
+    store.sync(client, "orders")
+    assert [each.query.get("after") for each in api.sent] == [None, sent]
+
+
+@pytest.mark.parametrize("value", [7, 1.5], ids=["integer", "decimal"])
+def test_a_lookback_of_a_number_without_a_unit_is_refused(store, api, connect, value):
+    given = {"cursor": "version", "parameter": "after", "lookback_seconds": 60}
+    client = connect(source_of(api.url, orders(incremental=given)), {})
+    api.answers(json_reply([{"id": 1, "version": value}]))
+    store.sync(client, "orders")
+    (outcome,) = store.sync(client, "orders").values()
+    assert isinstance(outcome, HotjarConfigError)
+    assert "timestamp or milliseconds" in str(outcome)
+    assert len(api.sent) == 1
+
+
 def test_a_lookback_of_what_is_no_instant_is_refused(store, api, connect):
     stream = orders(incremental={"cursor": "version", "parameter": "after", "lookback_seconds": 60})
     client = connect(source_of(api.url, stream), {})
@@ -194,7 +226,8 @@ def test_children_are_those_of_every_parent(store, connect, desk):
         outcomes = store.sync(client, "comments")
         # The parents come from their table.
         assert not [sent for sent in server.sent if sent.path == "/api/tickets"]
-    assert all(isinstance(each, Figures) and each.new == 0 for each in outcomes.values())
+    new = {key: each.new for key, each in outcomes.items() if isinstance(each, Figures)}
+    assert new == dict.fromkeys(desk.comments, 0)
     expected = [(key, each["number"]) for key, all_ in desk.comments.items() for each in all_]
     rows = store.query("SELECT ticket_id, number FROM helpdesk.comments")
     assert sorted(rows) == sorted(expected)
@@ -230,6 +263,7 @@ def test_a_parent_that_vanished_keeps_its_rows_and_is_no_error(store, connect, d
         store.sync(client, "comments")
         del desk.comments["T/3 é"]
         outcomes = store.sync(client, "comments")
+    assert outcomes.keys() == desk.comments.keys()
     assert not [each for each in outcomes.values() if isinstance(each, HotjarError)]
     assert store.query("SELECT count(*) FROM helpdesk.comments WHERE ticket_id = 'T/3 é'") == [(3,)]
 
@@ -404,3 +438,73 @@ def test_boolean_of_a_parent_is_stored_as_json_writes_it(store, api, connect):
     store.sync(client, "lines")
     assert [sent.path for sent in api.sent] == ["/shops", "/shops/1/lines"]
     assert store.query("SELECT shop, is_open, n FROM acme.lines") == [(1, "true", 1)]
+
+
+def test_parents_that_share_the_fields_and_are_requested_differently_are_an_error(
+    store, api, connect
+):
+    client = connect(source_of(api.url, SHOPS, of_shops(shop="name")), {})
+    api.answers(json_reply([{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]))
+    with pytest.raises(HotjarConfigError, match=r"acme\.lines: parent\.fields does not tell"):
+        store.sync(client, "lines")
+    assert [sent.path for sent in api.sent] == ["/shops"]
+
+
+def test_a_parent_that_comes_twice_is_read_once(store, api, connect):
+    client = connect(source_of(api.url, SHOPS, of_shops(shop="id")), {})
+    api.answers(
+        json_reply([{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), json_reply([{"n": 1}])
+    )
+    assert store.sync(client, "lines").keys() == {"1"}
+    assert [sent.path for sent in api.sent] == ["/shops", "/shops/1/lines"]
+
+
+def test_a_parent_that_lacks_a_field_does_not_stop_the_others(store, api, connect, caplog):
+    client = connect(source_of(api.url, SHOPS, of_shops(shop="of.id")), {})
+    parents = [{"id": 1}, {"id": 2, "of": {"id": 7}}, {"id": 3, "of": {"name": "a"}}]
+    api.answers(json_reply(parents), json_reply([{"n": 1}]))
+    assert store.sync(client, "lines").keys() == {"7"}
+    assert [sent.path for sent in api.sent] == ["/shops", "/shops/2/lines"]
+    assert store.query("SELECT shop, n FROM acme.lines") == [(7, 1)]
+    assert "acme.lines: 2 parents lack a field of parent.fields and are not read" in caplog.text
+
+
+def test_a_key_of_several_columns_is_the_same_text_here_and_in_the_table(store, connect):
+    """Else no watermark would be found again, and each sync would read everything."""
+    regions = ['e"u', "é, ü", "a\\b", "[1]"]
+    shops = {"name": "shops", "path": "/shops", "primary_key": ["region", "id"]}
+    child: dict[str, Any] = {
+        "name": "events",
+        "path": "/shops/{{ parent.id }}/events",
+        "primary_key": ["region", "shop", "n"],
+        "parent": {"stream": "shops", "fields": {"region": "region", "shop": "id"}},
+        "incremental": {"cursor": "at", "parameter": "after"},
+    }
+
+    def answer(sent: Sent) -> Reply:
+        if sent.path == "/shops":
+            return json_reply(
+                [{"region": region, "id": number} for number, region in enumerate(regions)]
+            )
+        day = int(sent.path.split("/")[2]) + 1
+        return json_reply([{"n": 1, "at": f"2026-01-{day:02}T00:00:00Z"}])
+
+    with ScriptedServer() as server:
+        server.answers_always(answer)
+        client = connect(source_of(server.url, shops, child), {})
+        first = store.sync(client, "events")
+        server.sent.clear()
+        second = store.sync(client, "events")
+        after = {sent.path: sent.query.get("after") for sent in server.sent if sent.query}
+    assert first.keys() == second.keys()
+    assert [json.loads(key) for key in first] == [
+        [region, str(number)] for number, region in enumerate(regions)
+    ]
+    assert after == {
+        f"/shops/{number}/events": f"2026-01-{number + 1:02}T00:00:00Z"
+        for number in range(len(regions))
+    }
+    figures = {
+        key: (each.rows, each.new) for key, each in second.items() if isinstance(each, Figures)
+    }
+    assert figures == dict.fromkeys(first, (1, 0))
