@@ -357,7 +357,8 @@ PATH = HOSTILE.replace("\x00", "").replace("/", "")
         (("sync", "--lookback", PATH), 4),
         (("sync", PATH), 4),
         (("import", PATH, "--survey", "1"), 4),
-        (("import", __file__, "--survey", PATH), 1),
+        # The second line tells of the instance that was made.
+        (("import", __file__, "--survey", PATH), 2),
         (("infer-schema", PATH), 4),
         (("streams", PATH), 4),
         (("sandbox", "--port", PATH), 4),
