@@ -112,8 +112,9 @@ def story(tmp_path_factory) -> Iterator[Story]:
 
 def test_a_good_sync_exits_with_0_and_says_what_is_new_and_json(story):
     assert story.good.returncode == 0
-    assert story.good.stderr == (
-        f"created data/warehouse.duckdb and .dagster_home in {story.folder}\n"
+    # On a slow machine, matplotlib says before that it builds its font cache.
+    assert story.good.stderr.splitlines()[-1] == (
+        f"created data/warehouse.duckdb and .dagster_home in {story.folder}"
     )
     said = json.loads(story.good.stdout)
     assert {key: own["rows"] for key, own in said["partitions"].items()} == {
