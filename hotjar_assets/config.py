@@ -279,7 +279,8 @@ class Settings(BaseModel):
         default=2048,
         ge=1,
         le=1024**2,
-        description="MiB that an Insights export may have once it is unpacked.",
+        description="MiB that an Insights export, or an answer of CSV or JSON lines that a stream "
+        "reads in parts, may have once it is unpacked.",
     )
     max_columns: int = Field(
         default=200,

@@ -21,6 +21,7 @@ from hotjar_assets.api.bodies import read_body, read_chunks
 from hotjar_assets.api.deadlines import Deadline, deadline_after
 from hotjar_assets.api.limits import (
     DEFAULT_LIMITS,
+    LARGE_BYTES,
     MAX_ANSWER,
     MAX_EXPORT,
     MAX_LOGIN_BYTES,
@@ -71,6 +72,7 @@ MAX_EXCHANGE_SECONDS = 120.0
 """From connecting to the last byte of an answer."""
 MAX_DOWNLOAD_SECONDS = 3600.0
 MAX_REDIRECTS = 5
+_BEGINNING_BYTES = 4096
 ResultT = TypeVar("ResultT")
 
 
@@ -97,6 +99,7 @@ class Answer:
         headers: Its headers, case-insensitive.
         cookies: The cookies it set.
         url: Where it came from, with the query.
+        file: Holds the body where it is long; `body` is its beginning then.
     """
 
     status: int
@@ -104,6 +107,7 @@ class Answer:
     headers: Mapping[str, str] = field(repr=False)
     cookies: Mapping[str, str] = field(repr=False)
     url: str = field(repr=False)
+    file: IO[bytes] | None = field(default=None, repr=False)
 
 
 class Transport:
@@ -217,6 +221,7 @@ class Transport:
         count: RequestCount | None = None,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
         follows_elsewhere: bool = False,
+        file: IO[bytes] | None = None,
     ) -> ResultT:
         """Return what `read` makes of the answer to a request that changes nothing.
 
@@ -231,8 +236,10 @@ class Transport:
             read_timeout_seconds: How long the server may keep silent.
             follows_elsewhere: Whether a GET may be redirected to `download_hosts`, where nothing
                 goes that it carried.
+            file: Takes an answer that may be as long as an export, and take as long.
 
         Raises:
+            HotjarStoreError: The file cannot hold it.
             HotjarApiError: As its subclasses say; retryable ones after all tries.
         """
         elsewhere = self.download_hosts if follows_elsewhere else None
@@ -243,8 +250,10 @@ class Transport:
         }
         if json_body is not None:
             request["json"] = json_body
+        if file is not None:
+            request["exchange_seconds"] = MAX_DOWNLOAD_SECONDS
         return self._retry(
-            lambda: self._authorized(method, path, read, count, elsewhere, **request)
+            lambda: self._authorized(method, path, read, count, elsewhere, file=file, **request)
         )
 
     def post(self, path: str, *, json_body: dict[str, object]) -> None:
@@ -276,22 +285,32 @@ class Transport:
         def save(response: requests.Response, deadline: Deadline) -> None:
             if not response.ok:
                 raise status_error(response, DOWNLOAD, error_body(response, deadline))
-            most = self._limits.export_bytes if most_bytes is None else most_bytes
-            setting = MAX_EXPORT, self._limits.export_mb
-            chunks = read_chunks(response, most, deadline, setting)
-            try:
-                file.seek(0)
-                file.truncate()
-                for chunk in chunks:
-                    file.write(chunk)
-            except (requests.RequestException, HTTPError):
-                raise
-            except OSError as error:
-                problem = f"the download cannot be kept ({error.strerror}); free some disk space"
-                raise HotjarStoreError(problem) from error
+            self._save(response, deadline, file, most_bytes)
 
         hosts, seconds = self.download_hosts, MAX_DOWNLOAD_SECONDS
         self._retry(lambda: self._send("GET", url, hosts, save, count, exchange_seconds=seconds))
+
+    def _save(
+        self,
+        response: requests.Response,
+        deadline: Deadline,
+        file: IO[bytes],
+        most_bytes: int | None = None,
+    ) -> None:
+        """Write a body, and nothing else, to a file; by default as much as an export may have."""
+        most = self._limits.export_bytes if most_bytes is None else most_bytes
+        setting = MAX_EXPORT, self._limits.export_mb
+        chunks = read_chunks(response, most, deadline, setting)
+        try:
+            file.seek(0)
+            file.truncate()
+            for chunk in chunks:
+                file.write(chunk)
+        except (requests.RequestException, HTTPError):
+            raise
+        except OSError as error:
+            problem = f"the download cannot be kept ({error.strerror}); free some disk space"
+            raise HotjarStoreError(problem) from error
 
     def authenticate(self) -> None:
         """Log in if nobody did; errors as in `get`."""
@@ -313,6 +332,8 @@ class Transport:
         read: Callable[[Answer], ResultT],
         count: RequestCount | None,
         elsewhere: AnySecureHost | None = None,
+        *,
+        file: IO[bytes] | None = None,
         **request: Any,
     ) -> ResultT:
         """Send a request with credentials, and once more with new ones if those were rejected."""
@@ -323,7 +344,7 @@ class Transport:
                 method,
                 join(base_url, path),
                 OwnHost(origin_of(base_url), credentials, elsewhere),
-                lambda response, deadline: self._read(response, deadline, read),
+                lambda response, deadline: self._read(response, deadline, read, file),
                 count,
                 **request,
             )
@@ -517,9 +538,13 @@ class Transport:
                 self._under_way.discard(deadline)
 
     def _read(
-        self, response: requests.Response, deadline: Deadline, read: Callable[[Answer], ResultT]
+        self,
+        response: requests.Response,
+        deadline: Deadline,
+        read: Callable[[Answer], ResultT],
+        file: IO[bytes] | None,
     ) -> ResultT:
-        answer = self._answer(response, deadline)
+        answer = self._answer(response, deadline, file=file)
         try:
             return read(answer)
         except (HotjarApiError, ValueError):
@@ -532,17 +557,28 @@ class Transport:
             self._on_unusable(shown_answer(response, body, secrets))
 
     def _answer(
-        self, response: requests.Response, deadline: Deadline, most_bytes: int | None = None
+        self,
+        response: requests.Response,
+        deadline: Deadline,
+        most_bytes: int | None = None,
+        file: IO[bytes] | None = None,
     ) -> Answer:
         if not response.ok:
             refusal = error_body(response, deadline)
             self._show_unusable(response, refusal)
             raise status_error(response, self._advice, refusal, self._max_wait_seconds)
-        setting = None if most_bytes else (MAX_ANSWER, self._limits.answer_mb)
-        body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
+        if file is not None:
+            self._save(response, deadline, file)
+            is_long = file.tell() > LARGE_BYTES
+            file.seek(0)
+            body = file.read(_BEGINNING_BYTES if is_long else LARGE_BYTES)
+            file = file if is_long else None
+        else:
+            setting = None if most_bytes else (MAX_ANSWER, self._limits.answer_mb)
+            body = read_body(response, most_bytes or self._limits.answer_bytes, deadline, setting)
         self._limits.check_answer(body)
         cookies = {name: value or "" for name, value in response.cookies.get_dict().items()}
-        return Answer(response.status_code, body, response.headers, cookies, response.url)
+        return Answer(response.status_code, body, response.headers, cookies, response.url, file)
 
     @contextmanager
     def _located(self, method: str, url: str) -> Iterator["_Place"]:

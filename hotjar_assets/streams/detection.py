@@ -4,8 +4,10 @@ An answer that is cut off may be whole the next time; one in another format neve
 not asked for again.
 """
 
+import gzip
 import re
 import zlib
+from typing import IO, cast
 
 from hotjar_assets.api.json_values import BOM, parse_json
 from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_ANSWER, Limits
@@ -24,6 +26,11 @@ _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|script)\b", re.IGNOR
 _LOOKED_AT_BYTES = 4096
 
 
+def is_gzip(body: bytes) -> bool:
+    """Tell whether a body is gzip."""
+    return body.startswith(_GZIP)
+
+
 def unzipped(body: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Return a body without its gzip compression, which its first two bytes tell.
 
@@ -31,7 +38,7 @@ def unzipped(body: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
         HotjarLimitError: It is larger than an answer may be.
         ValueError: It is cut off or damaged.
     """
-    if not body.startswith(_GZIP):
+    if not is_gzip(body):
         return body
     whole, rest, allowed = b"", body, limits.answer_bytes
     while rest.startswith(_GZIP):
@@ -47,6 +54,14 @@ def unzipped(body: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
             raise ValueError("gzip that is cut off")
         rest = member.unused_data
     return whole
+
+
+def unzipped_file(file: IO[bytes]) -> IO[bytes]:
+    """Return a file, from its start, without its gzip compression; errors when it is read."""
+    file.seek(0)
+    begin = file.read(len(_GZIP))
+    file.seek(0)
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb")) if is_gzip(begin) else file
 
 
 def is_html(body: bytes) -> bool:

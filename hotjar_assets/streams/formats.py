@@ -5,17 +5,31 @@ CSV is null, any other is text.
 """
 
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
 
 from hotjar_assets.api.csv_rows import CsvReader
 from hotjar_assets.api.json_values import clean, parse_json
-from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_RECORD_BYTES, Limits, too_long
+from hotjar_assets.api.limits import (
+    DEFAULT_LIMITS,
+    MAX_EXPORT,
+    MAX_RECORD_BYTES,
+    MIB,
+    Limits,
+    too_long,
+)
 from hotjar_assets.errors import HotjarBodyError, HotjarLimitError, HotjarSchemaError
-from hotjar_assets.streams.detection import DELIMITERS, is_html, refuse_other_format
+from hotjar_assets.streams.detection import (
+    DELIMITERS,
+    is_html,
+    refuse_other_format,
+    unzipped_file,
+)
 
 if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
@@ -23,6 +37,8 @@ if TYPE_CHECKING:
 Format = Literal["json", "jsonl", "csv"]
 Record = dict[str, Any]
 _LOOKED_AT_BYTES = 4096
+_PART_RECORDS, _PART_BYTES = 1000, MIB
+"""Most records of a long answer that are handled at once, and about how long they are."""
 MAX_CSV_COLUMNS = 16_384
 """Most columns of a CSV: as many as a spreadsheet has."""
 
@@ -56,15 +72,90 @@ def decode(
         return clean(parse_json(body))
     if kind == "jsonl":
         limits.check_answer(body, separators=b",\n")
-        return [clean(value) for value in _lines(body)]
+        return [clean(value) for _, value in _numbered_lines(io.BytesIO(body), limits)]
     limits.check_answer(body, separators=delimiter.encode(), rows=b"\r\n")
     try:
-        return _rows(_text(body, encoding), delimiter)
+        return list(_rows(_text(io.BytesIO(body), encoding), delimiter))
     except csv.Error as error:
         raise HotjarBodyError(f"not the CSV it should be: {error}") from None
     except UnicodeError:
         problem = f"is not {encoding} text; name its `encoding`, for example cp1252"
         raise HotjarSchemaError("body", problem) from None
+
+
+def iter_parts(
+    file: IO[bytes],
+    kind: Format,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[list[Record]]:
+    """Yield the records of a long answer of JSON lines or CSV, some at a time.
+
+    Args:
+        file: The body, from its start; gzip or not.
+        kind: Its format.
+        delimiter: Between the cells of a CSV.
+        encoding: Of a CSV.
+        limits: How long it may be.
+
+    Raises:
+        HotjarApiError: As `decode`, and where that raises a `ValueError` too.
+    """
+    plain = unzipped_file(file)
+    try:
+        sized = (
+            _sized_lines(plain, limits)
+            if kind == "jsonl"
+            else _sized_rows(plain, delimiter, encoding)
+        )
+        yield from _parts(sized, limits)
+    except csv.Error as error:
+        raise HotjarBodyError(f"not the CSV it should be: {error}") from None
+    except UnicodeError:
+        problem = f"is not {encoding} text; name its `encoding`, for example cp1252"
+        raise HotjarSchemaError("body", problem) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise HotjarBodyError("gzip that is cut off or damaged") from None
+    except RecursionError:
+        raise HotjarBodyError("not the JSON lines it should be: nested too deep") from None
+    except ValueError as error:
+        plain.seek(0)
+        refuse_other_format(plain.read(_LOOKED_AT_BYTES), kind)
+        raise HotjarBodyError(f"not the JSON lines it should be: {error}") from None
+
+
+def _parts(sized: Iterable[tuple[Any, int]], limits: Limits) -> Iterator[list[Any]]:
+    """Group values by what they take together, which bounds the memory whatever their number."""
+    part: list[Any] = []
+    held = total = 0
+    for value, size in sized:
+        part.append(value)
+        held, total = held + size, total + size
+        if total > limits.export_bytes:
+            problem = "the unpacked answer is larger than is allowed"
+            raise HotjarLimitError("body", problem, limit=limits.export_mb, setting=MAX_EXPORT)
+        if held >= _PART_BYTES or len(part) >= _PART_RECORDS:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
+
+
+def _sized_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[Any, int]]:
+    for line, value in _numbered_lines(file, limits):
+        yield clean(value), len(line)
+
+
+def _sized_rows(file: IO[bytes], delimiter: str, encoding: str) -> Iterator[tuple[Record, int]]:
+    text = _text(file, encoding)
+    try:
+        for record in _rows(text, delimiter):
+            yield record, sum(1 + len(cell or "") for cell in record.values())
+    finally:
+        # Else the file would be closed with it.
+        text.detach()
 
 
 def only(document: Any, path: str) -> Any:
@@ -254,24 +345,29 @@ def _is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
-def _lines(body: bytes) -> Iterator[Any]:
+def _numbered_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[bytes, Any]]:
     # Only line feeds end a line: the other line ends of Unicode may stand in a text.
-    for number, line in enumerate(io.BytesIO(body), start=1):
+    number = 0
+    while line := file.readline(MAX_RECORD_BYTES + 1):
+        number += 1
         if len(line) > MAX_RECORD_BYTES:
             raise too_long(f"line {number}")
         if line.strip():
+            limits.check_answer(line)
             try:
-                yield parse_json(line)
+                yield line, parse_json(line)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
 
 
-def _text(body: bytes, encoding: str) -> TextIO:
-    begin = body[:_LOOKED_AT_BYTES].decode(encoding, "ignore").removeprefix("\ufeff").lstrip()
+def _text(file: IO[bytes], encoding: str) -> io.TextIOWrapper:
+    looked_at = file.read(_LOOKED_AT_BYTES)
+    file.seek(0)
+    begin = looked_at.decode(encoding, "ignore").removeprefix("\ufeff").lstrip()
     refuse_other_format(begin.encode(), "csv")
     if begin.startswith("{") or is_html(begin.encode()):
         raise HotjarBodyError("not the CSV it should be: it looks like HTML or JSON")
-    return io.TextIOWrapper(io.BytesIO(body), encoding=encoding, newline="")
+    return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
 _SEPARATOR = re.compile(r"\ufeff?sep=([^\r\n])(?:\r?\n|\r)")
@@ -290,7 +386,7 @@ def _numbered(names: Iterable[str]) -> list[str]:
     return list(counts)
 
 
-def _rows(text: TextIO, delimiter: str) -> list[Record]:
+def _rows(text: TextIO, delimiter: str) -> Iterator[Record]:
     # Excel writes what is between the cells into a first line.
     named = _SEPARATOR.fullmatch(text.readline(_SEPARATOR_LINE))
     if named is None:
@@ -305,10 +401,8 @@ def _rows(text: TextIO, delimiter: str) -> list[Record]:
     if len(header) == 1 and (others := [each for each in DELIMITERS if each in header[0]]):
         problem = f"is one cell with {others[0]!r} in it; set `delimiter` to that"
         raise HotjarSchemaError("header", problem)
-    records = []
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             problem = f"has {len(row)} cells, the header {len(header)}"
             raise HotjarSchemaError(f"row {number}", problem)
-        records.append({name: cell or None for name, cell in zip(header, row, strict=True)})
-    return records
+        yield {name: cell or None for name, cell in zip(header, row, strict=True)}

@@ -109,7 +109,7 @@ def load_folder(folder: Path) -> StreamsFolder:
     return found
 
 
-_MAX_FILE_BYTES = 1024**2
+MAX_FILE_BYTES = 1024**2
 
 
 class _Loader(yaml.SafeLoader):
@@ -135,8 +135,8 @@ _Loader.add_implicit_resolver(
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            problem = f"is larger than {_MAX_FILE_BYTES // 1024**2} MiB; one file is one source"
+        if path.stat().st_size > MAX_FILE_BYTES:
+            problem = f"is larger than {MAX_FILE_BYTES // 1024**2} MiB; one file is one source"
             raise HotjarSourceError(path, 1, "", problem)
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

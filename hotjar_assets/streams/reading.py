@@ -12,15 +12,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
-from typing import Any
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, cast
 
 import requests
 
 from hotjar_assets.api.auth import check_header_value
-from hotjar_assets.api.limits import DEFAULT_LIMITS, MAX_RECORD_BYTES, Limits, check_record
+from hotjar_assets.api.limits import (
+    DEFAULT_LIMITS,
+    LARGE_BYTES,
+    MAX_RECORD_BYTES,
+    Limits,
+    check_record,
+)
 from hotjar_assets.api.paced import PacedClient
 from hotjar_assets.api.pagination import iter_pages
-from hotjar_assets.api.secrecy import SentRequest, ShownAnswer
+from hotjar_assets.api.secrecy import SentRequest, ShownAnswer, shown_url
 from hotjar_assets.api.transport import Answer, RequestCount
 from hotjar_assets.config import check_url
 from hotjar_assets.errors import (
@@ -33,11 +41,12 @@ from hotjar_assets.errors import (
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
 from hotjar_assets.streams.checks import sends_as_instant
-from hotjar_assets.streams.detection import refuse_other_format, unzipped
+from hotjar_assets.streams.detection import is_gzip, refuse_other_format, unzipped
 from hotjar_assets.streams.formats import (
     Record,
     decode,
     flattened,
+    iter_parts,
     listed_in,
     only,
     records_in,
@@ -62,6 +71,7 @@ class RecordPage:
         next_cursor: Where the next page is; None: this is the last one.
         key: Fields that identify a record; none: all of it does.
         flattened: Fields of the stream's `flatten` that a record had.
+        is_in_file: Whether the answer is long and was left in the file.
     """
 
     records: list[Record]
@@ -70,6 +80,7 @@ class RecordPage:
     next_cursor: str | None = None
     key: tuple[str, ...] = ()
     flattened: Collection[str] = ()
+    is_in_file: bool = False
 
     @property
     def results(self) -> Sequence[object]:
@@ -124,6 +135,7 @@ class SourceClient(PacedClient):
             on_unusable=on_unusable,
             secrets=self._templates.secrets,
             max_wait_seconds=source.max_wait_seconds,
+            exchange_seconds=source.answer_timeout_seconds,
             limits=limits,
         )
 
@@ -134,8 +146,12 @@ class SourceClient(PacedClient):
         parent: Mapping[str, Any] | None = None,
         since: Since | None = None,
         count: RequestCount | None = None,
+        folder: Path | None = None,
     ) -> Iterator[RecordPage]:
         """Yield the pages of a stream, in the API's order.
+
+        A CSV, or JSON lines, without pagination may be of any length: it is kept on the disk, in a
+        file without a name, and comes in parts.
 
         Args:
             stream: A stream of the source.
@@ -143,6 +159,7 @@ class SourceClient(PacedClient):
             since: Value of the replication key to read from; None: the stream's `start`. It is
                 sent if the stream names a parameter for it; else the caller ends the walk.
             count: Where to count the requests.
+            folder: Where a long answer is kept; None: the system's folder of temporary files.
 
         Raises:
             HotjarSchemaError: The parent's record lacks a field, or an answer has no such records.
@@ -150,6 +167,8 @@ class SourceClient(PacedClient):
             HotjarApiError: As its subclasses say, with the page's number.
         """
         request = self._request(stream, parent, since)
+        if _comes_in_parts(stream):
+            return self._iter_parts(stream, request, count, folder)
 
         def get_page(cursor: str | None) -> RecordPage:
             return self._get_page(stream, request, cursor, count)
@@ -191,14 +210,50 @@ class SourceClient(PacedClient):
             )
         return request.put(new.place, new.parameter, sent)
 
+    def _iter_parts(
+        self, stream: Stream, request: Request, count: RequestCount | None, folder: Path | None
+    ) -> Iterator[RecordPage]:
+        with SpooledTemporaryFile(LARGE_BYTES, dir=str(folder) if folder else None) as file:
+            page = self._get_page(stream, request, None, count, cast("IO[bytes]", file))
+            if not page.is_in_file:
+                yield page
+                return
+            asked = paging.ask(request, stream.pagination, None)
+            place = shown_url(asked.path, self._templates.secrets)
+            try:
+                for found in iter_parts(
+                    cast("IO[bytes]", file),
+                    stream.format,
+                    delimiter=stream.delimiter,
+                    encoding=stream.encoding,
+                    limits=self._limits,
+                ):
+                    met = set[str]()
+                    records = [
+                        flattened(record, stream.flatten, met)
+                        for record in records_in(found, stream.records)
+                    ]
+                    yield RecordPage(records, records, {}, flattened=met)
+            except HotjarApiError as error:
+                located = error.locate(method=asked.method, url=place)
+                raise self._explained(located, stream) from None
+
     def _get_page(
-        self, stream: Stream, request: Request, cursor: str | None, count: RequestCount | None
+        self,
+        stream: Stream,
+        request: Request,
+        cursor: str | None,
+        count: RequestCount | None,
+        file: IO[bytes] | None = None,
     ) -> RecordPage:
         kind = stream.pagination
 
         def read(answer: Answer) -> RecordPage:
             if answer.status == requests.codes.no_content:
                 return RecordPage([], [], {})
+            # However short it is, gzip may hold a long answer.
+            if answer.file or (file and is_gzip(answer.body)):
+                return RecordPage([], [], {}, is_in_file=True)
             document = _document(answer, stream, self._limits)
             found = records_in(document, stream.records)
             if len(answer.body) > MAX_RECORD_BYTES:
@@ -225,7 +280,9 @@ class SourceClient(PacedClient):
                 headers=asked.headers,
                 json_body=asked.body,
                 count=count,
+                read_timeout_seconds=self.source.read_timeout_seconds,
                 follows_elsewhere=stream.redirects == "any_host",
+                file=file,
             )
         except HotjarStatusError as error:
             ends = isinstance(kind, PagePagination) and error.status == kind.end_status
@@ -267,6 +324,13 @@ def sent_value(since: Since, form: str) -> str | int:
     if isinstance(since, float) and since.is_integer():
         return int(since)
     return since if isinstance(since, int) else str(since)
+
+
+def _comes_in_parts(stream: Stream) -> bool:
+    """Tell whether the records of an answer can be told apart without all of it."""
+    is_each = stream.records.startswith(("$[*]", "$[?"))
+    is_plain = stream.pagination.type == "none" and not stream.metadata
+    return stream.format in {"csv", "jsonl"} and is_each and is_plain
 
 
 def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:

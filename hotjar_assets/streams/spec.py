@@ -363,6 +363,15 @@ class Source(_Model):
         le=3600,
         description="How long a request waits in all where the API says how long (Retry-After).",
     )
+    read_timeout_seconds: int = Field(
+        default=30, ge=1, le=3600, description="How long the API may keep silent."
+    )
+    answer_timeout_seconds: int = Field(
+        default=120,
+        ge=1,
+        le=3600,
+        description="How long a whole answer may take, from connecting to its last byte.",
+    )
     concurrency: int = Field(default=8, ge=1, le=64, description="Parents read at once.")
     schedule: Annotated[str, AfterValidator(check_cron)] | None = Field(
         default=None, description="When all streams are read: a cron, in UTC."

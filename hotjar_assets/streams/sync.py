@@ -65,8 +65,9 @@ class StreamClient(Client, Protocol):
         parent: Mapping[str, Any] | None = None,
         since: Value | None = None,
         count: RequestCount | None = None,
+        folder: Path | None = None,
     ) -> Iterator[Page]:
-        """Read a stream, for one parent where it has some."""
+        """Read a stream, for one parent where it has some; a long answer waits in the folder."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -319,7 +320,7 @@ class StreamSync:
             since = self._since(unit, state)
             read.resumed = state.watermark is not None
             pages = self.client.iter_pages(
-                self.stream, parent=unit.parent, since=since, count=count
+                self.stream, parent=unit.parent, since=since, count=count, folder=spool_folder
             )
             self._read_pages(read, since, spool, lines, _noted(turns.taken(pages), named))
         except HotjarNotFoundError as error:

@@ -38,7 +38,7 @@ _NAME_SHOWN = 60
 _FIELD = "the field "
 _WORD = re.compile(r"\w+")
 _NAMES_REMEMBERED = 10_000
-_MAX_REPEATED_BYTES = 64 * 1024
+MAX_REPEATED_BYTES = 64 * 1024
 """Longest values of the parent and of the root of an answer: they stand in every row."""
 
 
@@ -374,8 +374,8 @@ class RecordLines:
         for name, value in metadata.items():
             self._find(name, value)
         around = {**self.parent, **metadata, **self.table.stream.transform.constant}
-        if len(json.dumps(around, default=str)) > _MAX_REPEATED_BYTES:
-            place, limit = f"{self.table.schema}.{self.table.name}", _MAX_REPEATED_BYTES
+        if len(json.dumps(around, default=str)) > MAX_REPEATED_BYTES:
+            place, limit = f"{self.table.schema}.{self.table.name}", MAX_REPEATED_BYTES
             problem = "the values of the parent and of `metadata`, which every row holds, are long"
             raise HotjarLimitError(place, problem, limit=f"{limit // 1024} KiB")
         lines = []
