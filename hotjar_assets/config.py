@@ -295,6 +295,13 @@ class Settings(BaseModel):
         description="MiB of memory that DuckDB may take to store the rows of a survey or stream; "
         "what does not fit waits on the disk, but very long values must fit.",
     )
+    max_models_mb: int = Field(
+        default=512,
+        ge=128,
+        le=1024**2,
+        description="MiB of memory that DuckDB may take while dbt makes the models; what does not "
+        "fit waits on the disk, beside the database.",
+    )
     progress_seconds: int = Field(
         default=10,
         ge=0,

@@ -122,7 +122,8 @@ def build_models_defs(
         sensors=[] if automation else [models_sensor],
         resources={
             IO_MANAGER_KEY: tables,
-            "hotjar_dbt": given.get("hotjar_dbt") or ModelsDatabase(database=tables.database),
+            "hotjar_dbt": given.get("hotjar_dbt")
+            or ModelsDatabase.from_environment(tables.database),
         },
     )
 

@@ -245,7 +245,7 @@ def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
     Raises:
         KeyboardInterrupt: A signal ended the run.
     """
-    overrides = {"hotjar_dbt": ModelsDatabase(database=str(database))}
+    overrides = {"hotjar_dbt": ModelsDatabase.from_environment(str(database))}
     with redirect_stdout(StringIO()):
         result = (
             build_defs(overrides=overrides)

@@ -61,6 +61,7 @@ DEFAULTS = {
     "max_export_mb": 2048,
     "max_columns": 200,
     "max_commit_mb": 200,
+    "max_models_mb": 512,
     "progress_seconds": 10,
     "streams": "streams",
     "automation": False,

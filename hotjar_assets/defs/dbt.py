@@ -21,7 +21,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 from filelock import FileLock
 
-from hotjar_assets.config import environment_variable
+from hotjar_assets.config import Settings, environment_variable
 from hotjar_assets.defs.assets import IO_MANAGER_KEY
 from hotjar_assets.defs.described import described, with_facts
 from hotjar_assets.defs.models import MODELS_JOB, ModelsDatabase
@@ -40,6 +40,7 @@ _DBT = Path(sys.executable).with_name("dbt")
 # What dbt has parsed, by which it passes over what did not change; it is for one database file.
 _PARSED = "partial_parse.msgpack"
 _DATABASE = environment_variable("database")
+_MEMORY = environment_variable("max_models_mb")
 # dbt-duckdb takes the name of the catalog from the path as if that were a URL.
 _MISREAD_BY_DBT = "#;"
 # Unit tests try the formulas on made-up rows: they belong to the development of the package.
@@ -73,7 +74,11 @@ def build_models(database: Path) -> tuple[dg.AssetsDefinition, Any]:
             target = Path(folder) / "target"
             database = Path(hotjar_dbt.database)
             refuse_planted(database)
-            given = {**_given(database), **_NO_NETWORK, "DBT_TARGET_PATH": str(parsed.parent)}
+            given = {
+                **_given(database, hotjar_dbt.max_models_mb),
+                **_NO_NETWORK,
+                "DBT_TARGET_PATH": str(parsed.parent),
+            }
             # From this folder dagster-dbt takes what was parsed before. dbt inherits the umask.
             with owner_only(), _environment(given), _reached_by_ctrl_c():
                 invocation = dbt.cli(_BUILD, context=context, target_path=target)
@@ -102,11 +107,13 @@ def _manifest(database: Path) -> Path:
 
 
 def _parse(database: Path, manifest: Path) -> None:
+    # What is parsed under another limit, dbt would parse again in each run.
+    usual = Settings.model_fields["max_models_mb"].default
     with owner_only(), tempfile.TemporaryDirectory(dir=manifest.parent) as target:
         parsed = subprocess.run(  # noqa: S603 - the program of this environment
             [str(_DBT), "--no-use-colors", "parse", "--target-path", target, "--log-path", target],
             cwd=PROJECT,
-            env={**os.environ, **_given(database), "DBT_PROFILES_DIR": str(PROJECT)},
+            env={**os.environ, **_given(database, usual), "DBT_PROFILES_DIR": str(PROJECT)},
             capture_output=True,
             text=True,
             check=False,
@@ -149,10 +156,14 @@ def _cache() -> Path:
         return private_cache(None)
 
 
-def _given(database: Path) -> dict[str, str]:
+def _given(database: Path, max_models_mb: int) -> dict[str, str]:
     """Return what the profile of the project asks for; dbt works in the project's own folder."""
     path = plain_path(database.absolute(), _MISREAD_BY_DBT)
-    return {_DATABASE: str(path), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    return {
+        _DATABASE: str(path),
+        _MEMORY: str(max_models_mb),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
 
 
 @contextmanager

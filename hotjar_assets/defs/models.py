@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from hotjar_assets.config import Settings
+from hotjar_assets.config import Settings, environment_variable, set_names
 from hotjar_assets.defs.abandoned import fail_abandoned_runs
 from hotjar_assets.defs.assets import survey_responses, surveys
 from hotjar_assets.sync import Depth
@@ -38,6 +38,18 @@ class ModelsDatabase(dg.ConfigurableResource[None]):
     """The DuckDB file that the models read and fill; the one that the syncs write."""
 
     database: str = Field(description=Settings.model_fields["database"].description)
+    max_models_mb: int = Field(
+        default=Settings.model_fields["max_models_mb"].default,
+        description=Settings.model_fields["max_models_mb"].description,
+    )
+
+    @classmethod
+    def from_environment(cls, database: str) -> "ModelsDatabase":
+        """Name the variable of the limit if it is set; Dagster reads it when a run starts."""
+        if "max_models_mb" not in set_names():
+            return cls(database=database)
+        limit = dg.EnvVar.int(environment_variable("max_models_mb"))
+        return cls(database=database, max_models_mb=limit)
 
 
 def has_dbt() -> bool:

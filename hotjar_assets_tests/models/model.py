@@ -22,6 +22,7 @@ from hotjar_assets.schema import SURVEY_RESPONSES, SURVEYS, Table
 from hotjar_assets_tests.dagster.model import CLOCK
 from hotjar_assets_tests.models.recomputed import Raw, Rules
 
+DBT = str(Path(sys.executable).with_name("dbt"))
 EVERY_TYPE = "1204510"
 """The survey with a question of every type."""
 ODD = [
@@ -70,21 +71,26 @@ def odd_account() -> SandboxAccount:
     return account
 
 
+def dbt_environment(database: Path, project: Path = PROJECT) -> dict[str, str]:
+    """Return the environment in which dbt works on a database."""
+    target = str(database.parent / "target")
+    return {
+        **os.environ,
+        "HOTJAR_DATABASE": str(database),
+        "DBT_PROFILES_DIR": str(project),
+        "DBT_TARGET_PATH": target,
+        "DBT_LOG_PATH": target,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
 def dbt(*arguments: str, database: Path, project: Path = PROJECT, **variables: Any) -> str:
     """Run dbt and return what it printed; it must succeed."""
-    target = str(database.parent / "target")
     given = ["--vars", yaml.safe_dump(variables)] if variables else []
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments, *given],
+        [DBT, "--no-use-colors", *arguments, *given],
         cwd=project,
-        env={
-            **os.environ,
-            "HOTJAR_DATABASE": str(database),
-            "DBT_PROFILES_DIR": str(project),
-            "DBT_TARGET_PATH": target,
-            "DBT_LOG_PATH": target,
-            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        },
+        env=dbt_environment(database, project),
         capture_output=True,
         text=True,
         check=False,

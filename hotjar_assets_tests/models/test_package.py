@@ -4,12 +4,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import jinja2
 import pytest
 import yaml
 
 from hotjar_assets.defs import dbt as dbt_defs
+from hotjar_assets.defs.models import ModelsDatabase
 from hotjar_assets_tests.models.model import dbt, rows
 
 # dbt takes 20 processor seconds or more, before any data.
@@ -55,11 +58,42 @@ def test_the_project_is_parsed_once_and_again_when_a_model_changes(monkeypatch, 
     assert len(parsed) == 2
 
 
+def test_what_duckdb_may_take_is_limited_and_what_does_not_fit_waits_beside_the_file(tmp_path):
+    profiles = yaml.safe_load((dbt_defs.PROJECT / "profiles.yml").read_text(encoding="utf-8"))
+    options = profiles["hotjar_assets"]["outputs"]["duckdb"]["config_options"]
+    database = tmp_path / "tables.duckdb"
+
+    def settings(**variables: str) -> list[tuple[Any, ...]]:
+        written: dict[str, Any] = {
+            name: jinja2.Template(str(value)).render(env_var=variables.get)
+            for name, value in options.items()
+        }
+        with duckdb.connect(str(database), config=written) as connection:
+            return connection.execute(
+                "SELECT current_setting('memory_limit'), current_setting('threads'), "
+                "current_setting('temp_directory')"
+            ).fetchall()
+
+    folder = f"{database}.tmp"
+    assert settings() == [("512.0 MiB", 2, folder)]
+    assert settings(HOTJAR_MAX_MODELS_MB="1024") == [("1.0 GiB", 2, folder)]
+
+
+def test_the_limit_is_that_of_the_environment(monkeypatch):
+    usual = ModelsDatabase.from_environment("tables.duckdb")
+    monkeypatch.setenv("HOTJAR_MAX_MODELS_MB", "300")
+    limited: Any = ModelsDatabase.from_environment("tables.duckdb")
+
+    assert usual.max_models_mb == 512
+    assert limited.process_config_and_initialize().max_models_mb == 300
+    assert dbt_defs._given(Path("a.duckdb"), 300)["HOTJAR_MAX_MODELS_MB"] == "300"
+
+
 @pytest.mark.slow
 def test_the_formulas_hold_on_made_up_rows(copied):
     said = dbt("test", "--select", "test_type:unit", database=copied)
 
-    assert "PASS=32 WARN=0 ERROR=0 SKIP=0" in said
+    assert "PASS=34 WARN=0 ERROR=0 SKIP=0" in said
 
 
 @pytest.mark.slow

@@ -10,11 +10,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from hotjar_assets.defs.dbt import PROJECT
 from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.sandbox import SandboxAccount, SandboxServer
 from hotjar_assets.spool import Segment
 from hotjar_assets.warehouse.merge import bytes_at_once
 from hotjar_assets_tests.dagster.model import environment
+from hotjar_assets_tests.models.model import DBT, dbt_environment
 from hotjar_assets_tests.store.conftest import Store, new_client
 
 PEAK_MB = 350
@@ -178,3 +180,35 @@ def test_pictures_and_checks_of_many_large_surveys_stay_below(tmp_path):
         check=True,
     )
     assert int(outcome.stdout) / 1024 < 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_models_of_many_responses_keep_to_their_memory(tmp_path):
+    """DuckDB gets 128 MiB; to be imported and to parse the project takes dbt some 190 MB."""
+    surveys, recent, times = 10, 300, 99
+    account = SandboxAccount.sized(surveys=surveys, responses=recent)
+    with SandboxServer(account) as server:
+        client = new_client(server)
+        store = Store(client, tmp_path / "rows.duckdb")
+        store.list_surveys()
+        store.sync(*account.survey_ids())
+        client.close()
+    with duckdb.connect(store.path) as connection:
+        connection.execute(OLDER, {"times": times})
+    outcome = subprocess.run(
+        [sys.executable, "-c", MEASURE, DBT, "run"],
+        cwd=PROJECT,
+        env=dbt_environment(store.path) | {"HOTJAR_MAX_MODELS_MB": "128"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with duckdb.connect(store.path) as connection:
+        made = connection.execute(
+            "SELECT sum(responses) FROM hotjar_marts.hotjar__survey "
+            "UNION ALL SELECT count(*) FROM hotjar_marts.hotjar__response"
+        ).fetchall()
+    rows = surveys * recent * (times + 1)
+    assert made == [(rows,), (rows,)]
+    assert int(outcome.stdout) / 1024 < 400

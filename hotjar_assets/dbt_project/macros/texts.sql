@@ -17,7 +17,12 @@
     trim(coalesce({{ text }}, ''), e' \t\r\n')
 {%- endmacro %}
 
-{#- Whether something was written in answer to a question for people's own words. -#}
+{#- Whether a question asks for people's own words. -#}
+{% macro asks_for_text() -%}
+    question_type in ('short-text', 'long-text')
+{%- endmacro %}
+
+{#- Whether something was written in answer to such a question. -#}
 {% macro is_text() -%}
-    question_type in ('short-text', 'long-text') and {{ hotjar.stripped('answer') }} != ''
+    {{ hotjar.asks_for_text() }} and {{ hotjar.stripped('answer') }} != ''
 {%- endmacro %}

@@ -1,28 +1,39 @@
 with
 
-answers as (
+text_questions as (
     select
-        *,
-        {{ stripped('answer') }} as said
-    from {{ ref('int_hotjar__answer_enriched') }}
+        survey_id,
+        list(question_id order by question_position) as text_question_ids
+    from {{ ref('stg_hotjar__question') }}
+    where {{ asks_for_text() }}
+    group by survey_id
 ),
 
-by_response as (
+responses as (
+    select
+        response.*,
+        text_question_ids,
+        {%- if var('hotjar_include_incomplete') %}
+        answers as counted,
+        {%- else %}
+        case when is_complete is not false then answers end as counted,
+        {%- endif %}
+        list_filter(counted, lambda given: {{ stripped('given.answer') }} != '') as answered
+    from {{ ref('stg_hotjar__response') }} as response
+    left join text_questions using (survey_id)
+),
+
+-- Texts, tags and ids are taken from the list within each row: to group the rows of answers by
+-- response would hold those of all responses in memory.
+scores as (
     select
         survey_id,
         response_id,
-        count(*) filter (where said != '') as answers,
-        count(distinct question_id) filter (where said != '') as answered_questions,
         avg(score) filter (where nps_group is not null) as nps_score,
         avg(score) filter (where is_csat) as csat_score,
-        avg(score) filter (where is_ces) as ces_score,
-        string_agg(said, chr(10) order by question_position, answer_ordinal) filter (
-            where {{ is_text() }}
-        ) as texts,
-        list_sort(list_distinct(flatten(list(tags)))) as tags,
-        count(*) filter (where sentiment = 'positive') as positive_answers,
-        count(*) filter (where sentiment = 'negative') as negative_answers
-    from answers
+        avg(score) filter (where is_ces) as ces_score
+    from {{ ref('int_hotjar__answer_enriched') }}
+    where score is not null
     group by survey_id, response_id
 )
 
@@ -45,20 +56,36 @@ select
     response.recording_url,
     response.window_width,
     response.window_height,
-    coalesce(by_response.answers, 0) as answers,
-    coalesce(by_response.answered_questions, 0) as answered_questions,
-    by_response.nps_score,
+    coalesce(len(response.answered), 0) as answers,
+    coalesce(
+        len(list_distinct(list_transform(response.answered, lambda given: given.question_id))), 0
+    ) as answered_questions,
+    scores.nps_score,
     case
-        when by_response.nps_score >= 9 then 'promoter'
-        when by_response.nps_score >= 7 then 'passive'
-        when by_response.nps_score >= 0 then 'detractor'
+        when scores.nps_score >= 9 then 'promoter'
+        when scores.nps_score >= 7 then 'passive'
+        when scores.nps_score >= 0 then 'detractor'
     end as nps_group,
-    by_response.csat_score,
-    by_response.ces_score,
-    by_response.texts,
-    coalesce(by_response.tags, []) as tags,
-    coalesce(by_response.positive_answers, 0) as positive_answers,
-    coalesce(by_response.negative_answers, 0) as negative_answers
-from {{ ref('stg_hotjar__response') }} as response
+    scores.csat_score,
+    scores.ces_score,
+    nullif(array_to_string(flatten(list_transform(
+        response.text_question_ids, lambda asked: list_transform(
+            list_filter(response.answered, lambda given: given.question_id = asked),
+            lambda given: {{ stripped('given.answer') }}
+        )
+    )), chr(10)), '') as texts,
+    coalesce(
+        list_sort(list_distinct(flatten(
+            list_transform(response.counted, lambda given: given.tags)
+        ))),
+        []
+    ) as tags,
+    coalesce(
+        len(list_filter(response.counted, lambda given: given.sentiment = 'positive')), 0
+    ) as positive_answers,
+    coalesce(
+        len(list_filter(response.counted, lambda given: given.sentiment = 'negative')), 0
+    ) as negative_answers
+from responses as response
 left join {{ ref('stg_hotjar__survey') }} as survey using (survey_id)
-left join by_response using (survey_id, response_id)
+left join scores using (survey_id, response_id)

@@ -17,6 +17,7 @@ select
     recording_url,
     window_width,
     window_height,
+    answers,
     synced_at
 from {{ source('hotjar', 'survey_responses') }}
 where deleted_at is null
