@@ -2,6 +2,8 @@
 #
 # PYTHON       the interpreter that makes .venv (3.11 or newer)
 # PYTEST_ARGS  more arguments for pytest: make test PYTEST_ARGS="-k cursor -x"
+# MODULES      what `make mutate` makes mistakes in: files or packages; unset, what differs from main
+# MUTATE_ARGS  more arguments for it: make mutate MUTATE_ARGS="--minutes 600 --jobs 2"
 # AUDIT_DATABASE  an export of osv.dev (PyPI/all.zip), to audit without a network
 # DAGSTER_HOME the Dagster instance of `make dev`: an absolute path; unset, .dagster_home here
 # PORT         where `make dev` listens on this machine
@@ -17,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test newest browser slow soak check format schema audit lock upgrade clean
+.PHONY: help install demo dev test newest browser slow soak mutate check format schema audit lock upgrade clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +68,9 @@ slow: install  ## Run the tests that take long: kills, full disks, large account
 
 soak: install  ## Run the long random tests, for as long as they are set to
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak --timeout=0 $(PYTEST_ARGS)
+
+mutate: install  ## Make mistakes in changed modules (or MODULES) and list those no test notices
+	$(BIN)/python scripts/mutate.py $(MODULES) $(MUTATE_ARGS)
 
 check: install  ## Check format, lint and types
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ The figures are metadata of materializations. `runs` reads them back, and Dagste
 and draws the numbers among them: few, and each with the same name for ever.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from textwrap import shorten
@@ -296,6 +297,8 @@ def pictures(
 def _picture(trend: Trend) -> dict[str, dg.MarkdownMetadataValue]:
     if not can_draw():
         return {}
+    # It would tell of its cache of fonts, which a picture does not use.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A run that draws nothing must not wait for matplotlib.
     from hotjar_assets.pictures import picture  # noqa: PLC0415
 

@@ -47,7 +47,7 @@ def key_age(
         severity=_ERROR if is_expired and platform is Platform.HOTJAR else _WARN,
         description=f"the API key has expired; {advice}"
         if is_expired
-        else f"the API key expires in {days_left} days"
+        else f"the API key expires in {counted(days_left, 'day')}"
         + (f"; {advice} before" if days_left <= WARN_DAYS else ""),
         metadata={"days_left": days_left},
     )

@@ -20,7 +20,7 @@ from hotjar_assets.defs.checks import (
     row_counts,
     unknown_fields,
 )
-from hotjar_assets.defs.partitions import known_surveys
+from hotjar_assets.defs.partitions import RANGE_END, RANGE_START, known_surveys
 from hotjar_assets.defs.progress import Progress, progress_of
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.resources import HotjarResource
@@ -326,6 +326,20 @@ def test_a_sync_of_what_is_new_leaves_nothing_to_compare(read_whole):
     assert evaluations(result) == {}
 
 
+def test_a_survey_that_is_being_read_is_not_counted(read_whole):
+    change(read_whole, "DELETE FROM hotjar.survey_responses WHERE survey_id IN ('101', '104')")
+    job = read_whole.repository.get_job("sync_job")
+    read_whole.instance.create_run_for_job(job, tags={RANGE_START: "101", RANGE_END: "101"})
+    assert read_whole.statuses()["101"] == "IN_PROGRESS"
+
+    check = evaluations(read_whole.run("counts_job"))["row_counts"]
+
+    assert not check.passed
+    assert figures(check)["surveys_compared"] == 3
+    assert "104" in said(check)
+    assert "101" not in said(check)
+
+
 def test_erased_responses_may_still_be_at_hotjar_or_not():
     found = Health(live={"1": 8}, forgotten={"1": 2})
     results = [row_counts(found, {"1": count}) for count in (7, 8, 9, 10, 11)]
@@ -422,7 +436,7 @@ def test_partitions_that_one_run_read_are_not_asked_for_one_by_one(known, monkey
 
     progress = progress_of(known.instance, SURVEY_IDS)
 
-    assert all(each.read_at for each in progress.values())
+    assert [key for key, each in progress.items() if each.read_at] == SURVEY_IDS
     assert asked == [survey_responses.key] * 2
 
 
@@ -433,10 +447,14 @@ def test_partitions_that_one_run_read_are_not_asked_for_one_by_one(known, monkey
     ("created_on", "passed", "severity", "words"),
     [
         (date(2026, 1, 1), True, None, "expires in 334 days"),
+        (date(2025, 3, 4), True, None, "expires in 31 days"),
+        (date(2025, 3, 3), False, dg.AssetCheckSeverity.WARN, "expires in 30 days; make a new"),
         (date(2025, 2, 28), False, dg.AssetCheckSeverity.WARN, "expires in 27 days; make a new"),
+        (date(2025, 2, 2), False, dg.AssetCheckSeverity.WARN, "expires in 1 day; make a new"),
+        (date(2025, 2, 1), False, dg.AssetCheckSeverity.ERROR, "has expired; make a new"),
         (date(2025, 1, 31), False, dg.AssetCheckSeverity.ERROR, "has expired; make a new"),
     ],
-    ids=["new", "soon", "dead"],
+    ids=["new", "31 days", "30 days", "soon", "last day", "today", "dead"],
 )
 def test_a_key_is_a_warning_before_it_dies_and_an_error_after(created_on, passed, severity, words):
     check = key_age(created_on, today=date(2026, 2, 1))

@@ -1,12 +1,15 @@
 """Every number of a report against the same number computed from the raw rows without SQL."""
 
+import math
 from collections import Counter, defaultdict
 from datetime import date
+from statistics import NormalDist, stdev
 from typing import Any
 
 import pytest
 
 from hotjar_assets.report.scores import ces, csat, net_sentiment, nps
+from hotjar_assets.warehouse.summaries import Ces
 from hotjar_assets_tests.models import recomputed
 from hotjar_assets_tests.models.model import EVERY_TYPE, raw, rows
 from hotjar_assets_tests.models.recomputed import Rules
@@ -90,19 +93,15 @@ def test_the_scores_of_each_period(truth, surveys):
             assert list(getattr(period.counts, name)) == expected, (name, key)
 
 
-def test_the_effort_and_its_margin(truth, surveys, effort):
-    by_month = [row for row in recomputed.hotjar__ces(truth) if row["period"] == "month"]
-    months = Counter((row["survey_id"], row["question_id"]) for row in by_month)
-    with_margin = [row for row in by_month if row["margin"] is not None]
+def test_the_margin_of_the_effort_is_that_of_a_sample():
+    ratings = [1, 4, 5, 7, 7]
+    counts = Ces(len(ratings), sum(ratings), sum(rating**2 for rating in ratings))
+    margin = NormalDist().inv_cdf(0.975) * stdev(ratings) / math.sqrt(len(ratings))
 
-    assert bool(with_margin) == (effort is not None)
-    # A question whose answers are all of one month has the margin of that month.
-    for row in with_margin:
-        key, question_id = row["survey_id"], row["question_id"]
-        if months[key, question_id] == 1:
-            (question,) = [q for q in surveys[key].questions if q.question_id == question_id]
-            expected = (row["answers"], close(row["ces"]), close(row["margin"]))
-            assert told(ces(question.counts.ces)) == expected
+    assert told(ces(counts)) == (5, pytest.approx(4.8), pytest.approx(margin, rel=1e-3))
+    assert told(ces(Ces(1, 7, 49))) == (1, 7, None)
+    assert told(ces(Ces(2, 14, 98))) == (2, 7, 0)
+    assert ces(Ces()) is None
 
 
 def test_the_answers_of_each_question(truth, surveys):
