@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hotjar_assets.sandbox.app import SandboxApp
 
+_STEPS_TO_LIST = 5
+
 
 class _Protocol(HttpToolsProtocol):
     """HTTP that lets the application close a connection under an unfinished answer."""
@@ -42,6 +44,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        # A connection that was just accepted is listed some steps of the loop later; left open, it
+        # would outlive the loop.
+        for _ in range(_STEPS_TO_LIST):
+            await asyncio.sleep(0)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         tasks = list(self.server_state.tasks)

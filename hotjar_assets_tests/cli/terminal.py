@@ -3,6 +3,7 @@
 import fcntl
 import os
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -29,6 +30,17 @@ def program(*args: str) -> list[str]:
     return [str(Path(sys.executable).with_name("hotjar-assets")), *args]
 
 
+def with_default_signals() -> None:
+    """Undo what a shell does to a test run in the background: it ignores Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _as_in_a_terminal() -> None:
+    with_default_signals()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A process whose input, output and controlling terminal are a pseudo-terminal.
 
@@ -48,7 +60,7 @@ class Terminal:
             stderr=theirs,
             start_new_session=True,
             # This process has no threads that could hold a lock at the fork.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=_as_in_a_terminal,  # noqa: PLW1509
         )
         os.close(theirs)
 

@@ -12,7 +12,13 @@ import dagster as dg
 import pytest
 
 from hotjar_assets.sandbox import Fault, SandboxServer
-from hotjar_assets_tests.cli.terminal import CTRL_C, Terminal, program, variables
+from hotjar_assets_tests.cli.terminal import (
+    CTRL_C,
+    Terminal,
+    program,
+    variables,
+    with_default_signals,
+)
 from hotjar_assets_tests.dagster.model import (
     SURVEY_IDS,
     account_ids,
@@ -181,6 +187,11 @@ def test_without_a_signal_everything_is_as_it_was(tmp_path):
         print("as before")
     """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=with_default_signals,
     )
     assert (done.stdout, done.stderr) == ("as before\n", "")

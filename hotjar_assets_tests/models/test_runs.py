@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from hotjar_assets import runs
 from hotjar_assets.cli import main
 from hotjar_assets.defs.abandoned import PROCESS_TAG
+from hotjar_assets.defs.assets import surveys
 from hotjar_assets.defs.models import (
     MODELS_JOB,
     RETRY_SECONDS,
@@ -65,23 +66,39 @@ GOOD, BAD = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 
 
 @pytest.mark.parametrize(
-    ("runs_before", "has_changed", "has_dbt", "due"),
+    ("runs_before", "has_changed", "has_unseen", "has_dbt", "due"),
     [
-        ([], False, True, True),
-        ([GOOD], False, True, False),
-        ([GOOD], True, True, True),
-        ([BAD], False, True, True),
-        ([GOOD, BAD], False, True, True),
-        ([BAD, GOOD], False, True, False),
-        ([], True, False, False),
+        ([], False, False, True, False),
+        ([], False, True, True, True),
+        ([GOOD], False, True, True, False),
+        ([GOOD], True, False, True, True),
+        ([BAD], False, True, True, True),
+        ([BAD], False, False, True, False),
+        ([GOOD, BAD], False, True, True, False),
+        ([BAD, GOOD], False, True, True, False),
+        ([], True, True, False, False),
     ],
-    ids=["never made", "made", "changed", "failed", "failed last", "made at last", "no dbt"],
+    ids=[
+        "nothing stored",
+        "never made",
+        "made",
+        "changed",
+        "failed",
+        "failed, nothing stored",
+        "failed, made before",
+        "made at last",
+        "no dbt",
+    ],
 )
-def test_models_are_due_after_changes_or_where_they_are_not_made(
-    monkeypatch, runs_before, has_changed, has_dbt, due
+def test_models_are_due_after_changes_or_where_they_are_not_made(  # noqa: PLR0917 - the cases
+    monkeypatch, runs_before, has_changed, has_unseen, has_dbt, due
 ):
     monkeypatch.setattr(runs, "has_dbt", lambda: has_dbt)
     with dg.DagsterInstance.ephemeral() as instance:
+        if has_unseen:
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(surveys.key, metadata={"new": 1, "updated": 0})
+            )
         for status in runs_before:
             instance.create_run_for_job(stand_in_job, status=status)
         assert runs.models_are_due(instance, runs.Outcome(has_changes=has_changed)) is due

@@ -497,9 +497,9 @@ def test_a_key_of_several_columns_is_the_same_text_here_and_in_the_table(store, 
         second = store.sync(client, "events")
         after = {sent.path: sent.query.get("after") for sent in server.sent if sent.query}
     assert first.keys() == second.keys()
-    assert [json.loads(key) for key in first] == [
+    assert sorted(json.loads(key) for key in first) == sorted(
         [region, str(number)] for number, region in enumerate(regions)
-    ]
+    )
     assert after == {
         f"/shops/{number}/events": f"2026-01-{number + 1:02}T00:00:00Z"
         for number in range(len(regions))
