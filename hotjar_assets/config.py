@@ -305,6 +305,7 @@ class Settings(BaseModel):
     progress_seconds: int = Field(
         default=10,
         ge=0,
+        le=86400,
         description="Seconds between the lines that say how far a sync is, where the command line "
         "has no terminal; 0: none.",
     )

@@ -5,9 +5,8 @@ pandas DataFrame of anybody's asset, which replaces its partitions (or the table
 and by column name. The asset key names the table: its last part, in the schema before it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -167,7 +166,7 @@ class _HotjarIOManager(dg.IOManager):
     def _store_surveys(self, context: dg.OutputContext, sync: SurveySync) -> None:
         listing = sync.read(self._warehouse.known_surveys(sync.client.platform))
         figures = self._warehouse.merge_surveys(listing)
-        sync.set_version(self._warehouse.surveys_version())
+        sync.set_version(self._version(context, self._warehouse.surveys_version))
         context.add_output_metadata({**survey_figures(listing, figures), **self._database})
 
     def _store_responses(self, context: dg.OutputContext, sync: ResponseSync) -> None:
@@ -182,19 +181,23 @@ class _HotjarIOManager(dg.IOManager):
             with repeatedly(lambda: context.log.info(progress.describe()), _LOG_SECONDS):
                 sync.run(self._warehouse, stored)
         except BaseException:
-            metadata, version = self._response_metadata(replace(sync, shown=None), stored)
-            record_stored(context, metadata, version=version)
+            # Without asking the database, which may be held: nobody waits for an interruption.
+            metadata = self._response_metadata(sync, stored, {})
+            record_stored(context, metadata, version=context.run_id)
             raise
         finally:
             retries, seconds = progress.retries() - retries_before, monotonic() - started
             context.log.info(ended(stored, retries=retries, seconds=seconds))
-        metadata, version = self._response_metadata(sync, stored)
-        if version:
+        version, facts = "", {}
+        # Where none is stored, the database may be held, and cannot be asked.
+        if stored.committed:
+            version = self._version(context, partial(self._warehouse.version, SURVEY_RESPONSES))
             sync.set_version(version)
+            facts = self._facts_of_responses(sync, stored)
         record(
             context,
             sync.report,
-            metadata,
+            self._response_metadata(sync, stored, facts),
             stored.failed,
             FAILED_SURVEYS,
             version=version,
@@ -202,30 +205,48 @@ class _HotjarIOManager(dg.IOManager):
         )
 
     def _response_metadata(
-        self, sync: ResponseSync, stored: StoredResponses
-    ) -> tuple[dict[str, dict[str, Any]], str]:
-        """Return the metadata of each stored survey, and the data version of the table.
-
-        Both are empty if none is stored: then the database may be held, and cannot be asked.
-        """
-        walks = stored.committed
-        if not walks:
-            return {}, ""
-        shown = pictures(sync, walks, self._warehouse.trends)
-        if shown and not can_draw():
-            logger.info(NO_PICTURES)
-        version = self._warehouse.version(SURVEY_RESPONSES)
-        metadata = {
+        self,
+        sync: ResponseSync,
+        stored: StoredResponses,
+        facts: Mapping[str, Mapping[str, Any]],
+    ) -> dict[str, dict[str, Any]]:
+        """Return the metadata of each stored survey, with what was read from the database."""
+        return {
             survey_id: {
                 # In this order they are shown: the name is the first.
                 **response_figures(read, figures, sync),
-                **shown.get(survey_id, {}),
-                ROW_COUNT: version.rows,
+                **facts.get(survey_id, {}),
                 **self._database,
             }
-            for survey_id, (read, figures) in walks.items()
+            for survey_id, (read, figures) in stored.committed.items()
         }
-        return metadata, str(version)
+
+    def _facts_of_responses(
+        self, sync: ResponseSync, stored: StoredResponses
+    ) -> dict[str, dict[str, Any]]:
+        """Read what is shown of each stored survey; nothing if the file is held meanwhile."""
+        walks = stored.committed
+        try:
+            shown = pictures(sync, walks, self._warehouse.trends)
+            rows = self._warehouse.version(SURVEY_RESPONSES).rows
+        except HotjarStoreError as error:
+            logger.warning("pictures and the number of rows are not shown: %s", error)
+            return {}
+        if shown and not can_draw():
+            logger.info(NO_PICTURES)
+        return {key: {**shown.get(key, {}), ROW_COUNT: rows} for key in walks}
+
+    def _version(self, context: dg.OutputContext, read: Callable[[], object]) -> str:
+        """Return the data version of a table that was written.
+
+        What is stored must be recorded, whoever holds the file now: then it is the run's id, which
+        no earlier version is.
+        """
+        try:
+            return str(read())
+        except HotjarStoreError as error:
+            logger.warning("the version of the rows is not known: %s", error)
+            return context.run_id
 
     def health(self, table: Table, *, since: datetime | None = None) -> Health:
         """Look for what is wrong in a table."""
@@ -242,7 +263,8 @@ class _HotjarIOManager(dg.IOManager):
         stored = sync.run(self._warehouse)
         version = ""
         if stored.walks:
-            version = str(self._warehouse.version(sync.table.table()))
+            table = sync.table.table()
+            version = self._version(context, partial(self._warehouse.version, table))
             sync.set_version(version)
         if sync.report is not None:
             record_units(context, sync, stored, version=version)
@@ -251,7 +273,12 @@ class _HotjarIOManager(dg.IOManager):
             record_stream(context, sync, stored, facts, version=version)
 
     def _facts_of(self, table: StreamTable) -> dict[str, Any]:
-        columns = self._warehouse.stream_columns(table)
+        try:
+            columns = self._warehouse.stream_columns(table)
+            rows = self._warehouse.stream_count(table)
+        except HotjarStoreError as error:
+            logger.warning("columns and the number of rows are not shown: %s", error)
+            return self._database
         schema = dg.TableSchema(
             [
                 dg.TableColumn(
@@ -260,7 +287,6 @@ class _HotjarIOManager(dg.IOManager):
                 for name, kind in columns.items()
             ]
         )
-        rows = self._warehouse.stream_count(table)
         return {ROW_COUNT: rows, "dagster/column_schema": schema, **self._database}
 
     @property

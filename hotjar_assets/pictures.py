@@ -9,7 +9,7 @@ Imported only where a picture is drawn: matplotlib takes longer to load than a s
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -73,11 +73,13 @@ def _figure(trend: Trend) -> Figure:
 
 def _write_days(axes: Axes, first: date, end: date, last: int) -> None:
     """Write the first day, one in the middle, and the last along the axis below."""
-    days = (first, first + (end - first) / 2, end)
-    axes.set_xticks([0, (last + 1) / 2, last + 1], [f"{day:%d %b %Y}" for day in days])
-    begin, _, ending = axes.get_xticklabels()
-    begin.set_horizontalalignment("left")
-    ending.set_horizontalalignment("right")
+    middle = first + timedelta(days=(end - first).days // 2)
+    places = {end: last + 1.0, middle: (last + 1) / 2, first: 0.0}
+    axes.set_xticks([*places.values()], [f"{day:%d %b %Y}" for day in places])
+    for label, place in zip(axes.get_xticklabels(), places.values(), strict=True):
+        label.set_horizontalalignment(
+            "left" if place == 0 else "right" if place > last else "center"
+        )
 
 
 def _axes(figure: Figure, title: str, colour: str, *, plot: int, last: int) -> Axes:
@@ -93,8 +95,10 @@ def _axes(figure: Figure, title: str, colour: str, *, plot: int, last: int) -> A
 
 def _write_ends(axes: Axes, least: float, most: float) -> None:
     """Write the ends of the upright axis, or its only value."""
-    ends = sorted({least, most})
-    axes.set_yticks(ends, [f"{end:.0f}" if abs(end) < _LONG else f"{end:.1e}" for end in ends])
+    ends = [least, most] if round(least) != round(most) else [most]
+    # Less than nothing, rounded, is written -0 else.
+    texts = [f"{round(end)}" if abs(end) < _LONG else f"{end:.1e}" for end in ends]
+    axes.set_yticks(ends, texts)
     axes.set_ylim(least, most if most > least else least + 1)
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import heapq
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from hotjar_assets.errors import HotjarConfigError
@@ -66,7 +67,8 @@ def _likeness(one: str, other: str) -> float:
 
 
 def _folded(name: str) -> str:
-    return " ".join(name.split()).casefold()
+    # An accent may be a character of its own.
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def _labels(survey_ids: Iterable[str], names: Mapping[str, str]) -> str:

@@ -12,9 +12,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from hotjar_assets.printable import get_logger
+
+logger = get_logger(__name__)
 
 _CTRL_C = {signal.SIGINT}
+_ANNOUNCE_SECONDS = 2
 
 
 class Interrupts:
@@ -35,18 +40,46 @@ class Interrupts:
         return 128 + (signal.SIGINT if self.by_ctrl_c else signal.SIGTERM)
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal ended a command, before or after what it can settle itself.
+
+    Attributes:
+        exit_code: That of the signal.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
 @contextmanager
 def watched() -> Iterator[Interrupts]:
     """Watch for signals: the first raises an exception in the main thread, another one ends it all.
 
     The exception is Dagster's while Dagster executes a run, else KeyboardInterrupt. To be entered
     before anything is imported that starts threads: one that does not block Ctrl-C could get it.
+
+    Raises:
+        Interrupted: A signal came, and nothing inside handled it.
     """
     interrupts = Interrupts()
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
+    # `nohup`, and a script that starts a command in the background, have Ctrl-C ignored.
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with nullcontext() if is_ignored else _ctrl_c_watched(interrupts):
+            yield interrupts
+    except KeyboardInterrupt as error:
+        raise Interrupted(interrupts.exit_code) from error
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _ctrl_c_watched(interrupts: Interrupts) -> Iterator[None]:
     main, ended = threading.get_ident(), threading.Event()
 
     def watch() -> None:
@@ -57,18 +90,25 @@ def watched() -> Iterator[Interrupts]:
             if interrupts.by_ctrl_c:
                 os._exit(interrupts.exit_code)
             interrupts.by_ctrl_c = True
-            interrupts.at_first()
+            # Dagster's storage may be full, or not answer: that must not keep the command alive.
+            announcing = threading.Thread(target=announce, daemon=True)
+            announcing.start()
+            announcing.join(_ANNOUNCE_SECONDS)
             signal.pthread_kill(main, signal.SIGTERM)
 
+    def announce() -> None:
+        try:
+            interrupts.at_first()
+        except Exception as error:  # noqa: BLE001 - any: the run then counts as failed
+            logger.warning("the run cannot be marked as being canceled: %s", error)
+
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     thread = threading.Thread(target=watch, name="hotjar-interrupts", daemon=True)
     thread.start()
     try:
-        yield interrupts
+        yield
     finally:
         ended.set()
         signal.pthread_kill(thread.ident or 0, signal.SIGINT)
         thread.join()
-        signal.signal(signal.SIGTERM, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

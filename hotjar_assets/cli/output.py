@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import click
 
+from hotjar_assets.cli.interrupts import Interrupted
 from hotjar_assets.printable import (
     make_printable,
     printable,
@@ -157,9 +158,9 @@ def _printable_errors() -> Iterator[None]:
         raise click.UsageError(printable(error.format_message()), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(printable(error.format_message())) from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         click.echo("Interrupted.", err=True)
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(error.exit_code if isinstance(error, Interrupted) else 128 + signal.SIGINT)
     except Exception as error:
         make_printable(error)
         raise

@@ -21,7 +21,7 @@ from hotjar_assets.config import (
     environment_variable,
     is_loopback,
 )
-from hotjar_assets.errors import HotjarConfigError
+from hotjar_assets.errors import HotjarConfigError, HotjarError
 
 
 @click.command()
@@ -75,9 +75,9 @@ def demo() -> None:
     os.environ.update({environment_variable("sandbox"): "1"})
     for name in ("database", "source"):
         os.environ.pop(environment_variable(name), None)
+    settings = read_settings()
     for leftover in (SANDBOX_DATABASE, f"{SANDBOX_DATABASE}.wal"):
         Path(leftover).unlink(missing_ok=True)
-    settings = read_settings()
     for title in ("A first sync reads everything", "A second one, with nothing new"):
         summary, problems = run_sync(settings)
         echo()
@@ -91,7 +91,7 @@ def demo() -> None:
             print_scores(settings)
     try:
         page = f"A report of them, for any browser: {write_report(settings)}"
-    except HotjarConfigError as error:
+    except HotjarError as error:
         page = str(error)
     echo()
     echo(

@@ -10,6 +10,7 @@ from hotjar_assets.config import Settings
 from hotjar_assets.printable import counted
 
 _UNCUT_CHARACTERS = 64
+_NAME_WIDTH = 20
 """Values of a stream up to this length are shown whole in the narrowest terminal: ids, hashes."""
 
 
@@ -30,7 +31,7 @@ def print_table(summary: dict[str, Any], names: dict[str, str]) -> None:
     echo_table(
         [
             _uncut("survey", summary["partitions"]),
-            {"header": "name", "no_wrap": True, "ratio": 1},
+            {"header": "name", "no_wrap": True, "ratio": 1, "min_width": _NAME_WIDTH},
             *({"header": name, "justify": "right", "min_width": len(name)} for name in columns),
         ],
         rows,

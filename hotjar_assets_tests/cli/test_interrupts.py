@@ -170,6 +170,50 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
         assert terminal.wait() == 128 + signal.SIGINT
 
 
+def test_ctrl_c_that_cannot_be_announced_interrupts_too(tmp_path):
+    script = """if True:
+        import sys, threading
+        from hotjar_assets.cli.interrupts import Interrupted, watched
+
+        def fail():
+            raise OSError("no space left")
+
+        try:
+            with watched() as interrupts:
+                interrupts.at_first = fail
+                print("ready", flush=True)
+                threading.Event().wait()
+        except Interrupted as error:
+            sys.exit(error.exit_code)
+    """
+    with Terminal([sys.executable, "-c", script], tmp_path, variables()) as terminal:
+        terminal.read_until(b"ready")
+        terminal.press(CTRL_C)
+        assert terminal.wait() == 128 + signal.SIGINT
+    assert b"the run cannot be marked as being canceled: no space left" in terminal.shown
+    assert b"Traceback" not in terminal.shown
+
+
+def test_sigterm_where_ctrl_c_is_ignored_has_its_exit_code(tmp_path):
+    script = """if True:
+        import signal, sys, threading
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        from hotjar_assets.cli.interrupts import Interrupted, watched
+
+        try:
+            with watched():
+                print("ready", flush=True)
+                threading.Event().wait()
+        except Interrupted as error:
+            sys.exit(error.exit_code)
+    """
+    with Terminal([sys.executable, "-c", script], tmp_path, variables()) as terminal:
+        terminal.read_until(b"ready")
+        terminal.press(CTRL_C)
+        terminal.process.terminate()
+        assert terminal.wait() == 128 + signal.SIGTERM
+
+
 def test_without_a_signal_everything_is_as_it_was(tmp_path):
     script = """if True:
         import signal

@@ -6,7 +6,9 @@ import dagster as dg
 import pytest
 
 from hotjar_assets.defs.assets import survey_responses, surveys
+from hotjar_assets.errors import HotjarStoreError
 from hotjar_assets.sandbox import Fault
+from hotjar_assets.warehouse import Warehouse
 from hotjar_assets_tests.dagster.model import RESPONSES, SURVEY_IDS, Deployment, deployed
 
 
@@ -51,6 +53,31 @@ def test_a_new_response_changes_the_version_of_the_responses_alone(synced):
     after = versions(synced)
     assert after["surveys"] == before["surveys"]
     assert not {after[key] for key in SURVEY_IDS} & set(before.values())
+
+
+def test_rows_are_recorded_as_stored_whoever_holds_the_file_afterwards(synced, monkeypatch):
+    before = versions(synced)
+    synced.account.add_responses("104", 1)
+
+    def held(*_):
+        raise HotjarStoreError("the file is held by PID 1")
+
+    monkeypatch.setattr(Warehouse, "version", held)
+    monkeypatch.setattr(Warehouse, "surveys_version", held)
+    result = synced.run(keys=SURVEY_IDS)
+
+    assert result.success
+    figures = dict(synced.materialized(result))
+    assert {key: each["new"] for key, each in figures.items()} == {
+        "101": 0,
+        "102": 0,
+        "103": 0,
+        "104": 1,
+    }
+    assert "dagster/row_count" not in figures["104"]
+    after = versions(synced)
+    assert set(after.values()) == {result.run_id}
+    assert result.run_id not in before.values()
 
 
 def test_a_deleted_response_changes_the_version_when_it_is_marked_and_when_it_is_purged(synced):

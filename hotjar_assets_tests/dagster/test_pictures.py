@@ -214,6 +214,19 @@ def test_the_axes_tell_days_the_newest_values_their_unit_and_of_how_many(days, u
     )
 
 
+def test_a_label_of_an_axis_is_written_once():
+    one_day = texts(drawn(picture(trend([3], [10]))))
+    assert sorted(one_day) == ["0", "3", "31 Dec 1999", "responses a day: 3, 3 in all"]
+
+    near_zero = texts(drawn(picture(trend([1, 1], [-0.4, 0.3]))))
+    assert sorted(near_zero) == sorted(
+        [
+            *("0", "1", "0", "31 Dec 1999", "01 Jan 2000"),
+            *("NPS: 0 (n = 1)", "responses a day: 1, 2 in all"),
+        ]
+    )
+
+
 def test_a_picture_has_no_ground_and_no_colour_that_one_theme_swallows():
     svg = drawn(picture(trend([1, 2], [10, None])))
     colours = {
