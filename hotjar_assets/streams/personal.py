@@ -99,23 +99,52 @@ def rules_of(personal: Mapping[str, Personal], privacy: Privacy) -> dict[str, tu
     return rules
 
 
-def personal_of(source: Source, stream: Stream) -> dict[str, Personal]:
+def personal_of(source: Source, stream: Stream, mode: PiiMode) -> dict[str, Personal]:
     """Return the `personal` of a stream, with what it inherits.
 
     A column of `parent.fields` holds what the parent's field does, and is as personal.
+
+    Args:
+        source: The source.
+        stream: One of its streams.
+        mode: The mode where `personal` has none.
     """
     own = dict(stream.personal)
     if stream.parent is None:
         return own
     (parent,) = (each for each in source.streams if each.name == stream.parent.stream)
-    above = personal_of(source, parent)
+    above = personal_of(source, parent, mode)
     for column, field in stream.parent.fields.items():
-        outer, _, inner = field.partition(".")
-        stored = parent.transform.rename.get(outer, outer)
-        for name in (field, stored, f"{stored}.$.{inner}"):
-            if name in above:
-                own.setdefault(column, above[name])
+        found = [given for name, given in above.items() if _holds(name, field, parent)]
+        if found:
+            own.setdefault(column, max(found, key=lambda given: _strictness(given, mode)))
     return own
+
+
+def _holds(name: str, field: str, parent: Stream) -> bool:
+    """Tell whether a name of `personal` selects a field of the parent, all of it or a part."""
+    column, path = split_personal(name)
+    rename = parent.transform.rename
+    if column in {field, rename.get(field, field)}:
+        return True
+    outer, *inner = field.split(".")
+    value: Any = field
+    for part in reversed(inner):
+        value = {part: value}
+    return column == rename.get(outer, outer) and bool(leaves(value, plain_steps(path) or ()))
+
+
+def _strictness(given: Personal, mode: PiiMode) -> tuple[bool, int]:
+    own = PiiMode(given.mode) if given.mode else mode
+    is_whole = own is not PiiMode.KEEP and given.kind not in {"answer", "url"}
+    return is_whole, [PiiMode.KEEP, PiiMode.HASH, PiiMode.DROP].index(own)
+
+
+def leaves(value: Any, steps: Sequence[str | int | None]) -> list[Any]:
+    """List the single values of what a path selects, those that a rule would replace."""
+    found: list[Any] = []
+    _replaced(value, steps, lambda selected: _each(selected, found.append))
+    return found
 
 
 def unprotected_fields(stream: Stream, found: Iterable[str] = ()) -> list[str]:
