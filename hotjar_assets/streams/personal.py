@@ -216,10 +216,16 @@ def _replaced(value: Any, steps: Sequence[str | int | None], change: Callable[[A
         return change(value)
     step, rest = steps[0], steps[1:]
     if isinstance(value, dict):
-        return {
+        if isinstance(step, int):
+            return change(value)
+        changed = {
             name: _replaced(item, rest, change) if step in {None, name} else item
             for name, item in value.items()
         }
+        following = next((each for each in rest if each is not None), None)
+        # An API that gives a list of objects or one: the path may mean what is in the one.
+        is_one = step is None and isinstance(following, str)
+        return _replaced(changed, rest, change) if is_one else changed
     if isinstance(step, str):
         # An API that gives one object or a list of them: the path means each.
         return [_replaced(item, steps, change) for item in value]

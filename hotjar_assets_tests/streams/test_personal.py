@@ -184,6 +184,30 @@ def test_what_is_not_as_the_path_expects_is_replaced_whole(store, api, connect):
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("[0].email", {"email": "B"}),
+        ("[-1]", {"a": "B", "c": [{"d": "B"}]}),
+        (".a[0]", {"a": {"email": "B"}, "n": "N"}),
+        ("[*].email", {"email": {"of": "B"}, "n": {"x": "N"}}),
+        ("[*].email", {"email": ["B"], "n": {"x": "N"}}),
+        ("[*][*].email", {"email": {"of": {"work": "B"}}}),
+        ("[*][*].email", {"a": {"email": {"x": "B"}}}),
+        # What a path does select is all that is replaced.
+        (".*.email", {"a": {"email": "B", "n": "N"}}),
+        (".*[0]", {"a": ["B", "N"]}),
+        (".*.*[0]", {"a": {"b": ["B", "N"]}}),
+    ],
+)
+def test_an_object_in_place_of_an_array_is_replaced(store, api, connect, path, value):
+    fields: dict[str, Any] = {"personal": {f"c.${path}": "text"}, "transform": {}}
+    assert not sync(store, api, connect, HASH, {"id": 1, "c": value}, **fields).failed
+    ((text,),) = store.query("SELECT CAST(to_json(c) AS VARCHAR) FROM acme.orders")
+    hashed = json.dumps(value).replace('"B"', json.dumps(HASH.hash("B")))
+    assert json.loads(text) == json.loads(hashed)
+
+
 def test_what_is_computed_is_computed_of_what_is_stored(store, api, connect):
     transform = {"computed": {"who_else": {"sql": "upper(email)"}}}
     personal = {"email": "email"}
