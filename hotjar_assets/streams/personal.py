@@ -99,23 +99,52 @@ def rules_of(personal: Mapping[str, Personal], privacy: Privacy) -> dict[str, tu
     return rules
 
 
-def personal_of(source: Source, stream: Stream) -> dict[str, Personal]:
+def personal_of(source: Source, stream: Stream, mode: PiiMode) -> dict[str, Personal]:
     """Return the `personal` of a stream, with what it inherits.
 
     A column of `parent.fields` holds what the parent's field does, and is as personal.
+
+    Args:
+        source: The source.
+        stream: One of its streams.
+        mode: The mode where `personal` has none.
     """
     own = dict(stream.personal)
     if stream.parent is None:
         return own
     (parent,) = (each for each in source.streams if each.name == stream.parent.stream)
-    above = personal_of(source, parent)
+    above = personal_of(source, parent, mode)
     for column, field in stream.parent.fields.items():
-        outer, _, inner = field.partition(".")
-        stored = parent.transform.rename.get(outer, outer)
-        for name in (field, stored, f"{stored}.$.{inner}"):
-            if name in above:
-                own.setdefault(column, above[name])
+        found = [given for name, given in above.items() if _holds(name, field, parent)]
+        if found:
+            own.setdefault(column, max(found, key=lambda given: _strictness(given, mode)))
     return own
+
+
+def _holds(name: str, field: str, parent: Stream) -> bool:
+    """Tell whether a name of `personal` selects a field of the parent, all of it or a part."""
+    column, path = split_personal(name)
+    rename = parent.transform.rename
+    if column in {field, rename.get(field, field)}:
+        return True
+    outer, *inner = field.split(".")
+    value: Any = field
+    for part in reversed(inner):
+        value = {part: value}
+    return column == rename.get(outer, outer) and bool(leaves(value, plain_steps(path) or ()))
+
+
+def _strictness(given: Personal, mode: PiiMode) -> tuple[bool, int]:
+    own = PiiMode(given.mode) if given.mode else mode
+    is_whole = own is not PiiMode.KEEP and given.kind not in {"answer", "url"}
+    return is_whole, [PiiMode.KEEP, PiiMode.HASH, PiiMode.DROP].index(own)
+
+
+def leaves(value: Any, steps: Sequence[str | int | None]) -> list[Any]:
+    """List the single values of what a path selects, those that a rule would replace."""
+    found: list[Any] = []
+    _replaced(value, steps, lambda selected: _each(selected, found.append))
+    return found
 
 
 def unprotected_fields(stream: Stream, found: Iterable[str] = ()) -> list[str]:
@@ -187,10 +216,16 @@ def _replaced(value: Any, steps: Sequence[str | int | None], change: Callable[[A
         return change(value)
     step, rest = steps[0], steps[1:]
     if isinstance(value, dict):
-        return {
+        if isinstance(step, int):
+            return change(value)
+        changed = {
             name: _replaced(item, rest, change) if step in {None, name} else item
             for name, item in value.items()
         }
+        following = next((each for each in rest if each is not None), None)
+        # An API that gives a list of objects or one: the path may mean what is in the one.
+        is_one = step is None and isinstance(following, str)
+        return _replaced(changed, rest, change) if is_one else changed
     if isinstance(step, str):
         # An API that gives one object or a list of them: the path means each.
         return [_replaced(item, steps, change) for item in value]

@@ -64,7 +64,8 @@ class StreamTable:
     def of(cls, source: Source, name: str, privacy: Privacy = Privacy()) -> "StreamTable":  # noqa: B008 - frozen
         """Return the table of a stream."""
         (stream,) = (each for each in source.streams if each.name == name)
-        return cls(source.name, stream, personal=personal_of(source, stream), privacy=privacy)
+        personal = personal_of(source, stream, privacy.mode)
+        return cls(source.name, stream, personal=personal, privacy=privacy)
 
     @cached_property
     def rules(self) -> Mapping[str, tuple[Rule, ...]]:

@@ -22,7 +22,9 @@ from hotjar_assets.schema import (
     UNSETTLED,
 )
 from hotjar_assets.streams.checks import split_personal
+from hotjar_assets.streams.formats import plain_steps
 from hotjar_assets.streams.making import Making
+from hotjar_assets.streams.personal import leaves
 from hotjar_assets.warehouse.database import (
     columns_in,
     literal,
@@ -183,13 +185,20 @@ class _DeclaredTable:
             return {}
         columns = {split_personal(name)[0] for name in self.making.personal}
         # An id is the same whatever its type, and however short it is.
-        ids = [name for name, kind in self.making.personal.items() if kind == "id"]
-        theirs = [
-            f"CAST(t.{quote(name)} AS VARCHAR) IN "
-            f"(SELECT unnest({literal(search.user_ids)}::VARCHAR[]))"
-            for name in ids
-            if name in there
-        ]
+        ids = {
+            name: split_personal(name)
+            for name, kind in self.making.personal.items()
+            if kind == "id" and split_personal(name)[0] in there
+        }
+        theirs = []
+        for column, path in ids.values():
+            if path == "$" and not _is_json(there[column]):
+                theirs.append(
+                    f"CAST(t.{quote(column)} AS VARCHAR) IN "
+                    f"(SELECT unnest({literal(search.user_ids)}::VARCHAR[]))"
+                )
+            elif rows := _rows_with_id(connection, table, column, path, search):
+                theirs.append(f"t.rowid IN (SELECT unnest({literal(rows)}::BIGINT[]))")
         matches = _matches(
             connection,
             table,
@@ -197,7 +206,7 @@ class _DeclaredTable:
             ("rowid",),
             there.keys() - columns,
             is_erased=" OR ".join(theirs) or "false",
-            erased_by=tuple(ids),
+            erased_by=tuple(column for column, _ in ids.values()),
         )
         return {row[0]: found for row, found in matches}
 
@@ -208,6 +217,29 @@ class _DeclaredTable:
             yield Trace(self.schema, self.table, len(found), columns, is_declared=True)
         if self.making.pii_key not in {"", search.key_fingerprint}:
             yield Trace(self.schema, self.table, is_of_other_key=True)
+
+
+def _rows_with_id(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    column: str,
+    path: str,
+    search: PersonSearch,
+) -> list[int]:
+    """List the row ids where what a path selects in a column is an id of the person."""
+    ids, steps = {*search.user_ids}, plain_steps(path) or ()
+    result = connection.execute(
+        f"SELECT rowid, CAST(to_json({quote(column)}) AS VARCHAR) FROM {table} "
+        f"WHERE {quote(column)} IS NOT NULL"
+    )
+    found: list[int] = []
+    while ids and (rows := result.fetchmany(_ROWS_AT_ONCE)):
+        found += [
+            row
+            for row, text in rows
+            if not ids.isdisjoint(map(str, leaves(json.loads(text), steps)))
+        ]
+    return found
 
 
 def _declared_tables(connection: duckdb.DuckDBPyConnection) -> list[_DeclaredTable]:

@@ -87,6 +87,31 @@ def test_rows_of_an_id_are_erased_however_short_it_is(store, api, mode, left):
     assert "acme.orders (1 row, in user): erased; what its API still has" in result.stdout
 
 
+@pytest.mark.parametrize("mode", ["keep", "hash"])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("user.$.id", [{"id": 42}, {"id": "42"}, {"id": 4242, "rank": 42}]),
+        ("user.$.id", [[{"id": 42}], {"id": {"main": 42}}, {"id": None}]),
+        ("user.$[*].id", [[{"id": 1}, {"id": 42}], [{"id": "42"}], [{"id": 1}]]),
+        ("user.$[0]", [[42, 1], ["42"], [1, 42]]),
+        ("user", [[1, 42], [42], [1, 4242]]),
+        ("user", [["1", "42"], ["42"], ["4242"]]),
+        ("user", [{"a": 42}, {"b": ["42"]}, {"42": None}]),
+        ("user", [[42, "b"], "42", {"a": 1}]),
+    ],
+)
+def test_an_id_is_found_inside_of_objects_and_arrays(store, api, mode, name, values):
+    rows = [{"id": number, "user": value} for number, value in enumerate(values)]
+    stored(store, api, mode, {name: "id"}, rows)
+    shown = forget(store, mode, "--user", "42")
+    assert (shown.exit_code, ids(store)) == (0, [0, 1, 2])
+    assert "acme.orders (2 rows, in user): would be erased" in shown.stdout
+    result = forget(store, mode, "--user", "42", "--yes")
+    assert (result.exit_code, ids(store)) == (0, [2])
+    assert "acme.orders (2 rows, in user): erased" in result.stdout
+
+
 def test_a_stream_that_hashes_while_nothing_else_does_is_searched(store, api):
     personal = {"email": {"kind": "email", "mode": "hash"}}
     stored(store, api, "keep", personal, ROWS[:1])

@@ -184,6 +184,30 @@ def test_what_is_not_as_the_path_expects_is_replaced_whole(store, api, connect):
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("[0].email", {"email": "B"}),
+        ("[-1]", {"a": "B", "c": [{"d": "B"}]}),
+        (".a[0]", {"a": {"email": "B"}, "n": "N"}),
+        ("[*].email", {"email": {"of": "B"}, "n": {"x": "N"}}),
+        ("[*].email", {"email": ["B"], "n": {"x": "N"}}),
+        ("[*][*].email", {"email": {"of": {"work": "B"}}}),
+        ("[*][*].email", {"a": {"email": {"x": "B"}}}),
+        # What a path does select is all that is replaced.
+        (".*.email", {"a": {"email": "B", "n": "N"}}),
+        (".*[0]", {"a": ["B", "N"]}),
+        (".*.*[0]", {"a": {"b": ["B", "N"]}}),
+    ],
+)
+def test_an_object_in_place_of_an_array_is_replaced(store, api, connect, path, value):
+    fields: dict[str, Any] = {"personal": {f"c.${path}": "text"}, "transform": {}}
+    assert not sync(store, api, connect, HASH, {"id": 1, "c": value}, **fields).failed
+    ((text,),) = store.query("SELECT CAST(to_json(c) AS VARCHAR) FROM acme.orders")
+    hashed = json.dumps(value).replace('"B"', json.dumps(HASH.hash("B")))
+    assert json.loads(text) == json.loads(hashed)
+
+
 def test_what_is_computed_is_computed_of_what_is_stored(store, api, connect):
     transform = {"computed": {"who_else": {"sql": "upper(email)"}}}
     personal = {"email": "email"}
@@ -222,6 +246,44 @@ def test_children_are_asked_for_by_clear_text_and_inherit_the_hash(store, connec
     assert [row[0] for row in store.query("SELECT user_id FROM acme.visits ORDER BY 1")] == hashes
     reads = ["/users", "/users/u-1/visits", "/users/u-2/visits"]
     assert sorted(sent.path for sent in server.sent) == sorted(["/users", *reads, *reads])
+
+
+@pytest.mark.parametrize(
+    ("personal", "mode"),
+    [
+        ({"user.$.contact": "text"}, "hash"),
+        ({"user": "text"}, "hash"),
+        ({"user.$['contact'].email": "email"}, "hash"),
+        ({"user.$.*.email": "email"}, "hash"),
+        ({"user.$[*]": "text"}, "hash"),
+        ({"user.$.contact.email.address": "email"}, "hash"),
+        ({"user.$.contact.name": "name", "user.$.contacts.email": "email"}, "keep"),
+        ({"user": {"kind": "text", "mode": "keep"}, "user.$.contact.email": "email"}, "hash"),
+        ({"user.$.contact.email": {"kind": "email", "mode": "drop"}, "user": "text"}, "drop"),
+        ({"user": {"kind": "text", "mode": "drop"}, "user.$.contact.email": "email"}, "drop"),
+        ({"user.$.contact.email": "url", "user.$.contact": "text"}, "hash"),
+    ],
+)
+def test_a_child_inherits_whatever_path_selects_its_field(store, connect, personal, mode):
+    record = {"id": 1, "user": {"contact": {"email": ADDRESS, "name": "Bob"}}}
+
+    def answer(sent):
+        return json_reply([record] if sent.path == "/users" else [{"number": 7}])
+
+    users = {"name": "users", "path": "/users", "primary_key": ["id"], "personal": personal}
+    parent = {"stream": "users", "fields": {"user_id": "id", "mail": "user.contact.email"}}
+    visits = {"name": "visits", "path": "/users/{{ parent.id }}/visits", "parent": parent}
+    with serving(answer) as server:
+        client = connect(source_of(server.url, users, {**visits, "primary_key": ["number"]}), {})
+        for name in ("users", "visits"):
+            table = StreamTable.of(client.source, name, HASH)
+            assert not StreamSync(client, table).run(store.warehouse).failed
+    stored = {"keep": ADDRESS, "hash": HASH.hash(ADDRESS), "drop": None}[mode]
+    row = json.loads(store.query("SELECT CAST(to_json(t) AS VARCHAR) FROM acme.visits t")[0][0])
+    assert (row["user_id"], row["number"], row.get("mail")) == (1, 7, stored)
+    assert {sent.path for sent in server.sent} == {"/users", "/users/1/visits"}
+    ((text,),) = store.query("SELECT CAST(to_json(t) AS VARCHAR) FROM acme.users t")
+    assert (ADDRESS in text) is (mode == "keep")
 
 
 # --- What is refused -----------------------------------------------------------------------------
