@@ -404,7 +404,8 @@ def test_a_sync_stays_within_its_memory(name, tmp_path):
         assert len(responses.body) < MIB
         assert any(sent.path.endswith("/responses") for sent in server.sent)
     assert peak < PEAK_MB
-    assert status == 1, said
+    # Lines are read in parts, and blank ones are no records.
+    assert status == (0 if name == "blank-lines" else 1), said
     assert "Traceback" not in said
 
 

@@ -314,7 +314,8 @@ def test_a_sync_shows_and_records_nothing_that_commands(tmp_path, monkeypatch):
             "sync", "--no-models", cwd=tmp_path, DAGSTER_HOME=str(home), **variables
         )
     assert code == 1, shown
-    assert "survey 102 (Survey 102): the API did not understand the request" in shown
+    assert r"survey 102 (A\x1b[38;2;66;66;66mB" in shown
+    assert "the API did not understand the request" in shown
     assert r"\x1b[38;2;66;66;66mB" in shown
     assert not unsafe(PAINT.sub("", shown)), shown
     assert "38;2;66;66;66m" not in re.sub(r"\\x1b\[38;2;66;66;66m", "", shown)
