@@ -23,7 +23,7 @@ defs = dg.Definitions.merge(build_defs(), dg.Definitions(executor=dg.in_process_
 
 def picture_of(ui):
     """Return the picture of the partition that is open, once it has been painted."""
-    picture = ui.page.get_by_role("img", name="responses a day and NPS")
+    picture = ui.page.get_by_role("img", name="responses and NPS")
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     return picture

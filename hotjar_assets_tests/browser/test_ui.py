@@ -171,7 +171,7 @@ def test_failing_survey_shows_its_reason_and_the_others_their_figures(
         )
         ui.picture("partition-beside-a-failed-one")
         ui.open(f"/runs/{run['runId']}")
-        reason = rf"{NPS}: not found: .*HTTP 404.*{re.escape(responses_path(NPS))}"
+        reason = rf"{NPS} \(.+\): not found: .*HTTP 404.*{re.escape(responses_path(NPS))}"
         ui.sees("1 of 12 surveys failed; the others are stored")
         ui.sees(re.compile(reason))
         ui.picture("run-failed")
