@@ -11,11 +11,18 @@ from typing import Any
 import dagster as dg
 
 from hotjar_assets import env_file
-from hotjar_assets.config import given_database, given_owners, is_automated, streams_folder
+from hotjar_assets.config import (
+    Source,
+    given_database,
+    given_owners,
+    is_automated,
+    streams_folder,
+    wanted_source,
+)
 from hotjar_assets.defs.assets import IO_MANAGER_KEY, survey_responses, surveys
 from hotjar_assets.defs.automation import automated
 from hotjar_assets.defs.catalogue import with_code, with_owners
-from hotjar_assets.defs.checks import responses_checks, surveys_checks
+from hotjar_assets.defs.checks import api_key_age, responses_checks, surveys_checks
 from hotjar_assets.defs.jobs import (
     checks_job,
     checks_schedule,
@@ -72,7 +79,12 @@ def build_defs(
     tables = with_owners(with_code([surveys, survey_responses]), owners)
     core = dg.Definitions(
         assets=automated(tables) if automation else tables,
-        asset_checks=[surveys_checks, responses_checks],
+        # A check that can check nothing would be green.
+        asset_checks=[
+            surveys_checks,
+            responses_checks,
+            *([api_key_age] if _has_dated_key(resources["hotjar"]) else []),
+        ],
         jobs=[sync_job, reconcile_job, checks_job],
         schedules=[
             *([] if automation else [sync_schedule]),
@@ -87,6 +99,12 @@ def build_defs(
         return core
     models_defs = build_models_defs(overrides=resources, automation=automation, owners=owners)
     return dg.Definitions.merge(core, models_defs)
+
+
+def _has_dated_key(hotjar: object) -> bool:
+    # A resource that is made only when a run starts tells nothing before.
+    is_known = isinstance(hotjar, HotjarResource) and hotjar.key_created_on is not None
+    return is_known and wanted_source() is Source.API
 
 
 def build_models_defs(
