@@ -88,7 +88,8 @@ class DagsterDev:
                 start_new_session=True,
             )
         try:
-            wait_for(self._is_ready, lambda: f"UI; it says:\n{self.output}")
+            # Two code locations, one of which parses the dbt project at its first start.
+            wait_for(self._is_ready, lambda: f"UI; it says:\n{self.output}", seconds=150)
         except BaseException:
             self.stop()
             raise

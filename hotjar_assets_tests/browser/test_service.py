@@ -20,9 +20,17 @@ from hotjar_assets_tests.browser.dagster_dev import (
     wait_for,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 TROUBLE = re.compile("ERROR|CRITICAL|Traceback|WARN|Warning")
+MEANT = re.compile("No cursor for event type|using the built-in sandbox account")
+"""Dagster's daemon warns so once, on a new instance; and a run on the sandbox is to say so."""
+
+
+def troubles(dev: DagsterDev) -> list[str]:
+    """Lines of what it printed that a reader would have to learn to ignore."""
+    lines = dev.output.splitlines()
+    return [line for line in lines if TROUBLE.search(line) and not MEANT.search(line)]
 
 
 @pytest.fixture
@@ -68,7 +76,7 @@ def test_make_dev_keeps_its_instance_and_says_that_it_is_the_sandbox(window, che
         assert stored["database"] == "data/sandbox.duckdb"
         assert [path.name for path in (checkout / "data").glob("*.duckdb")] == ["sandbox.duckdb"]
         # Read before the end: a web server that ends under an open window prints a traceback.
-        assert not TROUBLE.search(dev.output)
+        assert troubles(dev) == []
         assert dev.stop()
     with make_dev(checkout, project) as dev:
         assert dev.run(run["runId"])["status"] == "SUCCESS"
@@ -76,7 +84,7 @@ def test_make_dev_keeps_its_instance_and_says_that_it_is_the_sandbox(window, che
         ui = window(dev)
         ui.open_asset(SURVEYS)
         ui.sees("Row count")
-        assert not TROUBLE.search(dev.output)
+        assert troubles(dev) == []
         assert dev.stop()
 
 
@@ -118,7 +126,8 @@ def test_what_the_package_logs_stands_once_in_the_log_of_its_run(window, start_d
         (rest,) = logged.keys() - ordinary
         assert out_of_order.fullmatch(rest)
         assert sum(int(group[1]) for group in groups) == len(server.account.survey_ids())
-        new = [item.split(" in ") for group in groups for item in group[2].split(", ")]
+        # Behind each id stands the survey's name.
+        new = [found for group in groups for found in re.findall(r"(\d+) in (\S+) \(", group[2])]
         assert {key: int(count) for count, key in new} == stored_rows(database)
         ui.search_log(run["runId"], "newest first")
         ui.sees(out_of_order)
