@@ -3,6 +3,7 @@
 import gzip
 import json
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from time import time as now
@@ -324,6 +325,17 @@ def test_wait_of_one_reader_holds_all(connect, api, time):
 # --- Bodies ------------------------------------------------------------------------------------
 
 
+def gzipped(body: bytes) -> Reply:
+    return body_reply(body, **{"Content-Encoding": "gzip"})
+
+
+def cut_gzip(body: bytes) -> bytes:
+    """Return gzip that holds a whole body and lacks its end, as a proxy leaves it."""
+    member = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    return member.compress(body) + member.flush(zlib.Z_SYNC_FLUSH)
+
+
+PAGE_BODY = page(response_row()).body
 GOOD_BODIES = {
     "byte-order-mark": Reply(b"\xef\xbb\xbf" + page(response_row()).body),
     "text-plain": Reply(page(response_row()).body, headers={"Content-Type": "text/plain"}),
@@ -331,7 +343,12 @@ GOOD_BODIES = {
     "wrong-charset": body_reply(
         page(response_row()).body, **{"Content-Type": "text/html; charset=utf-16"}
     ),
-    "gzip": body_reply(gzip.compress(page(response_row()).body), **{"Content-Encoding": "gzip"}),
+    "gzip": gzipped(gzip.compress(page(response_row()).body)),
+    "gzip-members": gzipped(
+        gzip.compress(page(response_row()).body[:20])
+        + gzip.compress(page(response_row()).body[20:])
+    ),
+    "gzip-padded": gzipped(gzip.compress(page(response_row()).body) + b"\0" * 10),
     "white-space": Reply(b" \r\n" + page(response_row()).body + b"\n"),
 }
 
@@ -361,6 +378,11 @@ BAD_PAGES = {
     "cursor-object": json_reply({"results": [], "next_cursor": {"page": 2}}),
     "cursor-true": json_reply({"results": [], "next_cursor": True}),
     "trailing": Reply(page(response_row()).body + b"}"),
+    "cut-gzip": gzipped(cut_gzip(page(response_row("r2")).body)),
+    "cut-member": gzipped(
+        gzip.compress(page(response_row("r2")).body[:20])
+        + cut_gzip(page(response_row("r2")).body[20:])
+    ),
     "bad-gzip": Reply(b"\x1f\x8b no", headers={"Content-Encoding": "gzip"}),
 }
 
