@@ -30,7 +30,12 @@ from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets.sync import SurveyListing, SurveyRead, SurveyState
 from hotjar_assets.warehouse import facts, states
-from hotjar_assets.warehouse.compaction import compact, delete_spilled
+from hotjar_assets.warehouse.compaction import (
+    compact,
+    delete_spilled,
+    is_compaction_due,
+    note_compaction,
+)
 from hotjar_assets.warehouse.database import (
     FIRST_MEMORY_LIMIT,
     Database,
@@ -47,8 +52,6 @@ from hotjar_assets.warehouse.personal import (
     erase_rows,
     find_rows,
     find_traces,
-    is_compaction_due,
-    note_compaction,
 )
 from hotjar_assets.warehouse.stored import survey_names
 from hotjar_assets.warehouse.trends import Trend, trends_of

@@ -14,10 +14,19 @@ from uuid import uuid4
 import duckdb
 
 from hotjar_assets.errors import HotjarStoreError
-from hotjar_assets.warehouse.database import literal, quote
+from hotjar_assets.schema import META
+from hotjar_assets.warehouse.database import (
+    create_table,
+    literal,
+    qualified,
+    quote,
+    rows_if_any,
+)
 
 _PAUSE_SECONDS = 0.2
 _MEMORY_LIMIT = "200MB"
+_COMPACTION_IS_DUE = "compaction_is_due"
+"""Noted in a file whose free blocks may hold what was erased."""
 _NEW = "hotjar_assets:new"
 _CATALOG = {
     "tables": "schema_name, table_name, sql, comment",
@@ -66,6 +75,24 @@ def compact(
         for left in (new, new.with_name(f"{new.name}.wal")):
             left.unlink(missing_ok=True)
     sleep(_PAUSE_SECONDS)
+
+
+def is_compaction_due(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether the free blocks of the file may hold what was erased."""
+    rows = rows_if_any(
+        connection, META, "SELECT 1 FROM {table} WHERE name = {name}", name=_COMPACTION_IS_DUE
+    )
+    return bool(rows)
+
+
+def note_compaction(connection: duckdb.DuckDBPyConnection, *, is_due: bool) -> None:
+    """Note whether the free blocks of the file may hold what was erased."""
+    create_table(connection, META)
+    meta = qualified(connection, META.name)
+    name = literal(_COMPACTION_IS_DUE)
+    connection.execute(f"DELETE FROM {meta} WHERE name = {name}")
+    if is_due:
+        connection.execute(f"INSERT INTO {meta} VALUES ({name}, '1')")
 
 
 def delete_spilled(path: Path) -> None:

@@ -393,6 +393,13 @@ def create_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(catalog)}.{quote(schema)}")
 
 
+def create_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Create one of our tables with its schema, or add the columns it lacks."""
+    create_schema(connection, table.schema)
+    types = {column.name: column.type for column in table.columns}
+    add_columns(connection, table.schema, table.name, types)
+
+
 def add_columns(
     connection: duckdb.DuckDBPyConnection, schema: str, table: str, types: Mapping[str, str]
 ) -> dict[str, str]:

@@ -16,15 +16,13 @@ from hotjar_assets.privacy import RULES, Privacy
 from hotjar_assets.schema import (
     FORGOTTEN,
     META,
-    SCHEMA,
     SCHEMA_VERSION,
     SURVEY_RESPONSES,
     SURVEYS,
     UNSETTLED,
 )
 from hotjar_assets.warehouse.database import (
-    add_columns,
-    create_schema,
+    create_table,
     literal,
     qualified,
     rows_if_any,
@@ -40,10 +38,8 @@ def prepare(
     Raises:
         HotjarStoreError: The file is of another account, source or newer release.
     """
-    create_schema(connection, SCHEMA)
     for table in (META, SURVEYS, SURVEY_RESPONSES, FORGOTTEN, UNSETTLED):
-        types = {column.name: column.type for column in table.columns}
-        add_columns(connection, SCHEMA, table.name, types)
+        create_table(connection, table)
     known = _noted(connection)
     if int(known.get("schema_version") or SCHEMA_VERSION) > int(SCHEMA_VERSION):
         raise HotjarStoreError(f"{path} was written by a newer release; upgrade hotjar-assets")

@@ -25,12 +25,12 @@ from hotjar_assets.streams.checks import split_personal
 from hotjar_assets.streams.formats import plain_steps
 from hotjar_assets.streams.making import Making
 from hotjar_assets.streams.personal import leaves
+from hotjar_assets.warehouse.compaction import note_compaction
 from hotjar_assets.warehouse.database import (
     columns_in,
     literal,
     qualified,
     quote,
-    rows_if_any,
 )
 from hotjar_assets.warehouse.models import model_names
 
@@ -320,27 +320,6 @@ def _is_nested(kind: str) -> bool:
 
 def _is_json(kind: str) -> bool:
     return kind == "JSON" or _is_nested(kind)
-
-
-_COMPACTION_IS_DUE = "compaction_is_due"
-"""Noted in a file whose free blocks may hold what was erased."""
-
-
-def is_compaction_due(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Tell whether the free blocks of the file may hold what was erased."""
-    rows = rows_if_any(
-        connection, META, "SELECT 1 FROM {table} WHERE name = {name}", name=_COMPACTION_IS_DUE
-    )
-    return bool(rows)
-
-
-def note_compaction(connection: duckdb.DuckDBPyConnection, *, is_due: bool) -> None:
-    """Note whether the free blocks of the file may hold what was erased."""
-    meta = qualified(connection, META.name)
-    name = literal(_COMPACTION_IS_DUE)
-    connection.execute(f"DELETE FROM {meta} WHERE name = {name}")
-    if is_due:
-        connection.execute(f"INSERT INTO {meta} VALUES ({name}, '1')")
 
 
 def erase_rows(connection: duckdb.DuckDBPyConnection, rows: Collection[Row]) -> None:

@@ -16,6 +16,7 @@ from hotjar_assets.streams.cursors import Value
 from hotjar_assets.streams.making import Making, changes
 from hotjar_assets.streams.sync import StreamRead, UnitState
 from hotjar_assets.streams.tables import ORDINAL, StreamTable
+from hotjar_assets.warehouse.compaction import note_compaction
 from hotjar_assets.warehouse.database import (
     ROW_ERRORS,
     RowsRefusedError,
@@ -164,6 +165,10 @@ def reload_units(
                 f"{stream.schema}.{stream.name}: the API gave no rows, and the table has some; "
                 "drop the table if that is right (nothing was changed)"
             )
+        noted = Making.parse(_comment(connection, stream))
+        if noted is None or noted.replaced != Making.of(stream, ()).replaced:
+            # The blocks that become free hold personal data as it was stored before.
+            note_compaction(connection, is_due=True)
         connection.execute(f"DROP TABLE {name}")
     return commit_units(connection, stream, reads)
 

@@ -144,6 +144,17 @@ def test_a_change_of_the_privacy_mode_leaves_nothing_in_silence(store, api, befo
     assert len(api.sent) == 2
 
 
+def test_after_a_reload_under_another_mode_no_free_block_keeps_the_clear_text(store, api):
+    sync(store, api, **PERSONAL)
+    reload(store, api, KEEP, **PERSONAL)
+    assert store.warehouse.compact() is False
+    reload(store, api, HASH, **PERSONAL)
+    assert store.warehouse.compact() is True
+    assert b"bob@x.example" not in store.path.read_bytes()
+    assert store.query("SELECT count(*) FROM acme.orders") == [(2,)]
+    assert store.warehouse.compact() is False
+
+
 def test_a_declared_type_that_does_not_hold_the_rows_names_the_command(store, api):
     def declared(kind: str) -> dict[str, Any]:
         properties = {"id": {"type": "integer"}, "code": {"type": kind}}
