@@ -14,7 +14,7 @@ from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
 
 from hotjar_assets.api.csv_rows import CsvReader
-from hotjar_assets.api.json_values import clean, parse_json
+from hotjar_assets.api.json_values import BOM, clean, parse_json
 from hotjar_assets.api.limits import (
     DEFAULT_LIMITS,
     MAX_EXPORT,
@@ -350,7 +350,11 @@ def _numbered_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[bytes, An
     number = 0
     while line := file.readline(MAX_RECORD_BYTES + 1):
         number += 1
-        if len(line) > MAX_RECORD_BYTES:
+        is_long = len(line) > MAX_RECORD_BYTES
+        begin = line[:_LOOKED_AT_BYTES].removeprefix(BOM).strip()
+        if number == 1 and (begin in {b"{", b"["} or (is_long and begin.startswith(b"["))):
+            raise HotjarSchemaError("body", "is JSON; declare `format: json`")
+        if is_long:
             raise too_long(f"line {number}")
         if line.strip():
             limits.check_answer(line)
@@ -370,8 +374,9 @@ def _text(file: IO[bytes], encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
-_SEPARATOR = re.compile(r"\ufeff?sep=([^\r\n])(?:\r?\n|\r)")
-_SEPARATOR_LINE = 8
+_SEPARATOR = re.compile(r'\ufeff?("?)sep=([^"\r\n])\1(?:\r?\n|\r)', re.IGNORECASE)
+_SEPARATOR_LINE = 10
+"""Most characters of a line that names what separates cells."""
 
 
 def _numbered(names: Iterable[str]) -> list[str]:
@@ -391,7 +396,7 @@ def _rows(text: TextIO, delimiter: str) -> Iterator[Record]:
     named = _SEPARATOR.fullmatch(text.readline(_SEPARATOR_LINE))
     if named is None:
         text.seek(0)
-    rows = iter(CsvReader(text, delimiter=named[1] if named else delimiter))
+    rows = iter(CsvReader(text, delimiter=named[2] if named else delimiter))
     first = next(rows, [])
     if len(first) > MAX_CSV_COLUMNS:
         raise HotjarLimitError("header", "has too many columns", limit=MAX_CSV_COLUMNS)

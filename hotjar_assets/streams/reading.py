@@ -71,7 +71,7 @@ class RecordPage:
         next_cursor: Where the next page is; None: this is the last one.
         key: Fields that identify a record; none: all of it does.
         flattened: Fields of the stream's `flatten` that a record had.
-        is_in_file: Whether the answer is long and was left in the file.
+        left_in_file: Where the answer came from, if it is long and was left in the file.
     """
 
     records: list[Record]
@@ -80,7 +80,7 @@ class RecordPage:
     next_cursor: str | None = None
     key: tuple[str, ...] = ()
     flattened: Collection[str] = ()
-    is_in_file: bool = False
+    left_in_file: str | None = None
 
     @property
     def results(self) -> Sequence[object]:
@@ -215,11 +215,10 @@ class SourceClient(PacedClient):
     ) -> Iterator[RecordPage]:
         with SpooledTemporaryFile(LARGE_BYTES, dir=str(folder) if folder else None) as file:
             page = self._get_page(stream, request, None, count, cast("IO[bytes]", file))
-            if not page.is_in_file:
+            if page.left_in_file is None:
                 yield page
                 return
-            asked = paging.ask(request, stream.pagination, None)
-            place = shown_url(asked.path, self._templates.secrets)
+            place = shown_url(page.left_in_file, self._templates.secrets)
             try:
                 for found in iter_parts(
                     cast("IO[bytes]", file),
@@ -235,7 +234,7 @@ class SourceClient(PacedClient):
                     ]
                     yield RecordPage(records, records, {}, flattened=met)
             except HotjarApiError as error:
-                located = error.locate(method=asked.method, url=place)
+                located = error.locate(method=stream.method, url=place)
                 raise self._explained(located, stream) from None
 
     def _get_page(
@@ -253,7 +252,7 @@ class SourceClient(PacedClient):
                 return RecordPage([], [], {})
             # However short it is, gzip may hold a long answer.
             if answer.file or (file and is_gzip(answer.body)):
-                return RecordPage([], [], {}, is_in_file=True)
+                return RecordPage([], [], {}, left_in_file=answer.url)
             document = _document(answer, stream, self._limits)
             found = records_in(document, stream.records)
             if len(answer.body) > MAX_RECORD_BYTES:

@@ -607,6 +607,12 @@ def test_separator_in_the_first_line_is_obeyed_and_no_row(encoding, declared, so
     assert records(read(source(fields))) == [{"id": "1", "text": "a,b"}]
 
 
+@pytest.mark.parametrize("line", ['"sep=;"', "SEP=;", '\ufeff"Sep=;"'])
+def test_a_separator_may_be_named_in_quotes_or_capitals(line, source, read, api):
+    api.answers(Reply(f"{line}\nid;text\n1;a,b\n".encode()))
+    assert records(read(source({"format": "csv"}))) == [{"id": "1", "text": "a,b"}]
+
+
 def test_columns_of_one_name_are_numbered(source, read, api):
     api.answers(Reply(b"id,a,b,a,a,a (2)\n1,2,3,4,5,6\n"))
     (record,) = records(read(source({"format": "csv"})))
