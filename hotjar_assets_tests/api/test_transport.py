@@ -53,7 +53,7 @@ def read_pages(client):
     return list(client.iter_response_pages(SITE_ID, SURVEY_ID))
 
 
-def body_reply(body, **headers):
+def body_reply(body: bytes, **headers: str) -> Reply:
     return Reply(body, headers={"Content-Type": "application/json", **headers})
 
 

@@ -330,6 +330,7 @@ def test_a_sync_shows_and_records_nothing_that_commands(tmp_path, monkeypatch):
         assert instance.get_runs()
         assert not recorded(instance)
     logs = [path for path in home.rglob("compute_logs/*") if path.is_file()]
+    assert logs
     for path in logs:
         # Dagster keeps what a step writes to stderr, which may be the bar.
         assert not unsafe(PAINT.sub("", path.read_text(encoding="utf-8"))), path

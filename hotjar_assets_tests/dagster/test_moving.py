@@ -83,6 +83,7 @@ def after(before: Deployment) -> Iterator[Deployment]:
 
 def assert_all_there(moved: Deployment) -> None:
     shown = moved.server.contentsquare
+    assert shown.survey_ids()
     for survey_id in shown.survey_ids():
         truth = sorted(str(row["id"]) for row in shown.responses(survey_id))
         assert stored_ids(moved.database, survey_id) == truth
@@ -141,6 +142,7 @@ def test_surveys_of_the_old_platform_cost_no_request_and_are_no_failure(options,
             "deleted": 0,
             "requests": 0,
         }
+    assert paths(after)
     assert all(path.startswith(PROJECT) for path in paths(after))
     assert rows_of(after, "hotjar") == old
     assert set(after.statuses(list(known_surveys(after.instance))).values()) == {"MATERIALIZED"}
@@ -179,6 +181,7 @@ def test_going_back_goes_on_where_the_old_platform_stopped(before, after):
 
     assert outcome.partitions["104"]["new"] == 2
     assert rows_of(before, "contentsquare") == new
+    assert paths(before)
     assert not any(path.startswith(PROJECT) for path in paths(before))
 
 

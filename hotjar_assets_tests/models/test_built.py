@@ -139,6 +139,7 @@ def test_every_model_and_every_column_is_described_and_no_other(built):
     )
     there = {row["table_name"]: row["columns"] for row in rows(built.database, sql)}
 
+    assert there
     assert {name: list(columns) for name, _, columns in described()} == there
     assert all(text and all(columns.values()) for _, text, columns in described())
 
@@ -184,9 +185,11 @@ def test_every_model_has_its_rows_and_its_types_as_they_are_stored(built, told):
     sql = (
         "SELECT schema_name, table_name, list([column_name, data_type] ORDER BY column_index) AS c"
     )
-    for row in rows(
+    stored = rows(
         built.database, f"{sql} FROM duckdb_columns() WHERE schema_name IN {SCHEMAS} GROUP BY ALL"
-    ):
+    )
+    assert {row["table_name"] for row in stored} == told.keys()
+    for row in stored:
         metadata = told[row["table_name"]]
         columns = metadata["dagster/column_schema"].value.columns
         assert [[column.name, column.type] for column in columns] == row["c"]
@@ -231,6 +234,7 @@ def test_the_picture_of_a_survey_has_the_scores_of_the_models(built):
         f"WHERE survey_id = '{EVERY_TYPE}' AND nps_group IS NOT NULL",
     )
     assert trend.score == "NPS"
+    assert trend.spans
     for span in trend.spans:
         first = span.ends_on - timedelta(days=trend.days - 1)
         groups = [row["nps_group"] for row in days if first <= row["responded_on"] <= span.ends_on]
