@@ -400,7 +400,7 @@ def rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) ->
         # Nulls are passed in and may come out.
         connection.create_function(name, function, parameters, text, null_handling="special")  # type: ignore[call-overload]
     types = {column.name: column.type for column in SURVEY_RESPONSES.columns}
-    connection.execute(
+    ((count,),) = connection.execute(
         f"""UPDATE {qualified(connection, SURVEY_RESPONSES.name)} t SET
               hotjar_user_id = personal_value(hotjar_user_id),
               recording_url = personal_value(recording_url),
@@ -414,8 +414,10 @@ def rewrite_personal(connection: duckdb.DuckDBPyConnection, privacy: Privacy) ->
                 )) AS JSON) AS {types["answers"]}),
               extra = CAST(personal_extra(CAST(extra AS VARCHAR)) AS JSON),
               synced_at = {literal(datetime.now(UTC))}"""
-    )
+    ).fetchall()
     _rewrite_models(connection)
+    if count:
+        note_compaction(connection, is_due=True)
 
 
 _OF_MODELS = {

@@ -123,6 +123,20 @@ def test_a_row_that_hotjar_no_longer_has_is_rewritten_too(account, store, survey
     assert [mark for mark in MARKS if mark in text] == []
 
 
+@pytest.mark.parametrize("after", [HASH, DROP], ids=["hash", "drop"])
+def test_a_file_whose_free_blocks_hold_rows_of_another_mode_is_rewritten(
+    store, survey_id, person, after
+):
+    sync(store, survey_id, KEEP)
+    assert store.warehouse.compact() is False
+    sync(store, survey_id, after, Depth.ALL)
+    assert store.warehouse.compact() is True
+    content = store.path.read_bytes()
+    assert [mark for mark in MARKS if mark.encode() in content] == []
+    assert b"in my own words" in content
+    assert store.warehouse.compact() is False
+
+
 def test_another_key_is_refused(store, survey_id, person):
     sync(store, survey_id, HASH)
     with pytest.raises(HotjarStoreError, match="its key is another"):
