@@ -1,5 +1,6 @@
 """Following cursors to their end, and noticing when they have none."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
@@ -32,7 +33,7 @@ def iter_pages(
     *,
     start_cursor: str | None = None,
     identify: Callable[[PageT], Iterable[object]] | None = None,
-    may_repeat_end: bool = False,
+    may_end: Callable[[PageT], bool] | None = None,
 ) -> Iterator[PageT]:
     """Yield the pages of one listing, in the API's order.
 
@@ -45,8 +46,9 @@ def iter_pages(
         identify: Page to what tells its rows apart, where pages whose rows came before are a
             fault: an API that ignores the cursor repeats them endlessly. A page may repeat, where
             rows that arrive meanwhile shift it.
-        may_repeat_end: Whether a listing may also end with an empty page whose cursor came before,
-            or with its last page again. A first page that repeats is still a fault.
+        may_end: Page to whether its listing may be over if the page came before: nothing in it says
+            that more follow. Given, a listing may also end with an empty page whose cursor came
+            before, or with its last page again. A first page that repeats is still a fault.
 
     Raises:
         HotjarPaginationError: A cursor came twice, or `MAX_EMPTY_PAGES` empty pages in a row, or
@@ -58,21 +60,26 @@ def iter_pages(
     # Their hashes alone: a listing may have millions of pages.
     seen, contents = {hash(start_cursor)}, _Contents()
     waiting: list[PageT] = []
+    names_itself = False
     while True:
         number += 1
         try:
             page = get_page(cursor)
             content = identify(page) if identify and page.results else None
-            contents.see(content, may_repeat_end=may_repeat_end)
-            cursor = page.next_cursor
+            is_counted = may_end is not None and may_end(page)
+            contents.see(content, may_end=is_counted)
+            asked, cursor = cursor, page.next_cursor
             is_repeated = cursor is not None and hash(cursor) in seen
-            is_end = may_repeat_end and is_repeated
+            is_end = may_end is not None and is_repeated
             if contents.is_over or (is_end and (contents.is_last_again or not page.results)):
                 return
+            # The last page may name itself: asked for once more, it is the last page again.
+            names_itself = is_end and cursor == asked and contents.is_new and not names_itself
+            is_repeated &= not names_itself
             _check_cursor(cursor)
         except HotjarApiError as error:
             raise error.locate(page=number) from None
-        if may_repeat_end and contents.is_last_again and cursor is not None:
+        if is_counted and contents.is_last_again and cursor is not None:
             # It may be the last page again, which must not be stored twice. All that wait are
             # alike, so one is held.
             waiting = [page] * (len(waiting) + 1)
@@ -102,6 +109,7 @@ class _Contents:
     """What the pages of a listing held, to notice those that came before.
 
     Attributes:
+        is_new: Whether the page holds what no page did before.
         is_last_again: Whether the page holds what the one before it does, after others.
         is_over: Whether the last page came so often that the listing has no more.
     """
@@ -109,28 +117,40 @@ class _Contents:
     def __init__(self) -> None:
         self._met: set[int] = set()
         self._last: int | None = None
-        self._repeated = self._again = 0
-        self.is_last_again = self.is_over = False
+        self._again = 0
+        # By the limit that they count towards.
+        self._repeated = Counter[int]()
+        self.is_new = self.is_last_again = self.is_over = False
 
-    def see(self, rows: Iterable[object] | None, *, may_repeat_end: bool) -> None:
+    def see(self, rows: Iterable[object] | None, *, may_end: bool) -> None:
         """Note the rows of a page; None where there are none.
+
+        Args:
+            rows: What tells its rows apart.
+            may_end: Whether the listing is over, and not at fault, where its last page comes again
+                and again.
 
         Raises:
             HotjarPaginationError: `MAX_REPEATED_PAGES` in a row came before.
         """
-        self.is_last_again = False
+        self.is_new = self.is_last_again = False
         if rows is None:
             return
-        content = hash(tuple(hash(repr(row)) for row in rows))
+        hashes = [hash(repr(row)) for row in rows]
+        content = hash(tuple(hashes))
+        self.is_new = content not in self._met
         self.is_last_again = content == self._last and len(self._met) > 1
-        self._again = self._again + 1 if self.is_last_again else 0
-        self._repeated = self._repeated + 1 if content in self._met else 0
         self._met.add(content)
         self._last = content
-        self.is_over = may_repeat_end and self._again == MAX_REPEATED_PAGES
-        if self._repeated == MAX_REPEATED_PAGES and not self.is_over:
+        # Rows that are alike within a page may be so on several pages.
+        limit = MAX_REPEATED_PAGES if len({*hashes}) == len(hashes) else MAX_EMPTY_PAGES
+        self._again = self._again + 1 if self.is_last_again else 0
+        self._repeated = Counter() if self.is_new else self._repeated + Counter([limit])
+        self.is_over = may_end and self._again == limit == MAX_REPEATED_PAGES
+        if self._repeated[limit] >= limit and not self.is_over:
             problem = (
-                f"{self._repeated} pages in a row hold what came before: the API ignores the "
-                "cursor, or repeats its last page endlessly; for a stream, check `pagination`"
+                f"{limit} pages in a row hold what came before: the API ignores the cursor, or "
+                "repeats its last page endlessly; for a stream, check `pagination`, and name "
+                "`total_pages` or `has_more` if the API gives one"
             )
             raise HotjarPaginationError(problem)

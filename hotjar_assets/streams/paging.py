@@ -5,6 +5,7 @@ URL. Following cursors to the end, and noticing when they have none, is `api/pag
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 
 from requests.utils import parse_header_links
 
+from hotjar_assets.api.limits import DEFAULT_LIMITS
 from hotjar_assets.api.targets import origin_of, resolve
 from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError
-from hotjar_assets.streams.formats import only
+from hotjar_assets.streams.detection import unzipped
+from hotjar_assets.streams.formats import only, plain_steps, without_filters
 from hotjar_assets.streams.spec import (
     CursorPagination,
     LinkPagination,
@@ -23,10 +26,13 @@ from hotjar_assets.streams.spec import (
     PagePagination,
     Pagination,
     SinglePage,
+    Stream,
 )
 
 Scalar = str | int | float
 _MAX_DIGITS = 18
+_LONG_NUMBER = re.compile(r"-?\d{18,}(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+"""What may be a number that was read as text, because a double would round it."""
 _HTTP = 80
 """The port of http, where a URL names none."""
 
@@ -93,13 +99,32 @@ def ask(request: Request, paging: Pagination, cursor: str | None) -> Request:
     return request
 
 
+def is_counted(paging: Pagination, document: Any) -> bool:
+    """Tell whether a next page is only counted, and nothing in the answer says that there is one.
+
+    Args:
+        paging: The kind of pagination.
+        document: What a page's body holds.
+    """
+    match paging:
+        case PagePagination() | OffsetPagination(next_offset=None):
+            return not (is_bounded(paging, document) or _has_more(paging.has_more, document))
+    return False
+
+
+def is_bounded(paging: Pagination, document: Any) -> bool:
+    """Tell whether the answer gives the number of pages; arguments as of `is_counted`."""
+    selector = paging.total_pages if isinstance(paging, PagePagination) else None
+    return selector is not None and only(document, selector) is not None
+
+
 def next_cursor(
-    paging: Pagination, cursor: str | None, *, document: Any, rows: int, answer: Answer
+    stream: Stream, cursor: str | None, *, document: Any, rows: int, answer: Answer
 ) -> str | None:
     """Return the cursor of the next page; None if there is none.
 
     Args:
-        paging: The kind of pagination.
+        stream: A stream with its kind of pagination.
         cursor: The cursor of this page.
         document: What this page's body holds.
         rows: How many records this page has.
@@ -110,13 +135,14 @@ def next_cursor(
             no next cursor.
         HotjarSchemaError: What should be a cursor, a number or a boolean is not.
     """
+    paging = stream.pagination
     has_more = None if isinstance(paging, SinglePage) else _has_more(paging.has_more, document)
     if has_more is False:
         return None
     following = None
     match paging:
         case CursorPagination():
-            following = _named(paging, document, answer)
+            following = _named(stream, paging, document, answer)
         case PagePagination():
             more = rows > 0 or has_more
             return _next_page(paging, int(cursor or paging.start), document, has_more=more)
@@ -137,10 +163,16 @@ def _has_more(selector: str | None, document: Any) -> bool | None:
     value = None if selector is None else only(document, selector)
     if value is None or isinstance(value, bool):
         return value
-    truth = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    truth = _TRUTHS.get(str(value).lower())
     if truth is None:
         raise HotjarSchemaError(str(selector), "is neither true nor false")
     return truth
+
+
+_TRUTHS = {
+    **dict.fromkeys(("true", "1", "yes", "y"), True),
+    **dict.fromkeys(("false", "0", "no", "n", ""), False),
+}
 
 
 def _next_page(
@@ -152,11 +184,32 @@ def _next_page(
     return str(page + 1) if has_more else None
 
 
-def _named(paging: CursorPagination, document: Any, answer: Answer) -> str | None:
-    if paging.selector is not None:
-        return _cursor(document, paging.selector)
-    cursor = answer.headers.get(str(paging.header), "").strip()
-    return None if cursor in _ENDS else cursor
+def _named(stream: Stream, paging: CursorPagination, document: Any, answer: Answer) -> str | None:
+    if paging.selector is None:
+        cursor = answer.headers.get(str(paging.header), "").strip()
+        return None if cursor.lower() in {*_ENDS, "false", "null"} else cursor
+    value = only(document, paging.selector)
+    if isinstance(value, float) or (isinstance(value, str) and _LONG_NUMBER.fullmatch(value)):
+        document = _as_written(answer)
+    if _is_of_record(paging.selector, stream.records):
+        # 0 is as good an id as any.
+        return _text(document, paging.selector)
+    return _cursor(document, paging.selector)
+
+
+def _as_written(answer: Answer) -> Any:
+    """Return what an answer holds, with its numbers as they are written: `1.50` and not `1.5`."""
+    text = unzipped(answer.body, DEFAULT_LIMITS).decode("utf-8-sig", "replace")
+    return json.loads(text, strict=False, parse_float=_NumberCursor, parse_int=_NumberCursor)
+
+
+def _is_of_record(selector: str, records: str) -> bool:
+    """Tell whether a JSONPath selects a value of a record, such as the id of the last one."""
+    listing, steps = (plain_steps(path) for path in (without_filters(records), selector))
+    if listing is None or steps is None:
+        return "[" in selector
+    depth = len(listing) - 1
+    return len(steps) > depth and steps[:depth] == listing[:depth] and isinstance(steps[depth], int)
 
 
 _ENDS = {"", "0", "-1"}
@@ -165,13 +218,12 @@ _ENDS = {"", "0", "-1"}
 
 def _cursor(document: Any, selector: str) -> str | None:
     cursor = _text(document, selector)
-    # An index selects a value of a record, such as its id, and 0 is as good an id as any.
-    return None if "[" not in selector and cursor in _ENDS else cursor
+    return None if cursor in _ENDS else cursor
 
 
 def _text(document: Any, selector: str) -> str | None:
     value = only(document, selector)
-    if value is None or value is False or value == "":
+    if value is None or value is False or value in ("", [], {}):
         return None
     if isinstance(value, str | int | float) and value is not True:
         return value if isinstance(value, str) else _NumberCursor(value)
@@ -179,6 +231,7 @@ def _text(document: Any, selector: str) -> str | None:
 
 
 def _whole(selector: str, value: str | None) -> str | None:
+    value = value and re.sub(r"(?<=\d)\.0+$", "", value)
     if value is not None and not (value.isdecimal() and len(value) <= _MAX_DIGITS):
         raise HotjarSchemaError(selector, "is not a whole number")
     return value
@@ -197,11 +250,8 @@ def _link(paging: LinkPagination, document: Any, answer: Answer) -> str | None:
     except ValueError as error:
         raise HotjarPaginationError(f"the link to the next page is {error}") from None
     named, own = origin_of(url), origin_of(answer.url)
-    if (named.scheme, own.scheme, named.host) == (
-        "http",
-        "https",
-        own.host,
-    ) and named.port == _HTTP:
+    is_downgraded = (named.scheme, own.scheme, named.host) == ("http", "https", own.host)
+    if is_downgraded and named.port in {_HTTP, own.port}:
         # An API behind a proxy may not know that it is asked over https.
         url = urlsplit(url)._replace(scheme="https", netloc=urlsplit(answer.url).netloc).geturl()
         named = origin_of(url)

@@ -72,6 +72,8 @@ class RecordPage:
         key: Fields that identify a record; none: all of it does.
         flattened: Fields of the stream's `flatten` that a record had.
         left_in_file: Where the answer came from, if it is long and was left in the file.
+        is_counted: Whether nothing in the answer says that there is a next page.
+        is_bounded: Whether the answer gives the number of pages.
     """
 
     records: list[Record]
@@ -81,6 +83,8 @@ class RecordPage:
     key: tuple[str, ...] = ()
     flattened: Collection[str] = ()
     left_in_file: str | None = None
+    is_counted: bool = False
+    is_bounded: bool = False
 
     @property
     def results(self) -> Sequence[object]:
@@ -173,7 +177,11 @@ class SourceClient(PacedClient):
         def get_page(cursor: str | None) -> RecordPage:
             return self._get_page(stream, request, cursor, count)
 
-        return iter_pages(get_page, identify=lambda page: page.results, may_repeat_end=True)
+        return iter_pages(
+            get_page,
+            identify=lambda page: None if page.is_bounded else page.results,
+            may_end=lambda page: page.is_counted,
+        )
 
     def start_of(self, stream: Stream, parent: Mapping[str, Any] | None = None) -> str | int | None:
         """Return the value from which a stream is read first, its variables replaced."""
@@ -265,9 +273,18 @@ class SourceClient(PacedClient):
                 listed = [flattened(record, stream.flatten) for record in everything]
             metadata = {name: only(document, path) for name, path in stream.metadata.items()}
             following = paging.next_cursor(
-                kind, cursor, document=document, rows=len(listed), answer=answer
+                stream, cursor, document=document, rows=len(listed), answer=answer
             )
-            return RecordPage(records, listed, metadata, following, _key_fields(stream), met)
+            return RecordPage(
+                records,
+                listed,
+                metadata,
+                following,
+                _key_fields(stream),
+                met,
+                is_counted=paging.is_counted(kind, document),
+                is_bounded=paging.is_bounded(kind, document),
+            )
 
         asked = paging.ask(request, kind, cursor)
         try:

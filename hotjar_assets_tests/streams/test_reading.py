@@ -5,7 +5,9 @@ import gzip
 import json
 import logging
 import traceback
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import chain
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -28,7 +30,7 @@ from hotjar_assets.errors import (
     HotjarTransportError,
 )
 from hotjar_assets.streams.paging import next_cursor
-from hotjar_assets.streams.spec import LinkPagination, Source
+from hotjar_assets.streams.spec import Source, Stream
 from hotjar_assets_tests.api.scripted_server import NO_ANSWER, Reply, error, json_reply, token_reply
 
 SECRET = "made up/secret+7"
@@ -912,9 +914,62 @@ def test_cursor_may_be_in_a_header(source, read, api):
 
 def test_cursor_that_repeats_raises(source, read, api):
     paging = {"type": "cursor", "selector": "$.next", "parameter": "after"}
-    api.answers(rows(1, next="A"), rows(2, next="A"))
+    api.answers(rows(1, next="A"), rows(2, next="A"), rows(3, next="A"))
     with pytest.raises(HotjarPaginationError, match="repeats"):
         read(source({**IN_DATA, "pagination": paging}))
+    assert asked(api, "after") == [None, "A", "A"]
+
+
+@pytest.mark.parametrize("kind", ["cursor", "link", "offset"])
+def test_last_page_that_names_itself_is_asked_for_once_more(kind, source, read, api):
+    paging = {**MORE[kind], **({"next_offset": "$.next"} if kind == "offset" else {})}
+    pages = [(1, 2), (2, 3), (3, 3), (3, 3)]
+    api.answers(*(rows(n, next=after, url=f"/v1/things?p={after}") for n, after in pages))
+    found = records(read(source({**IN_DATA, "pagination": paging})))
+    assert [record["id"] for record in found] == [1, 2, 3]
+    assert asked(api, "p")[1:] == ["2", "3", "3"]
+
+
+ALIKE = [[{"v": 0}], *[[{"v": 1}, {"v": 1}]] * 7, [{"v": 0}]]
+
+
+@pytest.mark.parametrize(
+    "kind", ["page", "offset", "cursor", "link", "total_pages", "has_more"], ids=str
+)
+def test_rows_that_are_alike_are_all_kept(kind, source, read, api):
+    paging = MORE[kind if kind in MORE else "page"]
+    paging |= {"total_pages": "$.pages"} if kind == "total_pages" else {}
+    paging |= {"has_more": "$.more"} if kind == "has_more" else {}
+    bodies = [
+        {
+            "data": page,
+            "next": number,
+            "url": f"/v1/things?p={number}",
+            "pages": len(ALIKE),
+            "more": number < len(ALIKE),
+        }
+        for number, page in enumerate(ALIKE, start=1)
+    ]
+    for name in ("next", "url"):
+        bodies[-1][name] = None
+    api.answers(*map(json_reply, bodies), rows())
+    assert records(read(source({**IN_DATA, "pagination": paging}))) == [*chain(*ALIKE)]
+    assert len(api.sent) == len(ALIKE) + (kind in {"page", "offset"})
+
+
+def test_pages_that_the_answer_counts_are_all_read(source, read, api):
+    api.answers(*[rows(1, pages=9)] * 9)
+    paging = {**MORE["page"], "total_pages": "$.pages"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 9
+    assert asked(api, "p") == [str(number) for number in range(1, 10)]
+
+
+@pytest.mark.parametrize("kind", ["cursor", "link"])
+def test_last_page_again_and_again_with_a_new_cursor_is_no_silent_end(kind, source, read, api):
+    api.answers(*(rows(min(n, 3), next=n, url=f"/v1/things?p={n}") for n in range(1, 20)))
+    with pytest.raises(HotjarPaginationError, match="name `total_pages` or `has_more`"):
+        read(source({**IN_DATA, "pagination": MORE[kind]}))
+    assert len(api.sent) == 3 + MAX_REPEATED_PAGES
 
 
 def test_cursor_that_is_none_raises(source, read, api):
@@ -1005,7 +1060,7 @@ def test_next_offset_is_taken_from_the_answer(source, read, api):
     ]
 
 
-@pytest.mark.parametrize("end", [None, "", 0, "0", -1, "-1", False], ids=repr)
+@pytest.mark.parametrize("end", [None, "", 0, "0", -1, "-1", False, [], {}], ids=repr)
 @pytest.mark.parametrize(
     "paging",
     [
@@ -1022,12 +1077,60 @@ def test_what_stands_for_no_next_page_ends_the_listing(paging, end, source, read
     assert [sent.query.get("offset") for sent in api.sent][1:] == ["7"]
 
 
-@pytest.mark.parametrize("end", ["0", "-1"])
+@pytest.mark.parametrize("end", ["0", "-1", "false", "null"])
 def test_header_that_stands_for_no_next_page_ends_the_listing(end, source, read, api):
     api.answers(json_reply([{"id": 1}], X_Next=end))
     paging = {"type": "cursor", "header": "X-Next", "parameter": "after"}
     assert len(records(read(source({"pagination": paging})))) == 1
     assert asked(api, "after") == [None]
+
+
+@pytest.mark.parametrize("end", [0, -1])
+@pytest.mark.parametrize(
+    ("selector", "body"),
+    [
+        ("$['next-cursor']", lambda number, end: {"data": [{"id": number}], "next-cursor": end}),
+        ("$.page[0].next", lambda number, end: {"data": [{"id": number}], "page": [{"next": end}]}),
+    ],
+    ids=["in quotes", "of another list"],
+)
+def test_zero_is_an_end_wherever_it_is_no_id(selector, body, end, *, source, read, api):
+    paging = {"type": "cursor", "selector": selector, "parameter": "after"}
+    api.answers(json_reply(body(1, "a")), json_reply(body(2, end)))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "after") == [None, "a"]
+
+
+@pytest.mark.parametrize("selector", ["$[-1].id", "$[0].id"])
+def test_zero_is_an_id_of_a_list_at_the_root(selector, source, read, api):
+    paging = {"type": "cursor", "selector": selector, "parameter": "after"}
+    api.answers(json_reply([{"id": 0}]), json_reply([]))
+    assert len(records(read(source({"pagination": paging})))) == 1
+    assert asked(api, "after") == [None, "0"]
+
+
+@pytest.mark.parametrize("written", ["1700000000.10", "1.000", "1E3", "12345678901234567890.5"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_number_goes_back_as_it_is_written(written, pack, source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "after"}
+    api.answers(Reply(pack(b'{"data": [{"id": 1}], "next": %s}' % written.encode())), rows(2))
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "after") == [None, written]
+
+
+def test_long_number_goes_back_as_a_number_in_a_body(source, read, api):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "after", "place": "body"}
+    api.answers(Reply(b'{"data": [{"id": 1}], "next": 12345678901234567890123}'), rows(2))
+    read(source({**IN_DATA, "method": "POST", "pagination": paging}))
+    assert json.loads(api.sent[1].body) == {"after": 12345678901234567890123}
+
+
+@pytest.mark.parametrize("total", [2, 2.0, "2", "2.0"], ids=repr)
+def test_number_of_pages_may_be_written_as_a_decimal(total, source, read, api):
+    api.answers(rows(1, pages=total), rows(2, pages=total))
+    paging = {"type": "page", "parameter": "p", "total_pages": "$.pages"}
+    assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
+    assert asked(api, "p") == ["1", "2"]
 
 
 def test_zero_is_a_cursor_where_it_is_the_id_of_a_record(source, read, api):
@@ -1045,7 +1148,7 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("end", [False, "false", 0], ids=repr)
+@pytest.mark.parametrize("end", [False, "false", 0, "N", "no"], ids=repr)
 @pytest.mark.parametrize("kind", MORE)
 def test_boolean_beside_the_cursor_ends_the_listing(kind, end, source, read, api):
     urls = [f"/v1/things?p={number}" for number in range(2)]
@@ -1163,19 +1266,34 @@ def test_link_to_another_host_is_refused(source, read, api, elsewhere):
         ("http://api.example.com/v1/x?page=2", "https://api.example.com/v1/x?page=2"),
         ("http://api.example.com:80/v1/x", "https://api.example.com/v1/x"),
         ("https://api.example.com/v1/x", "https://api.example.com/v1/x"),
+        ("http://api.example.com:443/v1/x", "https://api.example.com/v1/x"),
         ("http://api.example.com:8080/v1/x", None),
         ("http://evil.example.com/v1/x", None),
     ],
 )
 def test_link_of_another_scheme_is_followed_over_https(link, followed):
-    paging = LinkPagination(type="link", selector="$.next")
-    answer = Answer(200, b"", {}, {}, "https://api.example.com/v1/x?page=1")
-    document = {"next": link}
-    if followed:
-        assert next_cursor(paging, None, document=document, rows=1, answer=answer) == followed
-    else:
-        with pytest.raises(HotjarPaginationError, match="on another host"):
-            next_cursor(paging, None, document=document, rows=1, answer=answer)
+    assert followed_from("https://api.example.com/v1/x?page=1", link) == followed
+
+
+@pytest.mark.parametrize(
+    ("link", "followed"),
+    [
+        ("http://api.example.com:8443/v1/x", "https://api.example.com:8443/v1/x"),
+        ("http://api.example.com/v1/x", "https://api.example.com:8443/v1/x"),
+        ("http://api.example.com:8444/v1/x", None),
+    ],
+)
+def test_link_of_another_scheme_keeps_the_port(link, followed):
+    assert followed_from("https://api.example.com:8443/v1/x?page=1", link) == followed
+
+
+def followed_from(url: str, link: str) -> str | None:
+    """Return the URL that is followed from a page, None if it is refused."""
+    stream = Stream(name="x", path="/x", pagination={"type": "link", "selector": "$.next"})
+    answer = Answer(200, b"", {}, {}, url)
+    with suppress(HotjarPaginationError):
+        return next_cursor(stream, None, document={"next": link}, rows=1, answer=answer)
+    return None
 
 
 @pytest.mark.parametrize("link", ["http://[x", "http://127.0.0.1:port/"])
