@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hotjar_assets.did_you_mean import meant
 from hotjar_assets.schema import SCHEMA
+from hotjar_assets.streams.formats import can_drop_filters
 
 if TYPE_CHECKING:
     from hotjar_assets.streams.spec import Parameter, Source, Stream
@@ -392,6 +393,20 @@ def _answer(stream: "Stream") -> Iterator[Mistake]:
     pagination = stream.pagination
     if pagination.type == "cursor" and (pagination.selector is None) == (pagination.header is None):
         yield ("pagination",), "needs `selector` or `header`: where the next cursor is; one of them"
+    if "?" in stream.records and _ends_by_counting(stream) and not can_drop_filters(stream.records):
+        problem = (
+            "has a filter after `..` or beside `|`, which hides whether a page is empty or all of "
+            "it is filtered out; filter a list: $.data[?…]"
+        )
+        yield ("records",), problem
+
+
+def _ends_by_counting(stream: "Stream") -> bool:
+    """Tell whether the number of records, with those filtered out, says where the next page is."""
+    pagination = stream.pagination
+    if pagination.type == "page":
+        return not (pagination.total_pages or pagination.has_more)
+    return pagination.type == "offset" and not pagination.next_offset
 
 
 def _columns(stream: "Stream") -> Iterator[Mistake]:

@@ -247,6 +247,23 @@ def without_filters(path: str) -> str:
     )
 
 
+def can_drop_filters(path: str) -> bool:
+    """Tell whether `without_filters` finds all filters: not those after `..` or beside a `|`."""
+    from jsonpath import JSONPath  # noqa: PLC0415 - as in `compiled`
+    from jsonpath.segments import JSONPathChildSegment  # noqa: PLC0415
+    from jsonpath.selectors import Filter  # noqa: PLC0415
+
+    query = compiled(path)
+    if not isinstance(query, JSONPath):
+        return "?" not in path
+    return not any(
+        isinstance(selector, Filter)
+        for segment in query.segments
+        if not isinstance(segment, JSONPathChildSegment)
+        for selector in segment.selectors
+    )
+
+
 def listed_in(document: Any, path: str) -> list[Record]:
     """Return the objects of a page that its `records` select or filter out."""
     return [each for each in _selected(document, without_filters(path)) if isinstance(each, dict)]

@@ -804,6 +804,14 @@ def test_list_that_an_api_leaves_out_when_empty_can_be_asked_for(source, read, a
 # --- Pagination --------------------------------------------------------------------------------
 
 
+MORE = {
+    "cursor": {"type": "cursor", "selector": "$.next", "parameter": "p"},
+    "page": {"type": "page", "parameter": "p"},
+    "offset": {"type": "offset", "parameter": "p"},
+    "link": {"type": "link", "selector": "$.url"},
+}
+
+
 def asked(api, name, place="query"):
     return [
         sent.query.get(name) if place == "query" else sent.headers.get(name) for sent in api.sent
@@ -889,6 +897,41 @@ def test_page_whose_records_are_all_filtered_out_is_not_the_last(
     found = records(read(source({"records": path, "pagination": paging})))
     assert [record["id"] for record in found] == [1, 5]
     assert asked(api, parameter) == sent
+
+
+UNCOUNTED = ["$..[?@.open == true]", "$.data[?@.open == true] | $.more[?@.open == true]"]
+
+
+@pytest.mark.parametrize("path", UNCOUNTED)
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_filter_that_hides_the_end_of_the_pages_is_refused(path, kind, source):
+    with pytest.raises(ValueError, match="which hides whether a page is empty"):
+        source({"records": path, "pagination": MORE[kind]})
+
+
+@pytest.mark.parametrize("path", UNCOUNTED)
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("page", "total_pages"), ("page", "has_more"), ("offset", "next_offset")],
+    ids=["total_pages", "has_more", "next_offset"],
+)
+def test_filter_is_taken_anywhere_where_the_answer_tells_the_end(
+    path, kind, field, *, source, read, api
+):
+    pages = [
+        {
+            "data": [{"id": number, "open": number != 1}],
+            "more": [],
+            "total_pages": 3,
+            "has_more": end is not None,
+            "next_offset": end,
+        }
+        for number, end in enumerate([2, 4, None])
+    ]
+    api.answers(*map(json_reply, pages))
+    made = source({"records": path, "pagination": {**MORE[kind], field: f"$.{field}"}})
+    assert [record["id"] for record in records(read(made))] == [0, 2]
+    assert len(api.sent) == 3
 
 
 def test_filtered_pages_without_end_are_noticed(source, read, api):
@@ -1138,14 +1181,6 @@ def test_zero_is_a_cursor_where_it_is_the_id_of_a_record(source, read, api):
     api.answers(rows(0), rows(1), rows())
     assert len(records(read(source({**IN_DATA, "pagination": paging})))) == 2
     assert asked(api, "after") == [None, "0", "1"]
-
-
-MORE = {
-    "cursor": {"type": "cursor", "selector": "$.next", "parameter": "p"},
-    "page": {"type": "page", "parameter": "p"},
-    "offset": {"type": "offset", "parameter": "p"},
-    "link": {"type": "link", "selector": "$.url"},
-}
 
 
 @pytest.mark.parametrize("end", [False, "false", 0, "N", "no"], ids=repr)
