@@ -172,6 +172,11 @@ def only(document: Any, path: str) -> Any:
     return value
 
 
+def is_in(document: Any, path: str) -> bool:
+    """Tell whether a JSONPath selects something, be it null."""
+    return any(True for _ in _selected(document, path))
+
+
 def _selected(document: Any, path: str) -> Iterable[Any]:
     """Yield the values that a JSONPath selects."""
     steps = plain_steps(path)

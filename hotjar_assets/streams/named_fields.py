@@ -49,15 +49,28 @@ class NamedFields:
         self._missing = [each for each in named if each[1] not in {*stream.metadata, *around}]
         self._flatten = set(stream.flatten)
         self._fields: set[str] = set()
+        self._unanswered: dict[str, tuple[str, str]] | None = None
 
-    def see(self, records: Iterable[Mapping[str, Any]], flattened: Collection[str]) -> None:
+    def see(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        flattened: Collection[str],
+        unanswered: Mapping[str, tuple[str, str]],
+    ) -> None:
         """Note the fields of some records.
 
         Args:
             records: The records, after `flatten`.
             flattened: The fields that `flatten` replaced by their own.
+            unanswered: What `pagination` names and their answer lacks, and what it may mean.
         """
         with self._lock:
+            known = unanswered if self._unanswered is None else self._unanswered
+            self._unanswered = {
+                place: known[place] if known[place][1] else unanswered[place]
+                for place in known
+                if place in unanswered
+            }
             self._flatten.difference_update(flattened)
             for record in records if self._missing or self._flatten else ():
                 self._missing = [each for each in self._missing if each[1] not in record]
@@ -65,8 +78,17 @@ class NamedFields:
                     self._fields.update(record)
 
     def warn(self) -> None:
-        """Warn of each name that no record had; without a record, nothing is known."""
+        """Warn of each name that no record or answer had; without one, nothing is known."""
         with self._lock:
+            for place, (name, hint) in (self._unanswered or {}).items():
+                if hint:
+                    logger.warning(
+                        "%s: no answer has %s, which `%s` names, so that pages may be missing; %s",
+                        self._name,
+                        name,
+                        place,
+                        hint,
+                    )
             missing = [*self._missing, *(("flatten", name) for name in sorted(self._flatten))]
             for place, name in missing if self._fields else ():
                 what = "an object" if place == "flatten" else "a field"

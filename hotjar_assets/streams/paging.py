@@ -6,7 +6,7 @@ URL. Following cursors to the end, and noticing when they have none, is `api/pag
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,9 +16,10 @@ from requests.utils import parse_header_links
 from hotjar_assets.api.limits import DEFAULT_LIMITS
 from hotjar_assets.api.targets import origin_of, resolve
 from hotjar_assets.api.transport import Answer
+from hotjar_assets.did_you_mean import meant
 from hotjar_assets.errors import HotjarPaginationError, HotjarSchemaError
 from hotjar_assets.streams.detection import unzipped
-from hotjar_assets.streams.formats import only, plain_steps, without_filters
+from hotjar_assets.streams.formats import is_in, only, plain_steps, without_filters
 from hotjar_assets.streams.spec import (
     CursorPagination,
     LinkPagination,
@@ -116,6 +117,44 @@ def is_bounded(paging: Pagination, document: Any) -> bool:
     """Tell whether the answer gives the number of pages; arguments as of `is_counted`."""
     selector = paging.total_pages if isinstance(paging, PagePagination) else None
     return selector is not None and only(document, selector) is not None
+
+
+def unanswered(paging: Pagination, document: Any, answer: Answer) -> dict[str, tuple[str, str]]:
+    """Return what a pagination names and an answer lacks.
+
+    Args:
+        paging: The kind of pagination.
+        document: What this page's body holds.
+        answer: This page.
+
+    Returns:
+        By the field of the YAML, what it says and what it may mean. That is empty where nothing in
+        the answer is like it: many APIs leave out a cursor that they do not have.
+    """
+    found = {}
+    for field in ("selector", "next_offset", "total_pages", "has_more"):
+        selector = getattr(paging, field, None)
+        steps = selector and plain_steps(selector)
+        if not steps or not isinstance(steps[-1], str) or is_in(document, selector):
+            continue
+        above = selector[: selector.rindex(steps[-1])].rstrip("['.")
+        around = only(document, above) if is_in(document, above) else document
+        hint = _like(steps[-1], around if isinstance(around, dict) else {})
+        found[f"pagination.{field}"] = (selector, hint)
+    header = getattr(paging, "header", None)
+    if header and header not in answer.headers:
+        found["pagination.header"] = (header, _like(header, answer.headers))
+    return found
+
+
+_NEXT = re.compile(r"next|cursor|continuation", re.IGNORECASE)
+
+
+def _like(name: str, known: Iterable[str]) -> str:
+    names = [each for each in known if each.isprintable()]
+    hint = meant(name, names)
+    other = next((each for each in names if _NEXT.search(each)), None)
+    return hint or (f"it has {other}" if other else "")
 
 
 def next_cursor(

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 from pathlib import Path
@@ -74,6 +74,7 @@ class RecordPage:
         left_in_file: Where the answer came from, if it is long and was left in the file.
         is_counted: Whether nothing in the answer says that there is a next page.
         is_bounded: Whether the answer gives the number of pages.
+        unanswered: What `pagination` names and the answer lacks, and what it may mean.
     """
 
     records: list[Record]
@@ -85,6 +86,7 @@ class RecordPage:
     left_in_file: str | None = None
     is_counted: bool = False
     is_bounded: bool = False
+    unanswered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def results(self) -> Sequence[object]:
@@ -284,6 +286,7 @@ class SourceClient(PacedClient):
                 met,
                 is_counted=paging.is_counted(kind, document),
                 is_bounded=paging.is_bounded(kind, document),
+                unanswered=paging.unanswered(kind, document, answer),
             )
 
         asked = paging.ask(request, kind, cursor)

@@ -45,6 +45,10 @@ class Page(Protocol):
         """The records, in the API's order."""
 
     @property
+    def unanswered(self) -> Mapping[str, tuple[str, str]]:
+        """What `pagination` names and the answer lacks, and what it may mean."""
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """Values from the root of the answer, by column."""
 
@@ -401,7 +405,7 @@ class StreamSync:
 
 def _noted(pages: Iterable[Page], named: NamedFields) -> Iterator[Page]:
     for page in pages:
-        named.see(page.records, page.flattened)
+        named.see(page.records, page.flattened, page.unanswered)
         yield page
 
 

@@ -79,7 +79,7 @@ def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
         for unit in islice(units, MAX_PARENTS):
             is_empty = True
             for page in client.iter_pages(stream, parent=unit.parent):
-                named.see(page.records, page.flattened)
+                named.see(page.records, page.flattened, page.unanswered)
                 for record in page.records:
                     is_empty = False
                     if len(found) < _MAX_NAMES:

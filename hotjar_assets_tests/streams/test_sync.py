@@ -93,6 +93,52 @@ def test_a_field_that_no_record_has_is_told(store, api, connect, caplog):
     assert "acme.orders: no record has a field updatedat" in caplog.text
 
 
+CURSOR = {"type": "cursor", "parameter": "c"}
+
+
+@pytest.mark.parametrize(
+    ("paging", "field", "named", "hint"),
+    [
+        (CURSOR, "selector", "$.nxt", "did you mean `next`?"),
+        (CURSOR, "selector", "$.meta.after", "it has cursor"),
+        (CURSOR, "header", "X-Nxt", "did you mean `X-Next`?"),
+        ({"type": "offset"}, "next_offset", "$.nxt", "did you mean `next`?"),
+        ({"type": "page", "parameter": "p"}, "total_pages", "$.page", "did you mean `pages`?"),
+    ],
+    ids=["near", "another word", "header", "offset", "total"],
+)
+def test_pagination_that_names_what_no_answer_has_is_told(
+    paging, field, named, hint, *, store, api, connect, caplog
+):
+    paging = {**paging, field: named}
+    client = connect(source_of(api.url, orders(records="$.data[*]", pagination=paging)), {})
+    body = {"next": "b", "meta": {"cursor": "b"}, "pages": 1}
+    pages = iter([[at(1)], []])
+    api.answers_always(lambda _: json_reply({**body, "data": next(pages)}, X_Next="b"))
+    store.sync(client, "orders")
+    assert (
+        f"acme.orders: no answer has {named}, which `pagination.{field}` names, so that pages may "
+        f"be missing; {hint}" in caplog.text
+    )
+
+
+def test_pagination_that_some_answer_has_or_nothing_resembles_is_not_told(
+    store, api, connect, caplog
+):
+    paging = {"type": "cursor", "selector": "$.next", "parameter": "c"}
+    stream = orders(records="$.data[*]", pagination=paging)
+    client = connect(source_of(api.url, stream), {})
+    api.answers(
+        json_reply({"data": [at(1)], "next": "b"}),
+        json_reply({"data": [at(2)], "next_page": 1}),
+        json_reply({"data": [at(3)], "page": 1}),
+    )
+    store.sync(client, "orders")
+    store.sync(client, "orders")
+    assert [each.query.get("c") for each in api.sent] == [None, "b", None]
+    assert "pagination" not in caplog.text
+
+
 def test_names_that_some_record_has_are_not_told(store, api, connect, caplog):
     transform = {"drop": ["note"], "rename": {"total": "amount"}}
     stream = orders(flatten=["of"], transform=transform)
