@@ -23,14 +23,24 @@ from hotjar_assets.api.source import ResponseSource, SurveySource
 from hotjar_assets.api.transport import RequestCount
 from hotjar_assets.commits import Figures, commit_groups
 from hotjar_assets.config import environment_variable, place_name
-from hotjar_assets.errors import HotjarError, HotjarSchemaError, HotjarStoreError
-from hotjar_assets.printable import get_logger, labelled
+from hotjar_assets.errors import (
+    HotjarError,
+    HotjarSchemaError,
+    HotjarStoreError,
+    HotjarUnknownSurveyError,
+)
+from hotjar_assets.printable import counted, get_logger, labelled
 from hotjar_assets.privacy import Privacy
 from hotjar_assets.readers import NewestFirst, Read, Readers, Turns
 from hotjar_assets.spool import ResponseSpool
 from hotjar_assets.sync_progress import SyncProgress
 
 logger = get_logger(__name__)
+
+UNKNOWN = "is neither in the account nor in the database"
+"""Why a survey is skipped whose partition was left by another account, or typed by hand."""
+_SHOWN = 5
+"""Most ids in one line."""
 
 
 class Depth(Enum):
@@ -337,6 +347,7 @@ class ResponseSync:
                     self, survey_ids=shifted, depth=Depth.ALL, purge=False, is_second=True
                 )
                 _read_and_commit(whole, _begin(whole, store), store, stored)
+            _warn_of_unknown(stored)
         except HotjarError as error:
             done = (stored.walks.keys() - set(stored.shifted)) | stored.failed.keys()
             stored.failed |= {key: error for key in self.survey_ids if key not in done}
@@ -399,12 +410,23 @@ class ResponseSync:
                 read.site_id, read.survey_id, folder=spool_folder, count=count
             )
             self._read_pages(read, state, spool, turns.taken(pages))
+        except HotjarUnknownSurveyError as error:
+            # Partitions of another account, such as the sandbox, stay in a Dagster instance. Asked
+            # for alone, a survey that is unknown is a mistake.
+            if len(self.survey_ids) == 1:
+                read.error = error
+            else:
+                read.skipped = UNKNOWN
+            spool.discard()
         except HotjarError as error:
             read.error = error
             spool.discard()
         finally:
             spool.close()
             self.progress.end(state.survey_id)
+        read.requests = count.sent
+        if read.skipped:
+            return read
         read.segments = spool.segments
         read.overlapped = spool.has_overlap
         read.tells_deleted = read.is_full and not read.overlapped
@@ -412,7 +434,6 @@ class ResponseSync:
         unordered = read.out_of_order and not self.client.is_newest_first
         read.unsettles = read.overlapped or unordered
         read.settles = read.is_full and not unordered and (self.is_second or not read.overlapped)
-        read.requests = count.sent
         read.account, read.source = self.client.account, self.client.name
         read.is_filtered = self.client.is_filtered
         return read
@@ -458,6 +479,19 @@ class ResponseSync:
                 read.oldest_at = order.oldest
                 break
         read.is_full = self._is_full(state)
+
+
+def _warn_of_unknown(stored: StoredResponses) -> None:
+    unknown = [key for key, (read, _) in stored.walks.items() if read.skipped == UNKNOWN]
+    if unknown:
+        shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
+        logger.warning(
+            "%s skipped, neither in the account nor in the database: %s; if of an account or "
+            "platform that was read before, set HOTJAR_DATABASE to the file with the rows, else "
+            "delete the partitions in Dagster",
+            counted(len(unknown), "survey"),
+            shown,
+        )
 
 
 def _begin(sync: ResponseSync, store: ResponseStore) -> Mapping[str, SurveyState]:

@@ -317,15 +317,29 @@ def test_a_failing_survey_keeps_its_old_rows_and_the_next_run_completes_it(synce
     assert synced.statuses() == dict.fromkeys(SURVEY_IDS, "MATERIALIZED")
 
 
-def test_a_partition_that_is_no_survey_fails_and_the_others_commit(known):
+def test_a_partition_of_another_account_is_skipped_among_others_and_says_so(known, caplog):
     known.add_partitions(["typed by hand"])
 
     result = known.run(keys=[*SURVEY_IDS, "typed by hand"])
 
-    assert known.statuses([*SURVEY_IDS, "typed by hand"]) == {
-        **dict.fromkeys(SURVEY_IDS, "MATERIALIZED"),
-        "typed by hand": "FAILED",
-    }
+    assert result.success
+    assert {
+        str(key): figures["skipped"]
+        for key, figures in known.materialized(result)
+        if "skipped" in figures
+    } == {"typed by hand": "is neither in the account nor in the database"}
+    assert "1 survey skipped, neither in the account nor in the database: typed by hand;" in (
+        caplog.text
+    )
+    assert ("GET", f"{SITE}/typed%20by%20hand", {}) in sent(known.server)
+
+
+def test_a_partition_that_is_no_survey_fails_where_it_is_asked_for_alone(known):
+    known.add_partitions(["typed by hand"])
+
+    result = known.run(keys=["typed by hand"])
+
+    assert known.statuses(["typed by hand"]) == {"typed by hand": "FAILED"}
     _, failure = step_failure(result)
     assert "- typed by hand: no such survey: 'typed by hand'" in failure.description
     assert ("GET", f"{SITE}/typed%20by%20hand", {}) in sent(known.server)
