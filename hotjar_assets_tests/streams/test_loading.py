@@ -92,6 +92,13 @@ BAD = {
         "streams[orders].transform.rename.total",
         "dropped before it could be renamed",
     ),
+    "renamed to another field": (
+        "rename: {total: amount}",
+        "rename: {total: id}",
+        28,
+        "streams[orders].transform.rename.total",
+        "the schema has a field id, whose column is named so; rename or drop it",
+    ),
     "two columns of one name": (
         "rename: {total: amount}",
         "{rename: {total: amount}, constant: {amount: 1}}",
@@ -724,6 +731,25 @@ def test_start_may_be_written_as_an_instant_or_in_the_format(form, start):
     ).streams
     assert stream.incremental is not None
     assert stream.incremental.start == start
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        "{drop: [note], rename: {total: note}}",
+        "{keep: [id, updated_at, total], rename: {total: note}}",
+        "{rename: {total: note, note: total}}",
+    ],
+    ids=["dropped", "not-kept", "swapped"],
+)
+def test_a_field_may_take_the_name_of_one_that_makes_room(transform):
+    text = GOOD.replace(
+        "total: {type: number}", "total: {type: number}\n        note: {type: string}"
+    )
+    text = text.replace("      rename: {total: amount}", "").replace(
+        "transform:", f"transform: {transform}"
+    )
+    assert load(text).streams[0].transform.rename["total"] == "note"
 
 
 def test_people_may_write_braces_in_a_description():
