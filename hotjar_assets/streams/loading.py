@@ -292,6 +292,7 @@ _PROBLEMS = {
     "string_type": "must be text; put it in quotes",
     "string_pattern_mismatch": "must be snake_case: small letters, digits and _, at most 63",
     "string_too_short": "is empty; give it a value",
+    "string_too_long": 'must be one character; a tab is written "\\t", in double quotes',
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

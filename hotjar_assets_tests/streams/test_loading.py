@@ -800,6 +800,15 @@ def test_the_name_of_a_variable_is_taken(name):
     assert authentication.key_env == name
 
 
+@pytest.mark.parametrize("delimiter", [r"'\t'", "tab", r"\t"])
+def test_a_tab_that_is_spelled_out_is_told_how_to_be_written(delimiter):
+    error = mistake("    method: GET\n", f"    format: csv\n    delimiter: {delimiter}\n")
+    assert error.field == "streams[orders].delimiter"
+    assert r'a tab is written "\t", in double quotes' in str(error)
+    written = GOOD.replace("    method: GET\n", '    format: csv\n    delimiter: "\\t"\n')
+    assert load(written).streams[0].delimiter == "\t"
+
+
 KINDS_OF_AUTHENTICATION = {
     "api_key": "{type: api_key, name: X-Key, key_env: %s}",
     "bearer": "{type: bearer, token_env: %s}",
