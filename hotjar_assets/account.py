@@ -54,7 +54,7 @@ def unprotected_streams(folder: Path) -> list[str]:
     """List warnings of streams that seem to hold personal data and do not say so."""
     sources = load_checked_folder(folder).sources.values()
     warnings = (
-        unprotected_warning(source.name, stream) for source in sources for stream in source.streams
+        unprotected_warning(source, stream) for source in sources for stream in source.streams
     )
     return [warning for warning in warnings if warning]
 

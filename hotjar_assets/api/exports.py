@@ -6,7 +6,8 @@
 Which column is what: the first of each standard name is that; of the others, those whose text is a
 question's belong to that question, equal texts in order and counted from the right, since questions
 stand last; so do those that a column `Tags for:` names, which may be of a question that was edited
-or removed: its text is its id. What stands before the first question is an attribute of the user,
+or removed: its text is its id. A column `Tags for:` is never a question itself, unless a known one
+is called so. What stands before the first question is an attribute of the user,
 but for a text that looks like a question, and for columns in the place of questions whose text is
 missing: those were edited or removed; whatever is left, `User` and `Response URL` go to `extra` by
 their header. An empty cell says nothing. A cell of
@@ -172,12 +173,18 @@ class _Layout:
                 others.append(column)
         known = _answers(header, others, questions or ())
         taken = {column for _, column, _ in known}
-        tags = _tags(header, [column for column in others if column not in taken], others)
-        others = [column for column in others if column not in tags.values()]
+        of_tags = {
+            each for each in others if each not in taken and _tagged(header[each]) is not None
+        }
+        others = [column for column in others if column not in of_tags]
+        tags = _tags(header, of_tags, others)
         unknown = [column for column in others if column not in taken]
         first = min(tags.keys() | taken, default=0)
-        before = [each for each in unknown if each < first and each not in tags]
-        before = before[: max(0, len(before) - _edited(header, others, questions or ()))]
+        before = [each for each in unknown if each < first]
+        edited = _edited(header, others, questions or ())
+        # Of a question that was edited, the column may be known from that of its tags.
+        edited -= sum(each < min(taken, default=len(header)) for each in tags.keys() - taken)
+        before = before[: len(before) - min(len(before), max(0, edited))]
         attributes = [(header[each], each) for each in before if _may_be_attribute(header[each])]
         asked = tags.keys() - taken
         if questions is None:
@@ -189,6 +196,7 @@ class _Layout:
         )
         apart = asked | {column for _, column in attributes}
         plain_extra = [standard[name] for name in (USER, RESPONSE_URL) if name in standard]
+        plain_extra += sorted(of_tags - set(tags.values()))
         return cls(
             header,
             [(_FIELDS[name], column) for name, column in standard.items() if name in _FIELDS],
@@ -235,15 +243,19 @@ def _answers_in(question_id: Any, cell: str, choices: Choices, tags: str) -> lis
     return answers
 
 
+def _tagged(text: str) -> str | None:
+    """Return the text of the question whose tags a column holds; None if it holds no tags."""
+    named = _TAGS_FOR.match(plain(text))
+    return plain(text)[named.end() :] if named else None
+
+
 def _tags(
     header: Sequence[str], candidates: Iterable[int], others: Iterable[int]
 ) -> dict[int, int]:
     """Map columns of questions to those of their tags; equal texts as in `_answers`."""
     tags: dict[str, list[int]] = {}
-    for column in candidates:
-        named = _TAGS_FOR.match(plain(header[column]))
-        if named:
-            tags.setdefault(plain(header[column])[named.end() :], []).append(column)
+    for column in sorted(candidates):
+        tags.setdefault(_tagged(header[column]) or "", []).append(column)
     found: dict[str, list[int]] = {}
     for column in others:
         found.setdefault(plain(header[column]), []).append(column)

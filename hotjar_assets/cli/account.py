@@ -2,17 +2,31 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from hotjar_assets.cli.common import FAILED, creations_told, exit_for, read_settings
+from hotjar_assets.cli.common import (
+    FAILED,
+    creations_told,
+    exit_for,
+    read_settings,
+    valid_settings,
+)
 from hotjar_assets.cli.output import echo, echo_json
-from hotjar_assets.config import Platform, Settings, Source, environment_variable, streams_folder
-from hotjar_assets.errors import HotjarConfigError, HotjarError
+from hotjar_assets.config import (
+    Platform,
+    Settings,
+    Source,
+    environment_variable,
+    given_pii,
+    streams_folder,
+)
+from hotjar_assets.errors import HotjarConfigError, HotjarError, HotjarSettingsError
 from hotjar_assets.printable import counted
 from hotjar_assets.private_files import exposed, replaceable
 from hotjar_assets.report.file import default_path
@@ -27,7 +41,13 @@ if TYPE_CHECKING:
 @click.command()
 def check() -> None:
     """Test the settings, the credentials, each site or project, the plan and the database."""
-    settings = read_settings()
+    folder = streams_folder()
+    try:
+        settings = valid_settings()
+    except HotjarConfigError as error:
+        if not any(folder.glob("*.y*ml")):
+            exit_for(error)
+        _check_streams_alone(folder, error)
     # DuckDB loads with these.
     from hotjar_assets.account import (  # noqa: PLC0415
         check_account,
@@ -36,12 +56,9 @@ def check() -> None:
     )
     from hotjar_assets.privacy import Privacy  # noqa: PLC0415
 
-    failed, folder = False, streams_folder()
     with creations_told(settings.database_path):
         streams = check_streams(folder, Privacy.from_settings(settings))
-        for what, problem in chain(check_account(settings), streams):
-            echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
-            failed |= problem is not None
+        failed = _print_checks(chain(check_account(settings), streams))
     warnings = (
         *unprotected_streams(folder),
         *exposed(*_written_paths(settings)),
@@ -50,6 +67,31 @@ def check() -> None:
     for problem in warnings:
         echo(f"{'warning':<7} {problem}")
     sys.exit(FAILED if failed else 0)
+
+
+def _check_streams_alone(folder: Path, error: HotjarConfigError) -> NoReturn:
+    """Check the streams, which need no account, where the settings of the account are wrong."""
+    from hotjar_assets.account import check_streams, unprotected_streams  # noqa: PLC0415 - as above
+    from hotjar_assets.privacy import Privacy  # noqa: PLC0415
+
+    try:
+        privacy = Privacy.from_settings(given_pii())
+    except HotjarConfigError:
+        exit_for(error)
+    lines = error.lines if isinstance(error, HotjarSettingsError) else [str(error)]
+    _print_checks(chain([("settings", "; ".join(lines))], check_streams(folder, privacy)))
+    for problem in unprotected_streams(folder):
+        echo(f"{'warning':<7} {problem}")
+    sys.exit(FAILED)
+
+
+def _print_checks(checks: Iterable[tuple[str, str | None]]) -> bool:
+    """Print what was tested, a line for each, as it is tested; return whether anything failed."""
+    failed = False
+    for what, problem in checks:
+        echo(f"{'failed' if problem else 'ok':<7} {what}{f': {problem}' if problem else ''}")
+        failed |= problem is not None
+    return failed
 
 
 def _written_paths(settings: Settings) -> list[Path]:

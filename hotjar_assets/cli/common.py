@@ -17,10 +17,19 @@ FAILED, BAD_USAGE = 1, 2
 def read_settings(*, needs_account: bool = True) -> Settings:
     """Validate the settings, or exit with one line for each that is missing or malformed."""
     try:
-        settings = Settings.from_environment(needs_account=needs_account)
-        make_database_folder(settings.database_path)
+        return valid_settings(needs_account=needs_account)
     except HotjarConfigError as error:
         exit_for(error)
+
+
+def valid_settings(*, needs_account: bool = True) -> Settings:
+    """Validate the settings.
+
+    Raises:
+        HotjarConfigError: Some are missing or malformed.
+    """
+    settings = Settings.from_environment(needs_account=needs_account)
+    make_database_folder(settings.database_path)
     return settings
 
 

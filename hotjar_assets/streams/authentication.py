@@ -18,6 +18,7 @@ from hotjar_assets.api.refusals import Advice
 from hotjar_assets.errors import HotjarConfigError
 from hotjar_assets.streams.spec import ApiKey, Basic, Bearer, NoAuthentication, OAuth2, Source
 from hotjar_assets.streams.templates import Templates, as_text, secret
+from hotjar_assets.streams.values import shown_env_name
 
 
 def auth_of(
@@ -39,7 +40,7 @@ def auth_of(
         try:
             return check_header_value(held(name))
         except ValueError as error:
-            raise HotjarConfigError(name, str(error)) from None
+            raise HotjarConfigError(shown_env_name(name), str(error)) from None
 
     kind = source.authentication
     match kind:
@@ -64,7 +65,7 @@ def advice_of(source: Source) -> Advice:
     names = [
         value for name, value in source.authentication.model_dump().items() if name.endswith("_env")
     ]
-    held = " and ".join(name for name in names if name)
+    held = " and ".join(dict.fromkeys(shown_env_name(name) for name in names if name))
     return Advice(
         url_setting=f"base_url of {source.name}",
         pace_setting=f"requests_per_minute of {source.name}",
@@ -108,5 +109,6 @@ def _oauth2(
         login = Login(path, form=form, headers=headers)
     else:
         login = Login(path, json=fields, headers=headers)
-    refused = f"the login was refused; check {kind.client_id_env} and {kind.client_secret_env}"
+    names = dict.fromkeys(map(shown_env_name, (kind.client_id_env, kind.client_secret_env)))
+    refused = f"the login was refused; check {' and '.join(names)}"
     return ClientCredentials(login, secret=client_secret, refused=refused, clock=clock)

@@ -450,9 +450,15 @@ def _transform(stream: "Stream", record: set[str] | None) -> Iterator[Mistake]:
             if name not in record:
                 problem = f"there is no column {name}; {_or_known(name, record)}"
                 yield ("transform", *place), problem
-    for name in transform.rename:
+    for name, target in transform.rename.items():
         if _is_dropped(stream, name):
             yield ("transform", "rename", name), f"{name} is dropped before it could be renamed"
+        is_field = target in (stream.record_schema.properties if stream.record_schema else ())
+        if is_field and target not in transform.rename and not _is_dropped(stream, target):
+            problem = (
+                f"the schema has a field {target}, whose column is named so; rename or drop it"
+            )
+            yield ("transform", "rename", name), problem
     seen: set[str] = set()
     for field, targets in (
         ("rename", transform.rename),

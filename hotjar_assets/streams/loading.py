@@ -16,7 +16,7 @@ from hotjar_assets.did_you_mean import meant
 from hotjar_assets.errors import HotjarConfigError, HotjarSourceError
 from hotjar_assets.streams.checks import MisfitError, Place, check_size
 from hotjar_assets.streams.spec import Source
-from hotjar_assets.streams.synonyms import word_for
+from hotjar_assets.streams.synonyms import fix_for, type_for
 
 
 def load_source(path: Path, text: str | None = None) -> Source:
@@ -273,14 +273,13 @@ def _problem(details: Mapping[str, Any], word: str) -> str:
     kind, context, place = details["type"], details.get("ctx", {}), details["loc"]
     if kind == "extra_forbidden":
         known, word = _known_fields(place[:-1]), str(place[-1])
-        ours = word_for(word, place[:-1])
-        fix = f"here it is `{ours}`" if ours else meant(word, known)
+        fix = fix_for(word, place[:-1], known) or meant(word, known)
         fix = fix or f"known here: {', '.join(known)}"
         return f"unknown field; {fix}"
     if kind in {"literal_error", "union_tag_invalid"}:
         expected = context.get("expected") or context["expected_tags"]
         words = re.findall(r"'([^']*)'", expected) or re.findall(r"\d+", expected)
-        fix = meant(word, words)
+        fix = type_for(word, place) or meant(word, words)
         return f"must be one of {', '.join(words)}{f'; {fix}' if fix else ''}"
     if kind == "union_tag_not_found":
         return f"is missing; it is one of {', '.join(_tags(place))}"
@@ -293,6 +292,7 @@ _PROBLEMS = {
     "string_type": "must be text; put it in quotes",
     "string_pattern_mismatch": "must be snake_case: small letters, digits and _, at most 63",
     "string_too_short": "is empty; give it a value",
+    "string_too_long": 'must be one character; a tab is written "\\t", in double quotes',
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

@@ -6,11 +6,14 @@ effect at all, so a read of a stream and its preview both warn of names that no 
 
 import threading
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from hotjar_assets.did_you_mean import meant
 from hotjar_assets.printable import get_logger
 from hotjar_assets.streams.checks import split_personal
+from hotjar_assets.streams.formats import plain_steps
+from hotjar_assets.streams.personal import field_names, leaves
 from hotjar_assets.streams.spec import Stream
 
 logger = get_logger(__name__)
@@ -47,6 +50,13 @@ class NamedFields:
             *(("personal", field_of.get(each, each)) for each in personal if each not in columns),
         ]
         self._missing = [each for each in named if each[1] not in {*stream.metadata, *around}]
+        self._missing_inside = {
+            name: (field_of.get(column, column), plain_steps(path) or ())
+            for name in stream.personal
+            for column, path in (split_personal(name),)
+            if path != "$" and column not in {*stream.metadata, *around}
+        }
+        self._inside: dict[str, list[str]] = {}
         self._flatten = set(stream.flatten)
         self._fields: set[str] = set()
         self._unanswered: dict[str, tuple[str, str]] | None = None
@@ -72,10 +82,21 @@ class NamedFields:
                 if place in unanswered
             }
             self._flatten.difference_update(flattened)
-            for record in records if self._missing or self._flatten else ():
+            is_missing = self._missing or self._flatten or self._missing_inside
+            for record in records if is_missing else ():
                 self._missing = [each for each in self._missing if each[1] not in record]
+                self._see_inside(record)
                 if len(self._fields) < _MAX_FIELDS:
                     self._fields.update(record)
+
+    def _see_inside(self, record: Mapping[str, Any]) -> None:
+        for name, (field, steps) in list(self._missing_inside.items()):
+            value = record.get(field)
+            if leaves(value, steps):
+                del self._missing_inside[name]
+            elif value and isinstance(value, dict | list) and name not in self._inside:
+                inner = islice(field_names({split_personal(name)[0]: value}), 1, _MAX_FIELDS)
+                self._inside[name] = list(inner)
 
     def warn(self) -> None:
         """Warn of each name that no record or answer had; without one, nothing is known."""
@@ -101,5 +122,13 @@ class NamedFields:
                     name,
                     place,
                     effect,
+                    f"; {hint}" if hint else "",
+                )
+            for name in self._inside.keys() & self._missing_inside.keys():
+                hint = meant(name, self._inside[name])
+                logger.warning(
+                    "%s: no record has a value at %s, which `personal` names%s",
+                    self._name,
+                    name,
                     f"; {hint}" if hint else "",
                 )

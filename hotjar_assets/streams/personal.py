@@ -147,11 +147,14 @@ def leaves(value: Any, steps: Sequence[str | int | None]) -> list[Any]:
     return found
 
 
-def unprotected_fields(stream: Stream, found: Iterable[str] = ()) -> list[str]:
+def unprotected_fields(source: Source, stream: Stream, found: Iterable[str] = ()) -> list[str]:
     """List the fields that seem personal by their names, of a stream without `personal`.
 
+    What a child inherits from the `personal` of its parent is not among them.
+
     Args:
-        stream: The stream.
+        source: The source.
+        stream: One of its streams.
         found: Fields of its records, in addition to those that the YAML names.
     """
     if "personal" in stream.model_fields_set:
@@ -165,16 +168,18 @@ def unprotected_fields(stream: Stream, found: Iterable[str] = ()) -> list[str]:
         and (transform.keep is None or name.partition(".$")[0] in transform.keep)
     )
     columns = (*(stream.parent.fields if stream.parent else ()), *stream.metadata)
-    return [name for name in dict.fromkeys((*kept, *columns)) if _seems_personal(name)]
+    inherited = personal_of(source, stream, PiiMode.KEEP)
+    names = (name for name in dict.fromkeys((*kept, *columns)) if name not in inherited)
+    return [name for name in names if _seems_personal(name)]
 
 
-def unprotected_warning(source: str, stream: Stream, found: Iterable[str] = ()) -> str | None:
+def unprotected_warning(source: Source, stream: Stream, found: Iterable[str] = ()) -> str | None:
     """Return a warning about `unprotected_fields`; None where there are none."""
-    names = unprotected_fields(stream, found)
+    names = unprotected_fields(source, stream, found)
     if not names:
         return None
     return (
-        f"{source}.{stream.name}: {', '.join(names)} may hold personal data, which "
+        f"{source.name}.{stream.name}: {', '.join(names)} may hold personal data, which "
         f"{environment_variable('pii')} does not reach; name the columns under `personal`, or "
         "write `personal: {}` if there is none"
     )

@@ -232,8 +232,13 @@ class StreamTable:
         record |= {name: found_type(value) for name, value in constants.items()}
         own = {*self.known_columns, _SYNCED_AT}
         if self.stream.unknown_fields == "evolve":
-            # A column that no record of this time has is null in what they replace.
-            absent = {name: kind for name, kind in stored.items() if name not in {*own, *foreign}}
+            # A column that no record of this time has is null in what they replace. One that the
+            # stream leaves out keeps its values.
+            absent = {
+                name: kind
+                for name, kind in stored.items()
+                if name not in {*own, *foreign} and self.origin_of(name) is not None
+            }
             record = {**absent, **record}
         names = [*declared, *(name for name in record if name not in declared)]
         order = [
@@ -384,8 +389,13 @@ class RecordLines:
             row: dict[str, Any] = {}
             for name, value in record.items():
                 target = self._fields.get(name) or self._know(name, number)
-                if target.column is not None:
-                    row[target.column] = self._value(target, value, number)
+                if target.column is None:
+                    continue
+                if target.column in row:
+                    problem = f"the field {name[:_NAME_SHOWN]!r} cannot have a column beside "
+                    problem += "another of this name; rename or drop one of them in transform"
+                    raise self._error(number, problem, target.column)
+                row[target.column] = self._value(target, value, number)
             row |= around
             row[ORDINAL] = number
             for name in self._key:

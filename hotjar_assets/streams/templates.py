@@ -13,6 +13,7 @@ from urllib.parse import quote
 from hotjar_assets.errors import HotjarConfigError, HotjarSchemaError
 from hotjar_assets.streams.checks import TEMPLATE
 from hotjar_assets.streams.spec import Parameter, Source
+from hotjar_assets.streams.values import shown_env_name
 
 Scalar = str | int | float | bool
 MISSING = object()
@@ -30,11 +31,13 @@ def secret(environ: Mapping[str, str], name: str, purpose: str) -> str:
     Raises:
         HotjarConfigError: The variable is not set, or cannot stand in a request.
     """
-    value = environ.get(name, "")
+    value, shown = environ.get(name, ""), shown_env_name(name)
     if not value.strip():
-        raise HotjarConfigError(name, f"is not set; {purpose} needs it")
+        raise HotjarConfigError(shown, f"is not set; {purpose} needs it")
     if not value.isprintable():
-        raise HotjarConfigError(name, "holds a line break or another sign that no request can hold")
+        raise HotjarConfigError(
+            shown, "holds a line break or another sign that no request can hold"
+        )
     return value
 
 
@@ -147,7 +150,7 @@ def as_text(value: Scalar) -> str:
 
 def _value(source: Source, parameter: Parameter, environ: Mapping[str, str]) -> Scalar | None:
     name = environment_variable(source, parameter)
-    text = environ.get(name, "").strip()
+    text, name = environ.get(name, "").strip(), shown_env_name(name)
     if not text:
         if parameter.required:
             what = parameter.description or f"parameter {parameter.name} of {source.name}"

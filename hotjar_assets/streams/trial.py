@@ -89,6 +89,6 @@ def iter_rows(client: SourceClient, stream: Stream) -> Iterator[Record]:
                 return
     finally:
         named.warn()
-        warning = unprotected_warning(client.source.name, stream, found)
+        warning = unprotected_warning(client.source, stream, found)
         if warning:
             logger.warning("%s", warning)

@@ -12,6 +12,20 @@ _DIRECTIVES = "aAbBcdfGHIjmMpSuUVwWxXyYzZ%"
 """What may follow a percent sign in a strftime format."""
 
 
+_SECRET_BEGINS = re.compile(
+    r"[sprw]k_(?:live|test|prod)_|whsec_|gh[opsur]_|github_pat_|glpat|xox[a-z]|xapp_"
+    r"|ya29|eyJ|shp(?:at|ca|pa|ss)_|AKIA|ASIA|AIza|npm_|dop_v1_|lin_api_"
+)
+"""How secrets begin of which all characters may stand in a name."""
+
+
+def shown_env_name(value: str) -> str:
+    """Return how an error calls an environment variable: what may be a secret is not shown."""
+    if re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+        return value
+    return "a variable that is not named in upper case (and may be a secret, so it is not shown)"
+
+
 def check_env_name(value: str) -> str:
     """Return the name of an environment variable.
 
@@ -19,11 +33,13 @@ def check_env_name(value: str) -> str:
         ValueError: It looks like a secret itself.
     """
     is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value)
+    is_mixed = all(re.search(kind, value) for kind in ("[a-z]", "[A-Z]", r"\d"))
     # Keys mix letters and digits where names have words.
-    if not is_name or any(
+    is_key = any(
         len(part) >= 10 and re.search(r"\d", part) and re.search(r"[A-Za-z]", part)  # noqa: PLR2004
         for part in value.split("_")
-    ):
+    )
+    if not is_name or is_mixed or is_key or _SECRET_BEGINS.match(value):
         raise ValueError(
             "looks like a secret itself; put that into the environment, and here the name of its "
             "variable, for example ACME_KEY"

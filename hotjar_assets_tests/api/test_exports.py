@@ -312,6 +312,53 @@ def test_tags_of_no_question_are_kept_by_their_header():
 
 
 @pytest.mark.parametrize(
+    "questions", [None, [Question(id=1, text="Why?")]], ids=["unknown", "known"]
+)
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_tags_of_a_removed_question_are_never_a_question_or_an_attribute(questions, place):
+    gone, cells = "Tags for: Removed question?", ["price", "late"]
+    columns = [gone, "Why?"] if place == "before" else ["Why?", gone]
+
+    (response,) = read(
+        wide(
+            newer("pro", *(cells if place == "after" else cells[::-1]), "rooms"),
+            header=[*NEWER, "plan", *columns, "Tags for: Why?"],
+        ),
+        questions,
+    )
+
+    assert answers(response) == [(questions[0].id if questions else "Why?", "price")]
+    assert tags(response) == [["rooms"]]
+    assert attributes_of(response) == [("plan", "pro")]
+    assert response.extra == {"Response URL": "https://x/1", gone: "late"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "plan"),
+    [
+        (["What is missing?", "How likely?"], [("plan", "pro")]),
+        (["What is missing?"], [("plan", "pro")]),
+        (["What is missing?", "Why not?", "How likely?"], []),
+    ],
+    ids=["one-edited", "no-other", "another-edited"],
+)
+def test_an_attribute_stays_one_beside_an_edited_question_with_tags(texts, plan):
+    questions = [Question(id=number, text=text) for number, text in enumerate(texts)]
+    edited, tagged = "What was missing?", "Tags for: What was missing?"
+    last = "How likely?" if "How likely?" in texts else "Tags for: Else?"
+
+    (response,) = read(
+        wide(newer("pro", "rooms", "late", "9"), header=[*NEWER, "plan", edited, tagged, last]),
+        questions,
+    )
+
+    assert attributes_of(response) == plan
+    assert answers(response)[0] == (edited, "rooms")
+    assert tags(response)[0] == ["late"]
+    assert ("plan" in (response.extra or {})) is not bool(plan)
+
+
+@pytest.mark.parametrize(
     "old",
     ["Do you like it so far?", "Dites-nous tout,\ns'il vous plaît", "a long text " * 5],
     ids=["question-mark", "lines", "long"],

@@ -135,3 +135,30 @@ def test_each_file_of_streams_is_checked_without_a_request(shell):
         ),
     ]
     assert len(sent(shell.server)) == 3
+
+
+def test_streams_are_checked_where_the_account_has_no_settings(shell):
+    folder = Path("streams")
+    folder.mkdir()
+    text = "name: acme\nbase_url: https://example.com\nstreams: [{name: orders, path: /orders}]\n"
+    (folder / "acme.yaml").write_text(text, encoding="utf-8")
+    (folder / "bad.yml").write_text(text.replace("path:", "pth:"), encoding="utf-8")
+
+    result = shell("check", HOTJAR_CLIENT_SECRET=None, HOTJAR_SITE_ID=None)
+
+    (settings, *streams) = lines(result)
+    assert settings[:2] == ("failed", "settings")
+    assert "HOTJAR_CLIENT_SECRET: is not set" in settings[2]
+    assert "HOTJAR_SITE_ID: is not set" in settings[2]
+    assert [line[:2] for line in streams] == [
+        ("ok", "streams streams/acme.yaml"),
+        ("failed", "streams streams/bad.yml"),
+    ]
+    assert (result.exit_code, result.stderr, sent(shell.server)) == (1, "", [])
+
+
+def test_without_streams_missing_settings_are_all_there_is_to_say(shell):
+    result = shell("check", HOTJAR_CLIENT_SECRET=None)
+
+    assert (result.exit_code, result.stdout, sent(shell.server)) == (2, "", [])
+    assert "HOTJAR_CLIENT_SECRET: is not set" in result.stderr

@@ -2,12 +2,33 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, get_args
 
 import dagster as dg
 import pytest
+from pydantic import BaseModel
 
-from hotjar_assets.errors import HotjarSourceError
+from hotjar_assets.errors import HotjarConfigError, HotjarSourceError
+from hotjar_assets.streams.authentication import advice_of
 from hotjar_assets.streams.loading import load_folder, load_source
+from hotjar_assets.streams.reading import SourceClient
+from hotjar_assets.streams.spec import (
+    ApiKey,
+    Basic,
+    Bearer,
+    CursorPagination,
+    Incremental,
+    LinkPagination,
+    NoAuthentication,
+    OAuth2,
+    OffsetPagination,
+    PagePagination,
+    Parent,
+    SinglePage,
+    Source,
+    Stream,
+)
+from hotjar_assets.streams.synonyms import TYPES, WORDS, fix_for
 
 GOOD = """\
 name: acme
@@ -91,6 +112,13 @@ BAD = {
         28,
         "streams[orders].transform.rename.total",
         "dropped before it could be renamed",
+    ),
+    "renamed to another field": (
+        "rename: {total: amount}",
+        "rename: {total: id}",
+        28,
+        "streams[orders].transform.rename.total",
+        "the schema has a field id, whose column is named so; rename or drop it",
     ),
     "two columns of one name": (
         "rename: {total: amount}",
@@ -592,14 +620,14 @@ BAD = {
         "    page_size: 100",
         10,
         "streams[orders].page_size",
-        "here it is `pagination.limit` or a value of `query`",
+        "write it under `query` of the stream",
     ),
     "word of dlt in the pagination": (
         "      place: query",
-        "      cursor_path: $.next",
+        "      total_path: $.pages",
         17,
-        "streams[orders].pagination.cursor_path",
-        "here it is `selector`",
+        "streams[orders].pagination.total_path",
+        "here it is `total_pages`",
     ),
     "word of dlt in incremental": (
         "      cursor: updated_at",
@@ -724,6 +752,188 @@ def test_start_may_be_written_as_an_instant_or_in_the_format(form, start):
     ).streams
     assert stream.incremental is not None
     assert stream.incremental.start == start
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        "{drop: [note], rename: {total: note}}",
+        "{keep: [id, updated_at, total], rename: {total: note}}",
+        "{rename: {total: note, note: total}}",
+    ],
+    ids=["dropped", "not-kept", "swapped"],
+)
+def test_a_field_may_take_the_name_of_one_that_makes_room(transform):
+    text = GOOD.replace(
+        "total: {type: number}", "total: {type: number}\n        note: {type: string}"
+    )
+    text = text.replace("      rename: {total: amount}", "").replace(
+        "transform:", f"transform: {transform}"
+    )
+    assert load(text).streams[0].transform.rename["total"] == "note"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sk_live_abc123XYZ",
+        "sk_live_abcdefgh",
+        "sk_test_12345678",
+        "ghp_abcdefgh",
+        "github_pat_abc",
+        "xoxb_word",
+        "AKIAWORDWORD",
+        "eyJhbGciOi",
+        "Ab1",
+        "shpat_words",
+    ],
+)
+def test_a_secret_that_looks_like_a_name_is_refused_and_not_shown(name):
+    error = mistake("key_env: ACME_KEY", f"key_env: {name}")
+    assert "put that into the environment" in str(error)
+    assert name not in str(error)
+
+
+@pytest.mark.parametrize("name", ["ACME_KEY", "acme_key", "ACME2_KEY", "SK_KEY", "AcmeKey", "_k"])
+def test_the_name_of_a_variable_is_taken(name):
+    authentication = load(GOOD.replace("ACME_KEY", name)).authentication
+    assert authentication.key_env == name
+
+
+@pytest.mark.parametrize("delimiter", [r"'\t'", "tab", r"\t"])
+def test_a_tab_that_is_spelled_out_is_told_how_to_be_written(delimiter):
+    error = mistake("    method: GET\n", f"    format: csv\n    delimiter: {delimiter}\n")
+    assert error.field == "streams[orders].delimiter"
+    assert r'a tab is written "\t", in double quotes' in str(error)
+    written = GOOD.replace("    method: GET\n", '    format: csv\n    delimiter: "\\t"\n')
+    assert load(written).streams[0].delimiter == "\t"
+
+
+KINDS_OF_AUTHENTICATION = {
+    "api_key": "{type: api_key, name: X-Key, key_env: %s}",
+    "bearer": "{type: bearer, token_env: %s}",
+    "basic": "{type: basic, username_env: %s}",
+    "oauth2": "{type: oauth2, token_path: /t, client_id_env: %s, client_secret_env: %s}",
+}
+
+
+@pytest.mark.parametrize(
+    "value", ["", "two\nlines", "w\u00f6rd\u20ac"], ids=["unset", "lines", "signs"]
+)
+@pytest.mark.parametrize("kind", KINDS_OF_AUTHENTICATION)
+def test_a_name_that_may_be_a_secret_is_in_no_error(kind, value):
+    name, old = "quietsecretword", "{type: api_key, name: X-Api-Key, key_env: ACME_KEY}"
+    source = load(GOOD.replace(old, KINDS_OF_AUTHENTICATION[kind].replace("%s", name)))
+    shown = str(advice_of(source))
+    try:
+        SourceClient(source, {"ACME_STORE": "x", name: value}).close()
+    except HotjarConfigError as error:
+        shown += str(error)
+    assert name not in shown
+    assert "not named in upper case" in shown
+
+
+# --- Words of other tools ------------------------------------------------------------------------
+
+MODELS: dict[str, list[type[BaseModel]]] = {
+    "": [Source],
+    "streams": [Stream],
+    "parent": [Parent],
+    "pagination": [SinglePage, CursorPagination, PagePagination, OffsetPagination, LinkPagination],
+    "incremental": [Incremental],
+    "authentication": [NoAuthentication, ApiKey, Basic, Bearer, OAuth2],
+}
+OTHERS = [(inside, word) for inside, words in WORDS.items() for word in words]
+
+
+@pytest.mark.parametrize(("inside", "word"), OTHERS, ids=".".join)
+def test_a_field_that_is_suggested_is_one_of_that_very_kind(inside, word):
+    place: tuple[str | int, ...] = ("authentication",) if inside == "authentication" else ()
+    if inside not in {"", "authentication"}:
+        place = ("streams", 0) if inside == "streams" else ("streams", 0, inside)
+    suggested = 0
+    for model in MODELS[inside]:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        assert word not in fields or word == "limit"
+        fix = fix_for(word.upper(), place, fields)
+        assert fix
+        if fix.startswith("here it is"):
+            suggested += 1
+            first, _, rest = fix.split("`")[1].partition(".")
+            assert first in fields
+            inner = {
+                name for each in models(fields[first].annotation) for name in each.model_fields
+            }
+            assert not rest or not inner or rest in inner
+    assert suggested
+
+
+def models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for part in get_args(annotation) for model in models(part)]
+
+
+PAGE, KEY = "type: page\n", "{type: api_key, name: X-Api-Key, key_env: ACME_KEY}"
+STREAM, ORDERS = "    method: GET\n", "streams[orders]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            PAGE,
+            "type: page\n      page_size: 5\n",
+            "page_size: unknown field; write it under `query`",
+        ),
+        (PAGE, "type: page\n      base_page: 0\n", "base_page: unknown field; here it is `start`"),
+        (
+            PAGE,
+            "type: cursor\n      base_page: 0\n",
+            "base_page: unknown field; known here: has_more",
+        ),
+        (
+            PAGE,
+            "type: offset\n      page_size: 5\n",
+            "page_size: unknown field; here it is `limit`",
+        ),
+        (
+            PAGE,
+            "type: cursor\n      total_path: $.n\n",
+            "total_path: unknown field; known here: has",
+        ),
+        (PAGE, "type: json_link\n", "none, cursor, page, offset, link; here it is `link`"),
+        (PAGE, "type: OffsetIncrement\n", "here it is `offset`"),
+        (
+            KEY,
+            "{type: bearer, api_token: ACME_KEY}",
+            "api_token: unknown field; here it is `token_env`",
+        ),
+        (KEY, "{type: api_key, name: X, api_token: A}", "unknown field; here it is `key_env`"),
+        (KEY, "{type: oauth2, token_path: /t, audience: a}", "here it is `token_fields.audience`"),
+        (KEY, "{type: OAuthAuthenticator}", "here it is `oauth2`"),
+        (STREAM, "    limit: 5\n", f"{ORDERS}.limit: unknown field; write it under `query`"),
+        (STREAM, "    data: {a: 1}\n", f"{ORDERS}.data: unknown field; `records` is where"),
+        (STREAM, "    write_disposition: merge\n", "with a `primary_key` rows are merged"),
+        (STREAM, "    partition_router: {}\n", "here it is `parent`"),
+        ("name: acme\n", "name: acme\nclient: {}\n", "client: unknown field; write what is in it"),
+        ("name: acme\n", "name: acme\nrate_limits: []\n", "here it is `requests_per_minute`"),
+        (
+            "      stream: orders\n",
+            "      stream: orders\n      parent_key: id\n",
+            "here it is `fields`",
+        ),
+    ],
+)
+def test_a_word_of_another_tool_is_translated_for_its_kind(old, new, words):
+    assert words in str(mistake(old, new))
+
+
+@pytest.mark.parametrize("inside", TYPES)
+def test_kinds_of_other_tools_are_translated_to_ours(inside):
+    tags = {get_args(model.model_fields["type"].annotation)[0] for model in MODELS[inside]}
+    assert set(TYPES[inside].values()) <= tags
+    assert tags.isdisjoint(TYPES[inside])
 
 
 def test_people_may_write_braces_in_a_description():

@@ -414,6 +414,39 @@ def test_preview_warns_of_a_personal_column_that_no_record_has():
 
 
 @pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("of.$.fone", "; did you mean `of.$.phone`?"),
+        ("of.$.list[*].ipp", "; did you mean `of.$.list[*].ip`?"),
+        ("of.$.phone", None),
+        ("of.$.list[*].ip", None),
+        ("empty.$.phone", None),
+        ("none.$.phone", None),
+    ],
+)
+def test_preview_warns_of_a_personal_path_that_no_record_has(path, hint):
+    row = {"id": 1, "of": {"phone": 1, "list": [{"ip": 2}]}, "empty": {}, "none": None}
+    with serving(lambda _: json_reply([row])) as server:
+        result = preview(server, f", personal: {{'{path}': id}}")
+    warning = f"WARNING: acme.orders: no record has a value at {path}, which `personal` names{hint}"
+    assert result.stderr.splitlines() == ([] if hint is None else [warning])
+    assert (result.exit_code, len(server.sent)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("personal", "named"), [({"email": "email"}, []), (None, ["email", "user"])], ids=["yes", "no"]
+)
+def test_no_warning_of_what_a_child_inherits(personal, named):
+    above = orders(**({} if personal is None else {"personal": personal}))
+    fields = {"user": "email", "email": "email", "order_id": "id"}
+    parent = {"stream": "orders", "fields": fields}
+    below = {"name": "lines", "path": "/lines/{{ parent.id }}", "parent": parent}
+    source = source_of("https://api.example.com", above, below)
+    assert sorted(unprotected_fields(source, source.streams[1], ["email"])) == named
+    assert unprotected_fields(source, source.streams[1], ["phone"])[0] == "phone"
+
+
+@pytest.mark.parametrize(
     ("name", "seems_personal"),
     [
         *((name, True) for name in ("email", "e-mail", "workEmail", "user_id", "userId", "ip")),
@@ -424,8 +457,10 @@ def test_preview_warns_of_a_personal_column_that_no_record_has():
     ],
 )
 def test_names_that_seem_personal(name, seems_personal):
-    (stream,) = source_of("https://api.example.com", orders()).streams
-    assert unprotected_fields(stream, [name]) == ([name] if seems_personal else [])
+    source = source_of("https://api.example.com", orders())
+    assert unprotected_fields(source, source.streams[0], [name]) == (
+        [name] if seems_personal else []
+    )
 
 
 def test_check_warns_and_refuses(monkeypatch):

@@ -226,6 +226,29 @@ def test_a_column_that_was_left_out_keeps_its_origin(store, api):
         sync(store, api, transform={"drop": ["code"], "rename": {"total": "code"}})
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"transform": {"drop": ["code"]}},
+        {"transform": {"keep": ["id", "total"]}},
+        {
+            "schema": {"properties": {"id": {"type": "integer"}, "total": {"type": "integer"}}},
+            "unknown_fields": "discard",
+        },
+    ],
+    ids=["drop", "keep", "discard"],
+)
+def test_a_column_that_is_left_out_keeps_its_values_until_the_reload(store, api, after):
+    sync(store, api)
+    rows = [{**ROWS[0], "code": "z", "total": 9}, {"id": 3, "code": "c", "total": 7}]
+    sync(store, api, rows=rows, **after)
+    stored = store.query("SELECT id, code, total FROM acme.orders ORDER BY id")
+    assert stored == [(1, "a", 9), (2, "b", 6), (3, None, 7)]
+    reload(store, api, rows=rows, **after)
+    assert "code" not in store.types("acme.orders")
+    assert len(api.sent) == 3
+
+
 # --- Tables of earlier releases ------------------------------------------------------------------
 
 

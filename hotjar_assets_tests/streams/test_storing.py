@@ -346,6 +346,14 @@ def test_fields_that_differ_in_case_alone_are_refused(sync):
     assert "'Id'" in problem(sync({"id": 1, "Id": 2}))
 
 
+@pytest.mark.parametrize("record", [{"id": 1, "name": "a"}, {"name": "a", "id": 1}], ids=str)
+def test_a_field_renamed_to_another_of_the_record_is_refused(sync, record):
+    renamed = {"primary_key": ["name"], "transform": {"rename": {"id": "name"}}}
+    refused = problem(sync({"id": 2}, record, **renamed))
+    assert "row 2, column name: the field" in refused
+    assert refused.endswith("rename or drop one of them in transform")
+
+
 def test_a_field_without_a_name_is_refused_unless_it_is_dropped(sync):
     assert "a field without a name" in problem(sync({"id": 1, "": 2}))
     assert figures(sync({"id": 1, "": 2}, transform={"drop": [""]})) == (1, 1, 0)
