@@ -4,6 +4,7 @@ A number that 64 bits or a double would round is its text, as in `api/records`; 
 CSV is null, any other is text.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -26,8 +27,8 @@ from hotjar_assets.api.limits import (
 from hotjar_assets.errors import HotjarBodyError, HotjarLimitError, HotjarSchemaError
 from hotjar_assets.streams.detection import (
     DELIMITERS,
-    is_html,
     refuse_other_format,
+    refuse_utf16,
     unzipped_file,
 )
 
@@ -367,10 +368,9 @@ def _numbered_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[bytes, An
 def _text(file: IO[bytes], encoding: str) -> io.TextIOWrapper:
     looked_at = file.read(_LOOKED_AT_BYTES)
     file.seek(0)
-    begin = looked_at.decode(encoding, "ignore").removeprefix("\ufeff").lstrip()
-    refuse_other_format(begin.encode(), "csv")
-    if begin.startswith("{") or is_html(begin.encode()):
-        raise HotjarBodyError("not the CSV it should be: it looks like HTML or JSON")
+    if not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        refuse_utf16(looked_at)
+    refuse_other_format(looked_at.decode(encoding, "ignore").encode(), "csv")
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 

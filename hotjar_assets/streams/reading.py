@@ -344,9 +344,9 @@ def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:
             limits=limits,
         )
     except ValueError as error:
-        refuse_other_format(body, stream.format)
-        # A login page instead of an answer is best known by this.
-        kind = answer.headers.get("Content-Type", "").partition(";")[0]
+        # What an answer without a known beginning is, is best known by this.
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        refuse_other_format(body, stream.format, kind)
         is_kind = re.fullmatch(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}", kind)
         raise ValueError(f"{error}, of {kind}" if is_kind else str(error)) from None
 
