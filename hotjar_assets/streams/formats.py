@@ -374,7 +374,7 @@ def _text(file: IO[bytes], encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
-_SEPARATOR = re.compile(r'\ufeff?("?)sep=([^"\r\n])\1(?:\r?\n|\r)', re.IGNORECASE)
+_SEPARATOR = re.compile(r'("?)sep=([^"\r\n])\1(?:\r?\n|\r)', re.IGNORECASE)
 _SEPARATOR_LINE = 10
 """Most characters of a line that names what separates cells."""
 
@@ -392,16 +392,18 @@ def _numbered(names: Iterable[str]) -> list[str]:
 
 
 def _rows(text: TextIO, delimiter: str) -> Iterator[Record]:
+    # Before the parser, to which a quote after a byte order mark is none.
+    if text.read(1) != "\ufeff":
+        text.seek(0)
+    begin = text.tell()
     # Excel writes what is between the cells into a first line.
     named = _SEPARATOR.fullmatch(text.readline(_SEPARATOR_LINE))
     if named is None:
-        text.seek(0)
+        text.seek(begin)
     rows = iter(CsvReader(text, delimiter=named[2] if named else delimiter))
     first = next(rows, [])
     if len(first) > MAX_CSV_COLUMNS:
         raise HotjarLimitError("header", "has too many columns", limit=MAX_CSV_COLUMNS)
-    if first:
-        first[0] = first[0].removeprefix("\ufeff")
     header = _numbered(name or f"column_{number}" for number, name in enumerate(first, start=1))
     if len(header) == 1 and (others := [each for each in DELIMITERS if each in header[0]]):
         problem = f"is one cell with {others[0]!r} in it; set `delimiter` to that"

@@ -616,6 +616,20 @@ def test_a_separator_may_be_named_in_quotes_or_capitals(line, source, read, api)
     assert records(read(source({"format": "csv"}))) == [{"id": "1", "text": "a,b"}]
 
 
+@pytest.mark.parametrize("begin", ["", "sep=,\r\n"], ids=["plain", "separator"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_byte_order_mark_before_a_quote_is_no_part_of_the_header(
+    pack, encoding, begin, *, source, read, api
+):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    body = f'{mark}{begin}"id","te,xt"\r\n"1","é"\r\n'.encode(encoding)
+    api.answers(Reply(pack(body)))
+    made = source({"format": "csv", "encoding": encoding})
+    assert records(read(made)) == [{"id": "1", "te,xt": "é"}]
+    assert len(api.sent) == 1
+
+
 def test_columns_of_one_name_are_numbered(source, read, api):
     api.answers(Reply(b"id,a,b,a,a,a (2)\n1,2,3,4,5,6\n"))
     (record,) = records(read(source({"format": "csv"})))
