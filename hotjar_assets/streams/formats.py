@@ -218,6 +218,12 @@ def records_in(document: Any, path: str) -> list[Record]:
         HotjarSchemaError: It selects something else; or the list it names is not there, which is
             not the same as an empty one.
     """
+    if path == "$[*]" and isinstance(document, dict):
+        problem = (
+            "is an object and not a list; name the list in `records` (`$`: the object is the "
+            "record, `$.*`: its values are)"
+        )
+        raise HotjarSchemaError("$", problem + _instead(document))
     found: list[Any] = list(_selected(document, path))
     if not found:
         _require_list(document, path)
@@ -227,6 +233,12 @@ def records_in(document: Any, path: str) -> list[Record]:
             problem = f"is {what} and not an object; mend `records` ({path})"
             raise HotjarSchemaError(f"records[{number}]", problem + _instead(document))
     return found
+
+
+def has_errors(document: Any) -> bool:
+    """Tell whether an answer lists `errors` at its root, as that of GraphQL does."""
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return isinstance(errors, list) and bool(errors)
 
 
 @cache
@@ -306,6 +318,12 @@ def compiled(path: str) -> "JSONPath | CompoundJSONPath":
 def _require_list(document: Any, path: str) -> None:
     from jsonpath import JSONPath  # noqa: PLC0415 - as in `compiled`
 
+    place = without_filters(path).removesuffix("[*]").removesuffix(".*")
+    query = compiled(place)
+    if has_errors(document) and not any(
+        isinstance(each, list | dict) for each in query.findall(document)
+    ):
+        raise HotjarSchemaError(place, "has no records, and the answer has `errors`")
     place = path.removesuffix("[*]").removesuffix(".*")
     query = compiled(place)
     if not isinstance(query, JSONPath) or not query.singular_query():
@@ -318,6 +336,8 @@ def _require_list(document: Any, path: str) -> None:
         omits = f" (where the API omits an empty list: $..{name}[*])" if name.isidentifier() else ""
         problem = f"is not in the answer; correct `records`{omits}"
         raise HotjarSchemaError(place, problem + _instead(document))
+    if document is None:
+        raise HotjarSchemaError(place, "is null and not a list; correct `path` or `records`")
     if not isinstance(found[0], list | dict | None):
         problem = "is a single value and not a list; mend `records`"
         raise HotjarSchemaError(place, problem + _instead(document))

@@ -12,7 +12,7 @@ import pytest
 
 from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
-from hotjar_assets.api.secrecy import SentRequest
+from hotjar_assets.api.secrecy import SentRequest, ShownAnswer
 from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -871,6 +871,67 @@ def test_answer_without_the_records_is_no_empty_list(body, words, source, read, 
         read(source(IN_DATA))
     assert caught.value.url == f"{api.url}/v1/things"
     assert "SECRETLY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"data": [{"id": 1}]}', r"is an object and .*; the answer has \$\.data\[\*\] \["),
+        (b'{"a": {"id": 1}, "b": {"id": 2}}', r"is an object and .* `\$\.\*`: its values are"),
+        (b"{}", "is an object and not a list"),
+        (b"null", "is null and not a list"),
+    ],
+    ids=["list inside", "objects", "empty", "null"],
+)
+def test_answer_that_is_no_list_is_no_list_of_its_values(body, words, source, read, api):
+    api.answers(Reply(body))
+    with pytest.raises(HotjarSchemaError, match=rf"^\$: {words}"):
+        read(source())
+    assert len(api.sent) == 1
+
+
+def test_values_of_an_object_are_records_where_the_yaml_says_so(source, read, api):
+    api.answers(json_reply({"a": {"id": 1}, "b": {"id": 2}}))
+    assert records(read(source({"records": "$.*"}))) == [{"id": 1}, {"id": 2}]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"things": None}], ids=str)
+@pytest.mark.parametrize(
+    "path", ["$.data.things[*]", "$..things[*]", "$.data.things[?@.id > 1]"], ids=str
+)
+def test_errors_in_place_of_the_records_are_no_empty_list(path, data, source, connect, api):
+    api.answers(*[json_reply({"data": data, "errors": [{"message": "SECRETLY"}]})] * 2)
+    made = source({"records": path})
+    with pytest.raises(HotjarSchemaError, match="the answer has `errors`") as caught:
+        list(connect(made, {}).iter_pages(made.streams[0]))
+    assert "SECRETLY" not in str(caught.value)
+    shown: list[ShownAnswer] = []
+    with pytest.raises(HotjarSchemaError):
+        list(connect(made, {}, on_unusable=shown.append).iter_pages(made.streams[0]))
+    assert [each.begin.count("SECRETLY") for each in shown] == [1]
+    assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize("things", [[{"id": 1}], []], ids=str)
+def test_errors_beside_records_are_warned_of_once(things, source, connect, api, caplog):
+    partial = {"data": {"things": things}, "errors": [{"message": "SECRETLY"}]}
+    api.answers(json_reply(partial), json_reply(partial))
+    made = source({"records": "$.data.things[*]"})
+    client = connect(made, {})
+    for _ in range(2):
+        assert records(client.iter_pages(made.streams[0])) == things
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warnings == [
+        "acme.things: an answer has `errors` beside its records, so that some may be missing"
+    ]
+    assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize("errors", [[], None, "none"], ids=repr)
+def test_errors_that_are_none_say_nothing(errors, source, read, api, caplog):
+    api.answers(rows(errors=errors))
+    assert records(read(source(IN_DATA))) == []
+    assert "errors" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
