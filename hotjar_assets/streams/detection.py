@@ -4,9 +4,12 @@ An answer that is cut off may be whole the next time; one in another format neve
 not asked for again.
 """
 
+import codecs
+import csv
 import gzip
 import re
 import zlib
+from itertools import chain, islice, repeat
 from typing import IO, cast
 
 from hotjar_assets.api.json_values import BOM, parse_json
@@ -21,8 +24,18 @@ _BINARY = {
     b"%PDF": "a PDF",
     b"PAR1": "Parquet",
 }
-_XML = re.compile(rb"\s*<\?xml\b", re.IGNORECASE)
-_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|script)\b", re.IGNORECASE)
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|script)\b", re.IGNORECASE)
+_XML = re.compile(rb"<\?xml\b", re.IGNORECASE)
+_MARKUP = re.compile(rb"<(?:[?!]|[A-Za-z_][\w.:-]*(?:\s[^<>]*)?(?:/>|>\s*<[A-Za-z/!?]|>[^<]*</))")
+"""How XML or HTML begins; names in angle brackets may be the header of a CSV."""
+_JSON = re.compile(
+    rb'\{|\[\s*(?:[{\["]|\]\s*\Z|(?:-?\d[\d.eE+-]*|true|false|null)\s*,)|(?:true|false|null)\s*\Z'
+)
+"""How JSON begins; a name in brackets may be the header of a CSV."""
+_GUARD = re.compile(rb"\)\]\}'|(?:for *\(;;\)|while *\(1\)) *;")
+"""What some APIs write before JSON, so that no script of another site can read it."""
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF16_JSON = (b"{\0", b"\0{", b"[\0", b"\0[")
 _LOOKED_AT_BYTES = 4096
 
 
@@ -64,17 +77,23 @@ def unzipped_file(file: IO[bytes]) -> IO[bytes]:
     return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb")) if is_gzip(begin) else file
 
 
-def is_html(body: bytes) -> bool:
-    """Tell whether a body is a page for a browser, such as a login page."""
-    return bool(_HTML.match(body.removeprefix(BOM)))
+def refuse_utf16(body: bytes) -> None:
+    """Refuse a CSV of another encoding that begins as UTF-16 does.
+
+    Raises:
+        HotjarSchemaError: It does.
+    """
+    if body.startswith(_UTF16):
+        raise HotjarSchemaError("body", "is UTF-16 text; declare `encoding: utf-16`")
 
 
-def refuse_other_format(body: bytes, kind: str) -> None:
+def refuse_other_format(body: bytes, kind: str, media_type: str = "") -> None:
     """Refuse a body that is of another format than the declared one.
 
     Args:
-        body: A body that cannot be decoded.
+        body: A body that cannot be decoded; or the beginning of what should be a CSV.
         kind: Its declared format.
+        media_type: What the answer says that it is.
 
     Raises:
         HotjarSchemaError: It is of another format; the text names it.
@@ -83,33 +102,56 @@ def refuse_other_format(body: bytes, kind: str) -> None:
         if body.startswith(begin):
             problem = f"is {what}, which a stream cannot read; ask the API for JSON or CSV"
             raise HotjarSchemaError("body", problem)
-    if _XML.match(body.removeprefix(BOM)):
+    begin = body[:_LOOKED_AT_BYTES].removeprefix(BOM).lstrip()
+    problem = ""
+    if _HTML.match(begin):
         problem = (
-            "is XML, which a stream cannot read; ask the API for JSON, for example with "
+            "is an HTML page, probably a login page or that of another URL; check base_url, path "
+            "and authentication"
+        )
+    elif _MARKUP.match(begin) or (kind != "csv" and begin.startswith(b"<")):
+        what = "XML" if _XML.match(begin) else "XML or HTML"
+        problem = (
+            f"is {what}, which a stream cannot read; ask the API for JSON, for example with "
             "`headers: {Accept: application/json}`"
         )
+    elif _GUARD.match(begin):
+        problem = "is JSON behind a guard against scripts; ask the API for JSON without it"
+    elif kind != "csv" and body.startswith(_UTF16 + _UTF16_JSON):
+        problem = "is UTF-16 text; ask the API for UTF-8"
+    elif other := _other_text(body, begin, kind, media_type):
+        problem = f"is {other}; declare `format: {_NAMES[other]}`"
+    if problem:
         raise HotjarSchemaError("body", problem)
-    other = "" if kind == "csv" else _other_text(body, kind)
-    if other:
-        raise HotjarSchemaError("body", f"is {other}; declare `format: {_NAMES[other]}`")
 
 
 _NAMES = {"JSON": "json", "JSON lines": "jsonl", "CSV": "csv"}
 
 
-def _other_text(body: bytes, kind: str) -> str:
+def _other_text(body: bytes, begin: bytes, kind: str, media_type: str) -> str:
     if kind == "jsonl" and _is_json(body):
         return "JSON"
-    lines = [
-        line for line in body.removeprefix(BOM)[:_LOOKED_AT_BYTES].splitlines() if line.strip()
-    ]
-    if len(lines) < 2 or is_html(body):  # noqa: PLR2004 - a header and a row
+    lines = [line for line in begin.splitlines() if line.strip()]
+    if begin.startswith((b"{", b"[")):
+        is_lines = len(lines) > 1 and lines[1].startswith((b"{", b"[")) and _is_json(lines[0])
+        if kind != "jsonl" and is_lines:
+            return "JSON lines"
+    if kind == "csv":
+        return "JSON" if _JSON.match(begin) else ""
+    if begin.startswith((b"{", b"[")):
         return ""
-    if kind == "json" and lines[0][:1] in {b"{", b"["} and _is_json(lines[0]):
-        return "JSON lines"
-    counts = [[line.count(each.encode()) for each in DELIMITERS] for line in lines[:2]]
-    is_table = any(cells and cells == below for cells, below in zip(*counts, strict=True))
-    return "CSV" if is_table and lines[0].lstrip()[:1] not in {b"{", b"["} else ""
+    is_table = any(_is_table(lines, delimiter) for delimiter in DELIMITERS)
+    return "CSV" if is_table or (lines and media_type in _CSV_TYPES) else ""
+
+
+_CSV_TYPES = {"text/csv", "application/csv"}
+
+
+def _is_table(lines: list[bytes], delimiter: str) -> bool:
+    """Tell whether a header and a row have as many cells, and more than one."""
+    texts = [f"{line.decode('utf-8', 'replace')}\n" for line in lines]
+    header, row = islice(chain(csv.reader(texts, delimiter=delimiter), repeat([])), 2)
+    return 1 < len(header) == len(row)
 
 
 def _is_json(text: bytes) -> bool:

@@ -4,6 +4,7 @@ A number that 64 bits or a double would round is its text, as in `api/records`; 
 CSV is null, any other is text.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -26,8 +27,8 @@ from hotjar_assets.api.limits import (
 from hotjar_assets.errors import HotjarBodyError, HotjarLimitError, HotjarSchemaError
 from hotjar_assets.streams.detection import (
     DELIMITERS,
-    is_html,
     refuse_other_format,
+    refuse_utf16,
     unzipped_file,
 )
 
@@ -222,6 +223,12 @@ def records_in(document: Any, path: str) -> list[Record]:
         HotjarSchemaError: It selects something else; or the list it names is not there, which is
             not the same as an empty one.
     """
+    if path == "$[*]" and isinstance(document, dict):
+        problem = (
+            "is an object and not a list; name the list in `records` (`$`: the object is the "
+            "record, `$.*`: its values are)"
+        )
+        raise HotjarSchemaError("$", problem + _instead(document))
     found: list[Any] = list(_selected(document, path))
     if not found:
         _require_list(document, path)
@@ -231,6 +238,12 @@ def records_in(document: Any, path: str) -> list[Record]:
             problem = f"is {what} and not an object; mend `records` ({path})"
             raise HotjarSchemaError(f"records[{number}]", problem + _instead(document))
     return found
+
+
+def has_errors(document: Any) -> bool:
+    """Tell whether an answer lists `errors` at its root, as that of GraphQL does."""
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return isinstance(errors, list) and bool(errors)
 
 
 @cache
@@ -327,6 +340,12 @@ def compiled(path: str) -> "JSONPath | CompoundJSONPath":
 def _require_list(document: Any, path: str) -> None:
     from jsonpath import JSONPath  # noqa: PLC0415 - as in `compiled`
 
+    place = without_filters(path).removesuffix("[*]").removesuffix(".*")
+    query = compiled(place)
+    if has_errors(document) and not any(
+        isinstance(each, list | dict) for each in query.findall(document)
+    ):
+        raise HotjarSchemaError(place, "has no records, and the answer has `errors`")
     place = path.removesuffix("[*]").removesuffix(".*")
     query = compiled(place)
     if not isinstance(query, JSONPath) or not query.singular_query():
@@ -339,6 +358,8 @@ def _require_list(document: Any, path: str) -> None:
         omits = f" (where the API omits an empty list: $..{name}[*])" if name.isidentifier() else ""
         problem = f"is not in the answer; correct `records`{omits}"
         raise HotjarSchemaError(place, problem + _instead(document))
+    if document is None:
+        raise HotjarSchemaError(place, "is null and not a list; correct `path` or `records`")
     if not isinstance(found[0], list | dict | None):
         problem = "is a single value and not a list; mend `records`"
         raise HotjarSchemaError(place, problem + _instead(document))
@@ -389,14 +410,13 @@ def _numbered_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[bytes, An
 def _text(file: IO[bytes], encoding: str) -> io.TextIOWrapper:
     looked_at = file.read(_LOOKED_AT_BYTES)
     file.seek(0)
-    begin = looked_at.decode(encoding, "ignore").removeprefix("\ufeff").lstrip()
-    refuse_other_format(begin.encode(), "csv")
-    if begin.startswith("{") or is_html(begin.encode()):
-        raise HotjarBodyError("not the CSV it should be: it looks like HTML or JSON")
+    if not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        refuse_utf16(looked_at)
+    refuse_other_format(looked_at.decode(encoding, "ignore").encode(), "csv")
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
-_SEPARATOR = re.compile(r'\ufeff?("?)sep=([^"\r\n])\1(?:\r?\n|\r)', re.IGNORECASE)
+_SEPARATOR = re.compile(r'("?)sep=([^"\r\n])\1(?:\r?\n|\r)', re.IGNORECASE)
 _SEPARATOR_LINE = 10
 """Most characters of a line that names what separates cells."""
 
@@ -414,16 +434,18 @@ def _numbered(names: Iterable[str]) -> list[str]:
 
 
 def _rows(text: TextIO, delimiter: str) -> Iterator[Record]:
+    # Before the parser, to which a quote after a byte order mark is none.
+    if text.read(1) != "\ufeff":
+        text.seek(0)
+    begin = text.tell()
     # Excel writes what is between the cells into a first line.
     named = _SEPARATOR.fullmatch(text.readline(_SEPARATOR_LINE))
     if named is None:
-        text.seek(0)
+        text.seek(begin)
     rows = iter(CsvReader(text, delimiter=named[2] if named else delimiter))
     first = next(rows, [])
     if len(first) > MAX_CSV_COLUMNS:
         raise HotjarLimitError("header", "has too many columns", limit=MAX_CSV_COLUMNS)
-    if first:
-        first[0] = first[0].removeprefix("\ufeff")
     header = _numbered(name or f"column_{number}" for number, name in enumerate(first, start=1))
     if len(header) == 1 and (others := [each for each in DELIMITERS if each in header[0]]):
         problem = f"is one cell with {others[0]!r} in it; set `delimiter` to that"

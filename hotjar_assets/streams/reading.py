@@ -38,6 +38,7 @@ from hotjar_assets.errors import (
     HotjarSchemaError,
     HotjarStatusError,
 )
+from hotjar_assets.printable import get_logger
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
 from hotjar_assets.streams.checks import sends_as_instant
@@ -46,6 +47,7 @@ from hotjar_assets.streams.formats import (
     Record,
     decode,
     flattened,
+    has_errors,
     iter_parts,
     listed_in,
     only,
@@ -55,6 +57,8 @@ from hotjar_assets.streams.formats import (
 from hotjar_assets.streams.paging import Request
 from hotjar_assets.streams.spec import OAuth2, PagePagination, Source, Stream
 from hotjar_assets.streams.templates import Templates, as_text
+
+logger = get_logger(__name__)
 
 Since = datetime | date | int | float | str
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
@@ -128,6 +132,7 @@ class SourceClient(PacedClient):
         self.source = source
         self._limits = limits
         self._shows_answers = on_unusable is not None
+        self._warned: set[str] = set()
         self._templates = Templates.of(source, environ)
         super().__init__(
             _base_url(source, self._templates),
@@ -265,6 +270,7 @@ class SourceClient(PacedClient):
                 return RecordPage([], [], {}, left_in_file=answer.url)
             document = _document(answer, stream, self._limits)
             found = records_in(document, stream.records)
+            self._warn_of_errors(document, stream)
             if len(answer.body) > MAX_RECORD_BYTES:
                 for number, record in enumerate(found):
                     check_record(record, f"records[{number}]")
@@ -310,6 +316,17 @@ class SourceClient(PacedClient):
             return RecordPage([], [], {})
         except (HotjarSchemaError, HotjarBodyError) as error:
             raise self._explained(error, stream) from None
+
+    def _warn_of_errors(self, document: Any, stream: Stream) -> None:
+        """Warn once of `errors` beside the records, unless the stream reads them."""
+        is_read = stream.records == "$" or stream.records.startswith("$.errors")
+        if has_errors(document) and not is_read and stream.name not in self._warned:
+            self._warned.add(stream.name)
+            logger.warning(
+                "%s.%s: an answer has `errors` beside its records, so that some may be missing",
+                self.source.name,
+                stream.name,
+            )
 
     def _explained(self, error: HotjarApiError, stream: Stream) -> HotjarApiError:
         """Add how to see the answer, which may hold personal data and is in no log."""
@@ -364,9 +381,9 @@ def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:
             limits=limits,
         )
     except ValueError as error:
-        refuse_other_format(body, stream.format)
-        # A login page instead of an answer is best known by this.
-        kind = answer.headers.get("Content-Type", "").partition(";")[0]
+        # What an answer without a known beginning is, is best known by this.
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        refuse_other_format(body, stream.format, kind)
         is_kind = re.fullmatch(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}", kind)
         raise ValueError(f"{error}, of {kind}" if is_kind else str(error)) from None
 

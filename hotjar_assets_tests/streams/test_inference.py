@@ -84,6 +84,7 @@ SAMPLES = {
     "object with a path": (b'{"data": [{"id": 1}]}', {"path": "$.data[*]"}),
     "with a byte order mark": (b'\xef\xbb\xbf [{"id": 1}]', {}),
     "CSV": (b"id\n1\n2\n", {}),
+    "CSV with a mark and quotes": (b'\xef\xbb\xbf"id"\n"1"\n', {}),
     "format named": (b'{"id": 1}', {"kind": "jsonl"}),
 }
 

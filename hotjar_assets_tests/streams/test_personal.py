@@ -29,7 +29,7 @@ from hotjar_assets.streams.personal import unprotected_fields
 from hotjar_assets.streams.reading import SourceClient
 from hotjar_assets.streams.sync import StreamSync
 from hotjar_assets.streams.tables import StreamTable
-from hotjar_assets_tests.api.scripted_server import json_reply
+from hotjar_assets_tests.api.scripted_server import Reply, json_reply
 from hotjar_assets_tests.streams.conftest import example
 from hotjar_assets_tests.streams.servers import serving
 from hotjar_assets_tests.streams.store import StreamStore, orders, source_of
@@ -119,6 +119,17 @@ def test_drop_stores_nothing(store, api, connect):
     assert row["page"] == "https://s.example/p"
     assert row["attributes"] == {"phone": None, "plan": "pro", "more": [{"tel": None}] * 2}
     assert {row.get(name) for name in ("user_id", "email", "full_name", "ip", "note")} == {None}
+
+
+def test_drop_finds_a_column_of_a_csv_after_a_byte_order_mark(store, api, connect):
+    api.answers(Reply(f'\ufeff"email","id"\n"{ADDRESS}","1"\n'.encode()))
+    stream = orders(personal={"email": "email"}, format="csv")
+    client = connect(source_of(api.url, stream), {})
+    table = StreamTable.of(client.source, "orders", DROP)
+    assert not StreamSync(client, table).run(store.warehouse).failed
+    row = row_of(store)
+    assert (row["id"], row.get("email")) == ("1", None)
+    assert ADDRESS.encode() not in store.path.read_bytes()
 
 
 @pytest.mark.parametrize("privacy", [HASH, DROP], ids=["hash", "drop"])

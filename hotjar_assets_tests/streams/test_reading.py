@@ -14,7 +14,7 @@ import pytest
 
 from hotjar_assets.api.limits import Limits
 from hotjar_assets.api.pagination import MAX_REPEATED_PAGES
-from hotjar_assets.api.secrecy import SentRequest
+from hotjar_assets.api.secrecy import SentRequest, ShownAnswer
 from hotjar_assets.api.transport import Answer
 from hotjar_assets.errors import (
     HotjarApiError,
@@ -31,7 +31,10 @@ from hotjar_assets.errors import (
 )
 from hotjar_assets.streams.paging import next_cursor
 from hotjar_assets.streams.spec import Source, Stream
+from hotjar_assets.streams.sync import StreamSync
+from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets_tests.api.scripted_server import NO_ANSWER, Reply, error, json_reply, token_reply
+from hotjar_assets_tests.streams.store import StreamStore, source_of
 
 SECRET = "made up/secret+7"
 FORMS = (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET))
@@ -615,6 +618,20 @@ def test_a_separator_may_be_named_in_quotes_or_capitals(line, source, read, api)
     assert records(read(source({"format": "csv"}))) == [{"id": "1", "text": "a,b"}]
 
 
+@pytest.mark.parametrize("begin", ["", "sep=,\r\n"], ids=["plain", "separator"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_byte_order_mark_before_a_quote_is_no_part_of_the_header(
+    pack, encoding, begin, *, source, read, api
+):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    body = f'{mark}{begin}"id","te,xt"\r\n"1","é"\r\n'.encode(encoding)
+    api.answers(Reply(pack(body)))
+    made = source({"format": "csv", "encoding": encoding})
+    assert records(read(made)) == [{"id": "1", "te,xt": "é"}]
+    assert len(api.sent) == 1
+
+
 def test_columns_of_one_name_are_numbered(source, read, api):
     api.answers(Reply(b"id,a,b,a,a,a (2)\n1,2,3,4,5,6\n"))
     (record,) = records(read(source({"format": "csv"})))
@@ -642,10 +659,8 @@ def test_column_of_a_csv_without_a_name_is_called_by_its_number(source, read, ap
         (b'a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
         (b"a;b\n1;2\n", HotjarSchemaError, "one cell with ';' in it; set `delimiter`"),
         (b"a,b\n1,\xfc\n", HotjarSchemaError, "is not utf-8 text; name its `encoding`"),
-        (b'{"error": "SECRETLY"}', HotjarBodyError, "it looks like HTML or JSON"),
-        (b"\n<html>SECRETLY</html>", HotjarBodyError, "it looks like HTML or JSON"),
     ],
-    ids=["short row", "open quote", "delimiter", "encoding", "JSON", "HTML"],
+    ids=["short row", "open quote", "delimiter", "encoding"],
 )
 def test_broken_csv_is_refused(body, kind, words, *, source, read, api):
     api.answers_always(Reply(body))
@@ -654,9 +669,9 @@ def test_broken_csv_is_refused(body, kind, words, *, source, read, api):
     assert "SECRETLY" not in str(caught.value)
 
 
-def test_page_of_a_browser_is_named_as_what_it_is(source, read, api):
+def test_body_that_tells_nothing_is_named_by_its_header(source, read, api):
     html = "text/html; charset=utf-8"
-    api.answers_always(Reply(b"<html>SECRETLY</html>", headers={"Content-Type": html}))
+    api.answers_always(Reply(b"SECRETLY busy", headers={"Content-Type": html}))
     with pytest.raises(HotjarBodyError, match=r"of text/html \[") as caught:
         read(source())
     assert "SECRETLY" not in str(caught.value)
@@ -674,6 +689,31 @@ NEVER_VALID = {
     "JSON for lines": ("jsonl", b'{\n "id": 1\n}\n', "is JSON; declare `format: json`"),
     "XML": ("json", b'<?xml version="1.0"?>\n<SECRETLY/>', "is XML, which a stream cannot read"),
     "XML for CSV": ("csv", b'\xef\xbb\xbf<?xml version="1.0"?>\n<a/>', "is XML, which"),
+    "XML without a prolog": ("json", b"<SECRETLY>\n", "is XML or HTML, which a stream cannot read"),
+    "XML without a prolog for lines": ("jsonl", b"<a/>", "is XML or HTML, which"),
+    "rows of XML for CSV": ("csv", b"\n<rows>\n <row>SECRETLY</row></rows>", "is XML or HTML"),
+    "feed for CSV": ("csv", b'<rss version="2.0"><channel>SECRETLY', "is XML or HTML"),
+    "error of XML for CSV": ("csv", b"<error>SECRETLY</error>", "is XML or HTML"),
+    "document type for CSV": ("csv", b"<!DOCTYPE rss>\n<rss>", "is XML or HTML"),
+    "empty element for CSV": ("csv", b"<rows/>", "is XML or HTML"),
+    "page": ("json", b"\n<!DOCTYPE html>SECRETLY", "is an HTML page, probably a login page"),
+    "page for lines": ("jsonl", b"<html>\nSECRETLY", "is an HTML page, .* check base_url, path"),
+    "page for CSV": ("csv", b"\n<html>SECRETLY</html>", "is an HTML page"),
+    "object for CSV": ("csv", b'{"error": "SECRETLY"}', "is JSON; declare `format: json`"),
+    "array for CSV": ("csv", b' [\n{"id": "SECRETLY"}]', "is JSON; declare `format: json`"),
+    "empty array for CSV": ("csv", b"[]\n", "is JSON; declare `format: json`"),
+    "array of arrays for CSV": ("csv", b'[["id"], [1]]', "is JSON; declare"),
+    "array of numbers for CSV": ("csv", b"[1, 2]", "is JSON; declare"),
+    "null for CSV": ("csv", b"null", "is JSON; declare"),
+    "lines for CSV": ("csv", b'{"id": 1}\n{"id": "SECRETLY"}\n', "is JSON lines; declare"),
+    "cells with commas": ("json", b'id,text\n1,"SECRETLY, b"\n', "is CSV; declare"),
+    "cells with line breaks": ("jsonl", b'id,text\n1,"SECRETLY\nb"\n', "is CSV; declare"),
+    "UTF-16": ("json", '[{"id": "SECRETLY"}]'.encode("utf-16"), "is UTF-16 text; ask the API"),
+    "UTF-16 without a mark": ("json", "[1]".encode("utf-16-be"), "is UTF-16 text; ask"),
+    "UTF-16 lines": ("jsonl", '{"id": 1}\n'.encode("utf-16-le"), "is UTF-16 text; ask"),
+    "UTF-16 for CSV": ("csv", "id,text\n".encode("utf-16"), "UTF-16.* declare `encoding: utf-16`"),
+    "guard": ("json", b')]}\',\n{"id": 1, "a": 2}', "is JSON behind a guard"),
+    "guard of a loop": ("json", b'for(;;);[{"id": 1}]', "is JSON behind a guard"),
     "workbook": ("json", b"PK\x03\x04SECRETLY", "is a ZIP archive or an Excel workbook, which"),
 }
 
@@ -685,6 +725,51 @@ def test_answer_of_another_format_is_asked_for_once(kind, body, words, *, source
         read(source({"format": kind}))
     assert "SECRETLY" not in str(caught.value)
     assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+@pytest.mark.parametrize("body", [b"id,text\r\n", b"id\n1\n2\n"], ids=["header", "one column"])
+def test_csv_that_could_be_any_text_is_known_by_its_media_type(kind, body, source, read, api):
+    api.answers(Reply(body, headers={"Content-Type": "Text/CSV; charset=utf-8"}))
+    with pytest.raises(HotjarSchemaError, match="is CSV; declare `format: csv`"):
+        read(source({"format": kind}))
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("csv", b'{"error": "SECRETLY"}'),
+        ("csv", b"<error>SECRETLY</error>"),
+        ("jsonl", b"<html>SECRETLY"),
+    ],
+    ids=["JSON", "XML", "HTML"],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_answer_of_another_format_empties_no_table(pack, kind, body, *, connect, api, tmp_path):
+    store = StreamStore(tmp_path / "warehouse.duckdb")
+    api.answers(Reply(b"id\n1\n" if kind == "csv" else b'{"id": "1"}\n'), Reply(pack(body)))
+    client = connect(source_of(api.url, {"name": "rows", "path": "/rows", "format": kind}), {})
+    sync = StreamSync(client, StreamTable.of(client.source, "rows"))
+    assert not sync.run(store.warehouse).failed
+    (failure,) = sync.run(store.warehouse).failed.values()
+    assert str(failure).startswith("body: is ")
+    assert "SECRETLY" not in str(failure)
+    assert store.query("SELECT id FROM acme.rows") == [("1",)]
+    assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n\n"], ids=repr)
+def test_csv_without_a_header_line_has_no_records(body, source, read, api):
+    api.answers(Reply(body))
+    assert records(read(source({"format": "csv"}))) == []
+
+
+@pytest.mark.parametrize("header", ["[id],[text]", "[id]", "<id>", "(id)"])
+def test_header_with_brackets_is_a_csv(header, source, read, api):
+    row = ",".join("1" for _ in header.split(","))
+    api.answers(Reply(f"{header}\n{row}\n".encode()))
+    assert records(read(source({"format": "csv"}))) == [dict.fromkeys(header.split(","), "1")]
 
 
 @pytest.mark.parametrize("body", [b'[{"id": 1}, {"id": ', b"", b"busy, try later"], ids=repr)
@@ -788,6 +873,67 @@ def test_answer_without_the_records_is_no_empty_list(body, words, source, read, 
         read(source(IN_DATA))
     assert caught.value.url == f"{api.url}/v1/things"
     assert "SECRETLY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"data": [{"id": 1}]}', r"is an object and .*; the answer has \$\.data\[\*\] \["),
+        (b'{"a": {"id": 1}, "b": {"id": 2}}', r"is an object and .* `\$\.\*`: its values are"),
+        (b"{}", "is an object and not a list"),
+        (b"null", "is null and not a list"),
+    ],
+    ids=["list inside", "objects", "empty", "null"],
+)
+def test_answer_that_is_no_list_is_no_list_of_its_values(body, words, source, read, api):
+    api.answers(Reply(body))
+    with pytest.raises(HotjarSchemaError, match=rf"^\$: {words}"):
+        read(source())
+    assert len(api.sent) == 1
+
+
+def test_values_of_an_object_are_records_where_the_yaml_says_so(source, read, api):
+    api.answers(json_reply({"a": {"id": 1}, "b": {"id": 2}}))
+    assert records(read(source({"records": "$.*"}))) == [{"id": 1}, {"id": 2}]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"things": None}], ids=str)
+@pytest.mark.parametrize(
+    "path", ["$.data.things[*]", "$..things[*]", "$.data.things[?@.id > 1]"], ids=str
+)
+def test_errors_in_place_of_the_records_are_no_empty_list(path, data, source, connect, api):
+    api.answers(*[json_reply({"data": data, "errors": [{"message": "SECRETLY"}]})] * 2)
+    made = source({"records": path})
+    with pytest.raises(HotjarSchemaError, match="the answer has `errors`") as caught:
+        list(connect(made, {}).iter_pages(made.streams[0]))
+    assert "SECRETLY" not in str(caught.value)
+    shown: list[ShownAnswer] = []
+    with pytest.raises(HotjarSchemaError):
+        list(connect(made, {}, on_unusable=shown.append).iter_pages(made.streams[0]))
+    assert [each.begin.count("SECRETLY") for each in shown] == [1]
+    assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize("things", [[{"id": 1}], []], ids=str)
+def test_errors_beside_records_are_warned_of_once(things, source, connect, api, caplog):
+    partial = {"data": {"things": things}, "errors": [{"message": "SECRETLY"}]}
+    api.answers(json_reply(partial), json_reply(partial))
+    made = source({"records": "$.data.things[*]"})
+    client = connect(made, {})
+    for _ in range(2):
+        assert records(client.iter_pages(made.streams[0])) == things
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warnings == [
+        "acme.things: an answer has `errors` beside its records, so that some may be missing"
+    ]
+    assert len(api.sent) == 2
+
+
+@pytest.mark.parametrize("errors", [[], None, "none"], ids=repr)
+def test_errors_that_are_none_say_nothing(errors, source, read, api, caplog):
+    api.answers(rows(errors=errors))
+    assert records(read(source(IN_DATA))) == []
+    assert "errors" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv"])
