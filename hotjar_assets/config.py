@@ -431,8 +431,9 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str 
     known = {environment_variable(name) for name in Settings.model_fields}
     unknown = {}
     for variable in sorted(environ):
-        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
-            name = nearest(variable.removeprefix(ENVIRONMENT_PREFIX), Settings.model_fields)
+        # Names of variables are in capitals, and others are of another name.
+        if variable.upper().startswith(ENVIRONMENT_PREFIX) and variable not in known:
+            name = nearest(variable[len(ENVIRONMENT_PREFIX) :], Settings.model_fields)
             unknown[variable] = environment_variable(name) if name else None
     return unknown
 

@@ -7,6 +7,9 @@ from hotjar_assets.errors import HotjarConfigError
 NO_PICTURES = "pictures need matplotlib: pip install 'hotjar-assets[report]'"
 """What the log of a run says where there are none."""
 
+NO_MODELS = "the dbt models are not made: pip install 'hotjar-assets[dbt]'"
+"""What a sync says that committed rows, where there are no models."""
+
 
 def can_draw() -> bool:
     """Tell whether the extra `report` is installed, without importing any of it."""

@@ -237,6 +237,11 @@ def models_are_due(instance: dg.DagsterInstance, outcome: Outcome) -> bool:
     return not is_made and has_unseen_changes(instance)
 
 
+def lacks_models(outcome: Outcome) -> bool:
+    """Tell whether rows were committed and the extra that makes models of them is missing."""
+    return outcome.has_changes and not has_dbt()
+
+
 def run_models(instance: dg.DagsterInstance, database: Path) -> str | None:
     """Run `models_job`; return what went wrong.
 

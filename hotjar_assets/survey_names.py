@@ -12,6 +12,7 @@ _NEAREST = 3
 _MAX_CHARACTERS = 100
 """Characters of a name that are compared: the effort is the product of two lengths."""
 _LIKENESS_OF_A_SLIP = 0.7
+_LIKENESS_OF_A_HINT = 0.5
 _MAX_SHOWN = 10
 
 
@@ -38,7 +39,8 @@ def resolve_surveys(wanted: Iterable[str], names: Mapping[str, str], *, where: s
         else:
             near = _labels(_most_alike(given, names), names)
             problem = f"{where} has no survey with the id or name {given!r}"
-            problems.append(f"{problem}; nearest: {near}" if near else problem)
+            hint = f"nearest: {near}" if near else "`hotjar-assets surveys` lists those stored"
+            problems.append(f"{problem}; {hint}")
     if problems:
         raise HotjarConfigError("--survey", "; ".join(problems))
     return list(dict.fromkeys(found))
@@ -58,7 +60,8 @@ def _most_alike(given: str, names: Mapping[str, str]) -> list[str]:
     def likeness(survey_id: str) -> float:
         return max(_likeness(given, survey_id), _likeness(given, names[survey_id]))
 
-    return heapq.nlargest(_NEAREST, names, key=likeness)
+    near = [survey_id for survey_id in names if likeness(survey_id) >= _LIKENESS_OF_A_HINT]
+    return heapq.nlargest(_NEAREST, near, key=likeness)
 
 
 def _likeness(one: str, other: str) -> float:

@@ -179,6 +179,8 @@ def test_each_missing_setting_says_where_it_is_found(account, found_at):
         ("HOTJAR_CLIENTID", "HOTJAR_CLIENT_ID"),
         ("HOTJAR_SECRET", "HOTJAR_CLIENT_SECRET"),
         ("HOTJAR_DATABSE", "HOTJAR_DATABASE"),
+        ("hotjar_pii", "HOTJAR_PII"),
+        ("Hotjar_ZZZ", None),
         ("HOTJAR_ZZZ", None),
     ],
 )

@@ -32,7 +32,7 @@ def iter_pages(
     get_page: Callable[[str | None], PageT],
     *,
     start_cursor: str | None = None,
-    identify: Callable[[PageT], Iterable[object]] | None = None,
+    identify: Callable[[PageT], Iterable[object] | None] | None = None,
     may_end: Callable[[PageT], bool] | None = None,
 ) -> Iterator[PageT]:
     """Yield the pages of one listing, in the API's order.
@@ -45,7 +45,7 @@ def iter_pages(
         start_cursor: Where to start instead of at the first page.
         identify: Page to what tells its rows apart, where pages whose rows came before are a
             fault: an API that ignores the cursor repeats them endlessly. A page may repeat, where
-            rows that arrive meanwhile shift it.
+            rows that arrive meanwhile shift it. None: it may repeat.
         may_end: Page to whether its listing may be over if the page came before: nothing in it says
             that more follow. Given, a listing may also end with an empty page whose cursor came
             before, or with its last page again. A first page that repeats is still a fault.

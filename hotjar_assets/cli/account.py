@@ -131,6 +131,10 @@ def forget(
     settings = read_settings(needs_account=at_hotjar)
     if at_hotjar:
         _require_user_lookup(settings)
+    elif not settings.database_path.exists():
+        # Else a wrong folder or path looks as if nothing was stored of the person.
+        problem = f"{settings.database_path} does not exist, so nothing was looked at"
+        exit_for(HotjarConfigError(environment_variable("database"), problem))
     from hotjar_assets.erasure import forget_person  # noqa: PLC0415 - DuckDB loads with it
 
     try:

@@ -58,7 +58,7 @@ def echo_table(
     """Write a table.
 
     Where the least widths of the columns (`min_width`) do not fit, lines are longer than the
-    terminal is wide: what people copy is never cut.
+    terminal is wide: what people copy is never cut, and nothing is where there is no terminal.
 
     Args:
         columns: Options of `rich.table.Table.add_column`, for each column.
@@ -79,7 +79,7 @@ def echo_table(
         table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     least = console.measure(table, options=console.options.update(max_width=_LINE_CHARACTERS))
-    console.width = max(console.width, least.minimum)
+    console.width = max(console.width, least.minimum if console.is_terminal else least.maximum)
     console.print(table)
 
 

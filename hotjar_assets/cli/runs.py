@@ -37,7 +37,7 @@ def in_dagster(
     with creations_told(settings.database_path), watched() as interrupts:
         with without_garbage():
             from hotjar_assets import runs  # noqa: PLC0415
-        outcome, made, seconds = runs.Outcome(), False, 0.0
+        outcome, made, lacks_dbt, seconds = runs.Outcome(), False, False, 0.0
         try:
             opened = runs.local_instance()
         except HotjarConfigError as error:
@@ -55,6 +55,7 @@ def in_dagster(
                         echo("making the dbt models …", err=True)
                     problem = runs.run_models(instance, settings.database_path)
                     outcome.problems += [problem] if problem else []
+                lacks_dbt = models and runs.lacks_models(outcome)
             except HotjarConfigError as error:
                 exit_for(error)
             except HotjarError as error:
@@ -78,7 +79,7 @@ def in_dagster(
         if as_json:
             echo_json({**summary, "interrupted": True})
         sys.exit(interrupts.exit_code)
-    return {**summary, "names": outcome.names}, outcome.problems
+    return {**summary, "names": outcome.names, "lacks_dbt": lacks_dbt}, outcome.problems
 
 
 def _interrupted(outcome: Any, progress: SyncProgress, *, made: bool) -> str:

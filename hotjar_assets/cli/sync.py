@@ -11,6 +11,7 @@ from hotjar_assets.cli.output import echo, echo_json
 from hotjar_assets.cli.runs import in_dagster
 from hotjar_assets.cli.tables import print_table
 from hotjar_assets.config import Settings, is_id
+from hotjar_assets.extras import NO_MODELS
 
 
 @click.command()
@@ -114,7 +115,7 @@ def print_outcome(
     settings: Settings, summary: dict[str, Any], problems: list[str], *, as_json: bool
 ) -> NoReturn:
     """Print what was done and what failed, and exit accordingly."""
-    names = summary.pop("names")
+    names, lacks_dbt = summary.pop("names"), summary.pop("lacks_dbt")
     for problem in problems:
         echo(" ".join(problem.split()), err=True)
     if as_json:
@@ -122,4 +123,6 @@ def print_outcome(
     else:
         print_table(summary, names)
         echo(f"database: {settings.database_path}")
+        if lacks_dbt:
+            echo(NO_MODELS)
     sys.exit(FAILED if problems else 0)

@@ -25,6 +25,9 @@ def print_table(summary: dict[str, Any], names: dict[str, str]) -> None:
     rows = []
     for survey_id, figures in partitions:
         is_failed = figures["status"] == "failed"
+        if survey_id not in names and figures["rows"] == 0:
+            # A partition that another account left.
+            continue
         cells = ["-" if figures[name] is None else str(figures[name]) for name in columns]
         title = f"{'FAILED ' if is_failed else ''}{names.get(survey_id, '')}"
         rows.append((survey_id, title, *cells))
@@ -39,7 +42,7 @@ def print_table(summary: dict[str, Any], names: dict[str, str]) -> None:
     )
     done = [figures for figures in summary["partitions"].values() if figures["rows"] is not None]
     echo(
-        f"{counted(summary['surveys'], 'survey')}, "
+        f"{counted(len(rows), 'survey')}, "
         f"{counted(sum(figures['rows'] for figures in done), 'response')}, "
         f"{sum(figures['new'] for figures in done):,} new, "
         f"{counted(summary['requests'], 'request')}, "

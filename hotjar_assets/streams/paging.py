@@ -131,10 +131,10 @@ def unanswered(paging: Pagination, document: Any, answer: Answer) -> dict[str, t
         By the field of the YAML, what it says and what it may mean. That is empty where nothing in
         the answer is like it: many APIs leave out a cursor that they do not have.
     """
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for field in ("selector", "next_offset", "total_pages", "has_more"):
-        selector = getattr(paging, field, None)
-        steps = selector and plain_steps(selector)
+        selector = str(getattr(paging, field, None) or "")
+        steps = plain_steps(selector) if selector else None
         if not steps or not isinstance(steps[-1], str) or is_in(document, selector):
             continue
         above = selector[: selector.rindex(steps[-1])].rstrip("['.")

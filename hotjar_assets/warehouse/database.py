@@ -234,7 +234,7 @@ def _store_error(error: duckdb.Error, path: Path) -> HotjarStoreError:
             (
                 f" is held by {_holder(error)} and did not become free; close its connection (in a "
                 "notebook: connection.close(), or restart the kernel) or end that process, and "
-                f"sync again, or set {environment_variable('lock_timeout_seconds')} higher"
+                f"try again, or set {environment_variable('lock_timeout_seconds')} higher"
             ),
         ),
         (is_disk, ": no space left on the disk; free some and sync again"),

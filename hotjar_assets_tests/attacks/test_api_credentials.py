@@ -23,7 +23,7 @@ from hotjar_assets.api.targets import origin_of
 from hotjar_assets.api.transport import Transport
 from hotjar_assets.errors import HotjarApiError
 from hotjar_assets.streams.paging import next_cursor
-from hotjar_assets.streams.spec import LinkPagination
+from hotjar_assets.streams.spec import LinkPagination, Stream
 from hotjar_assets_tests.attacks.raw_server import Connection, RawServer
 from hotjar_assets_tests.conftest import NetworkBlockedError
 
@@ -187,16 +187,21 @@ def redirected(api: Api, transport: Transport, url: str, in_header: str) -> None
     assert api.own.connections[0].received.count(WORD.encode()) == 1
 
 
+def linking(selector: str | None = None) -> Stream:
+    """Return a stream whose pages are links."""
+    return Stream(name="x", path="/x", pagination=LinkPagination(type="link", selector=selector))
+
+
 def linked_in_header(api: Api, transport: Transport, url: str, in_header: str) -> None:
     del url
     api.name(answer(b"{}", Link=f'<{_one_line(in_header)}>; rel="next"'))
-    _follow(transport, LinkPagination(type="link"))
+    _follow(transport, linking())
 
 
 def linked_in_body(api: Api, transport: Transport, url: str, in_header: str) -> None:
     del in_header
     api.name(answer(json.dumps({"next": url}).encode()))
-    _follow(transport, LinkPagination(type="link", selector="$.next"))
+    _follow(transport, linking(selector="$.next"))
 
 
 def redirected_login(api: Api, transport: Transport, url: str, in_header: str) -> None:
@@ -222,12 +227,12 @@ def endpoint_of_login(api: Api, transport: Transport, url: str, in_header: str) 
         login.get("/v1/x", decode=json.loads)
 
 
-def _follow(transport: Transport, paging: LinkPagination) -> None:
+def _follow(transport: Transport, stream: Stream) -> None:
     with _ignoring_errors():
         cursor = transport.read(
             "/v1/x",
             lambda got: next_cursor(
-                paging, None, document=json.loads(got.body), rows=1, answer=got
+                stream, None, document=json.loads(got.body), rows=1, answer=got
             ),
         )
         if cursor is not None:

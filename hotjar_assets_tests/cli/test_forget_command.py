@@ -43,6 +43,13 @@ def known(quick: Shell, tables: bytes) -> Shell:
     return quick
 
 
+def test_a_database_that_is_not_there_is_not_taken_for_an_empty_one(quick):
+    result = quick("forget", "--email", ADDRESS)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{quick.database} does not exist, so nothing was looked at" in result.stderr
+    assert not quick.database.exists()
+
+
 def lookups(shell: Shell) -> list[tuple[str, str, dict[str, str], Any]]:
     """List all that was sent besides the login."""
     return [

@@ -630,7 +630,7 @@ def test_an_import_takes_the_name_of_a_survey_and_refuses_a_misspelled_one(quick
 
     misspelled = quick(*command, "Lonng", "--site", SANDBOX_SITE_ID)
     assert misspelled.exit_code == 2
-    assert f"no survey with the id or name 'Lonng'; nearest: {LONG} (Long), " in misspelled.stderr
+    assert f"no survey with the id or name 'Lonng'; nearest: {LONG} (Long)" in misspelled.stderr
 
 
 def test_an_import_into_a_file_of_the_api_is_refused(quick, tmp_path):

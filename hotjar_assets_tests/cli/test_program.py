@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,11 +75,10 @@ def test_in_a_checkout_make_opens_the_ui(project, monkeypatch):
     assert ui_command() == "HOTJAR_SANDBOX=1 make dev"
 
 
-@pytest.mark.parametrize("command", [["check"], ["forget", "--user", "1"]], ids=["check", "forget"])
-def test_what_a_command_creates_where_it_is_run_is_told_once(server, command):
+def test_what_a_command_creates_where_it_is_run_is_told_once(server):
     shell = Shell(server, Path("data", "warehouse.duckdb"))
 
-    first, second = shell(*command), shell(*command)
+    first, second = shell("check"), shell("check")
 
     created = f"created data/warehouse.duckdb in {Path.cwd()}\n"
     assert (first.exit_code, first.stderr) == (0, created)
@@ -183,3 +183,37 @@ def test_missing_settings_exit_with_2_in_one_line_for_each(tmp_path):
     assert "organization settings, API access" in lines[0]
     assert lines[-1].endswith(", or set HOTJAR_SANDBOX=1 to try the sandbox")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_the_program_is_loaded_ends_it_without_a_traceback():
+    program = """
+import os, signal, sys
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Pressed())
+from hotjar_assets.program import main
+main()
+"""
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == -signal.SIGINT
+    assert outcome.stderr == ""
+
+
+def test_ctrl_c_raises_once_the_program_is_loaded():
+    program = """
+import signal, sys
+sys.argv = ["hotjar-assets", "--version"]
+from hotjar_assets.program import main
+try:
+    main()
+finally:
+    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+    outcome = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert outcome.stdout.splitlines()[-1] == "True"

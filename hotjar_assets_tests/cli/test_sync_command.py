@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from hotjar_assets.defs.partitions import known_surveys
+from hotjar_assets.defs.partitions import add_surveys, known_surveys
 from hotjar_assets.sandbox import Fault
 from hotjar_assets_tests.dagster.model import (
     RESPONSES,
@@ -205,11 +205,55 @@ def test_an_unknown_or_ambiguous_survey_is_a_usage_error_and_nothing_is_read(qui
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         "--survey: the account has no survey with the id or name 'Chekout NPS'; nearest: "
-        "050 (Checkout), 051 (CHECKOUT), 101 (Survey 101); 'checkout' is the name of 2 surveys: "
+        "050 (Checkout), 051 (CHECKOUT); 'checkout' is the name of 2 surveys: "
         "050 (Checkout), 051 (CHECKOUT); give the id\n"
     )
     assert pages_sent(quick.server) == {}
     assert instance.get_runs() == []
+
+
+def test_what_no_survey_is_like_names_the_command_that_lists_them(quick):
+    result = quick("sync", "--survey", "zzzzzzzzz")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "--survey: the account has no survey with the id or name 'zzzzzzzzz'; "
+        "`hotjar-assets surveys` lists those stored\n"
+    )
+
+
+def test_names_are_printed_whole_where_there_is_no_terminal(quick):
+    name = "A name that is long, too " * 9
+    quick.server.account.add_survey(name.strip(), survey_id="109", responses=1)
+
+    for command in (("sync", "--no-models"), ("surveys",)):
+        result = quick(*command)
+        assert result.exit_code == 0
+        assert [line for line in result.stdout.splitlines() if name.strip() in line]
+
+
+def test_the_surveys_that_were_read_are_counted(quick):
+    quick("sync", "--no-models")
+    result = quick("sync", "--no-models", "--survey", "101")
+    assert result.stdout.splitlines()[-2].startswith("1 survey, 3 responses, 0 new")
+
+
+def test_a_sync_without_dbt_says_how_to_get_the_models(quick):
+    first, second = quick("sync"), quick("sync")
+    assert first.exit_code == second.exit_code == 0
+    said = "the dbt models are not made: pip install 'hotjar-assets[dbt]'"
+    assert first.stdout.splitlines()[-1] == said
+    assert said not in second.stdout
+    quick.server.account.add_responses("101", 1)
+    assert said not in quick("sync", "--no-models").stdout
+
+
+def test_what_another_account_left_in_the_instance_is_skipped(quick, instance):
+    add_surveys(instance, ["of the sandbox", "and one more"])
+    result = quick("sync", "--no-models")
+    assert result.exit_code == 0
+    assert "sandbox" not in result.stdout
+    assert "4 surveys, 130 responses" in result.stdout
+    assert "2 surveys skipped, neither in the account nor in the database: " in result.stderr
 
 
 def test_ids_are_printed_whole_however_long_they_are(quick):

@@ -1470,7 +1470,8 @@ def test_link_of_another_scheme_keeps_the_port(link, followed):
 
 def followed_from(url: str, link: str) -> str | None:
     """Return the URL that is followed from a page, None if it is refused."""
-    stream = Stream(name="x", path="/x", pagination={"type": "link", "selector": "$.next"})
+    paging = {"type": "link", "selector": "$.next"}
+    stream = Stream.model_validate({"name": "x", "path": "/x", "pagination": paging})
     answer = Answer(200, b"", {}, {}, url)
     with suppress(HotjarPaginationError):
         return next_cursor(stream, None, document={"next": link}, rows=1, answer=answer)
