@@ -363,7 +363,7 @@ def run_import(
     progress.expect(1)
     job = _job(sync_job.name, _Import(settings, export, progress), settings)
     _run(job, instance, tags, config, outcome, assets=[survey_responses.key])
-    if added and outcome.problems:
+    if added and (outcome.problems or (outcome.is_interrupted and not outcome.partitions)):
         # Of a mistyped survey nothing should stay that later syncs would ask Hotjar for.
         instance.delete_dynamic_partition(str(survey_partitions.name), survey_id)
     return outcome

@@ -20,6 +20,7 @@ def in_dagster(
     settings: Settings,
     *,
     models: bool = True,
+    is_resumable: bool = True,
     as_json: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
     """Let Dagster run something, then the models; return the summary and all problems.
@@ -31,6 +32,7 @@ def in_dagster(
             outcome.
         settings: The account and the database.
         models: Whether the models are run where rows were committed.
+        is_resumable: Whether an interrupted command goes on where it was when it is run again.
         as_json: Whether a command that is interrupted prints its summary as JSON too.
     """
     started, progress = time.monotonic(), SyncProgress()
@@ -75,16 +77,18 @@ def in_dagster(
         "seconds": round(seconds, 3),
     }
     if outcome.is_interrupted:
-        echo(_interrupted(outcome, progress, made=made), err=True)
+        echo(_interrupted(outcome, progress, made=made, is_resumable=is_resumable), err=True)
         if as_json:
             echo_json({**summary, "interrupted": True})
         sys.exit(interrupts.exit_code)
     return {**summary, "names": outcome.names, "lacks_dbt": lacks_dbt}, outcome.problems
 
 
-def _interrupted(outcome: Any, progress: SyncProgress, *, made: bool) -> str:
+def _interrupted(outcome: Any, progress: SyncProgress, *, made: bool, is_resumable: bool) -> str:
     stored = sum(each["status"] == "materialized" for each in outcome.partitions.values())
     left = (progress.surveys or stored) - stored
+    if not (is_resumable or stored):
+        return "Interrupted: the file is not stored. Run the command again to read all of it."
     done = f"{counted(stored, 'survey')} stored, {left} unchanged"
     models = "; the models are not complete" if made else ""
     return f"Interrupted: {done}{models}. Run the command again to continue."

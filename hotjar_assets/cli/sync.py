@@ -79,6 +79,7 @@ def import_file(*, file: Path, survey: str, site_id: str | None, as_json: bool) 
             progress=progress,
         ),
         settings,
+        is_resumable=False,
         as_json=as_json,
     )
     print_outcome(settings, summary, problems, as_json=as_json)

@@ -21,9 +21,21 @@ Mistake = tuple[Place, str]
 MAX_VALUES = 50_000
 """Most values in the YAML of a source."""
 TEMPLATE = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
-_SHELL_VARIABLE = re.compile(r"\$\{\w{1,100}\}", re.ASCII)
+_VARIABLE = re.compile(
+    r"\$\{\w{1,100}\}|%\(\w{1,100}\)s"
+    r"|(?<![\w$])\$(?:[A-Z][A-Z0-9]{0,50}_[A-Z0-9_]{1,50}|KEY|TOKEN|SECRET|PASSWORD)(?!\w)",
+    re.ASCII,
+)
+"""A variable as a shell or Python writes it; `$GOOG` may be a value."""
+_COLON_SEGMENT = re.compile(r"(?<=/):[A-Za-z_]\w{0,100}(?=/|$)", re.ASCII)
 _BRACES = re.compile(r"(?<!\{)\{[\w.]{1,100}\}(?!\})", re.ASCII)
-_RELATIVE_TIME = re.compile(r"(?i)(?:now|today|yesterday|tomorrow)\b|.*\bago$|last\b")
+_RELATIVE_TIME = re.compile(
+    r"(?i)(?:now|today|yesterday|tomorrow)\b|.*\bago$|last\b"
+    r"|-\d{1,9} ?(?:s|m|h|d|w|y|mo|min|second|minute|hour|day|week|month|year)s?$"
+    r"|-PT?\d[\dTYMWDHS]*$"
+)
+_SLASHED_DAY = re.compile(r"\d{1,2}/\d{1,2}/\d{4}|\d{4}/\d{1,2}/\d{1,2}", re.ASCII)
+_COMPACT_DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
 _SECRET_NAMES = frozenset(
     {
@@ -219,9 +231,12 @@ def _foreign_template(place: Place, text: str) -> str:
     """Return what other tools would replace in a text; empty if there is nothing."""
     if place[0] == "transform":
         return ""
-    found = _SHELL_VARIABLE.search(text)
+    found = _VARIABLE.search(text)
     if found is None and place[0] == "path":
-        found = _BRACES.search(TEMPLATE.sub("", text))
+        rest = TEMPLATE.sub("", text)
+        found = _BRACES.search(rest) or _COLON_SEGMENT.search(rest)
+    elif found is None and place[0] in {"query", "headers"}:
+        found = _BRACES.fullmatch(text.strip())
     return found[0] if found else ""
 
 
@@ -357,12 +372,25 @@ def _is_inside_of_value(body: Any, path: str) -> bool:
 def _start(stream: "Stream") -> Iterator[Mistake]:
     """Check that what is first read from is an instant where it is sent as one."""
     given, schema = stream.incremental, stream.record_schema
-    start = given.start if given else None
-    if given is None or not isinstance(start, str) or "{{" in start:
+    if given is None or given.start is None:
+        return
+    start = str(given.start).strip()
+    if "{{" in start:
         return
     kind = schema.properties.get(given.cursor, {}) if schema else {}
     is_instant = "format" in given.model_fields_set or kind.get("format") in {"date", "date-time"}
-    if (is_instant and not sends_as_instant(start, given.format)) or _RELATIVE_TIME.match(start):
+    is_unfit = (
+        # An instant to Python, but sent as it is.
+        (is_instant and _COMPACT_DAY.fullmatch(start) and not _is_written_as(start, given.format))
+        or (
+            is_instant
+            and isinstance(given.start, str)
+            and not sends_as_instant(start, given.format)
+        )
+        or (_SLASHED_DAY.fullmatch(start) and not _is_written_as(start, given.format))
+        or _RELATIVE_TIME.match(start)
+    )
+    if is_unfit:
         problem = "is not a day or an instant, such as 2026-01-31 or 2026-01-31T12:00:00Z"
         yield ("incremental", "start"), problem
 
@@ -377,6 +405,11 @@ def sends_as_instant(text: str, form: str) -> bool:
         return True
     if form in {"timestamp", "milliseconds"}:
         return bool(_NUMBER.fullmatch(text.strip()))
+    return _is_written_as(text, form)
+
+
+def _is_written_as(text: str, form: str) -> bool:
+    """Tell whether a text is an instant in a strftime format."""
     try:
         datetime.strptime(text, form)  # noqa: DTZ007 - only whether it can be read
     except ValueError:

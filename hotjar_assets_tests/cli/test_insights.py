@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import signal
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hotjar_assets.api import exports
 from hotjar_assets.config import Settings
 from hotjar_assets.defs.assets import survey_responses
 from hotjar_assets.defs.partitions import known_surveys, survey_partitions
@@ -539,6 +542,24 @@ def test_an_import_reads_what_is_older_than_the_table_and_deletes_nothing(
 
     assert (second[LONG]["new"], second[LONG]["rows"]) == (LONG_ROWS - 100, LONG_ROWS)
     assert count(offline.database, "deleted_at IS NOT NULL") == 0
+
+
+def test_an_interrupted_import_says_only_that_the_file_is_not_stored(
+    offline, account, instance, tmp_path, monkeypatch
+):
+    def interrupt(*_: object) -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+    monkeypatch.setattr(exports, "check_rows", interrupt)
+    path = write_export(account, EVERY_TYPE, tmp_path / "a.csv")
+
+    result = offline("import", str(path), "--survey", EVERY_TYPE, "--site", SANDBOX_SITE_ID)
+
+    said = "Interrupted: the file is not stored. Run the command again to read all of it."
+    assert result.stderr.splitlines()[-1] == said
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert known_surveys(instance) == []
 
 
 def test_an_import_keeps_to_the_privacy_and_the_start_date_of_the_settings(

@@ -809,6 +809,70 @@ def test_a_tab_that_is_spelled_out_is_told_how_to_be_written(delimiter):
     assert load(written).streams[0].delimiter == "\t"
 
 
+FOREIGN = "is not replaced here; declare a parameter"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("per_page: 50", "per_page: $ACME_KEY", "query.per_page: $ACME_KEY"),
+        ("per_page: 50", "per_page: Token $KEY", "query.per_page: $KEY"),
+        ("per_page: 50", "per_page: '%(KEY)s'", "query.per_page: %(KEY)s"),
+        ("per_page: 50", "per_page: '{key}'", "query.per_page: {key}"),
+        ("path: /orders\n", "path: /orders/:id\n", "path: :id"),
+        ("path: /orders\n", "path: /orders/:order_id/lines\n", "path: :order_id"),
+        ("https://{{ store }}.", "https://$ACME_STORE.", "$ACME_STORE"),
+    ],
+)
+def test_a_variable_of_another_tool_is_refused(old, new, place):
+    assert f"{place} {FOREIGN}" in str(mistake(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("per_page: 50", "per_page: $GOOG"),
+        ("per_page: 50", "per_page: US$A_B"),
+        ("per_page: 50", "per_page: '{id, name}'"),
+        ("per_page: 50", "per_page: '{\"a\": 1}'"),
+        ("per_page: 50", "'$filter': \"a eq 'x'\""),
+        ("per_page: 50", "per_page: 100%"),
+        ("path: /orders\n", "path: /orders:list\n"),
+        ("path: /orders\n", "path: /orders/12:30\n"),
+    ],
+)
+def test_what_only_looks_like_a_variable_is_sent(old, new):
+    assert load(GOOD.replace(old, new, 1)).streams[0].name == "orders"
+
+
+@pytest.mark.parametrize(
+    ("form", "start", "fits"),
+    [
+        ("timestamp", "20260101", False),
+        ("timestamp", "'20260101'", False),
+        ("timestamp", "1700000000", True),
+        ('"%Y%m%d"', "20260101", True),
+        ('"%m/%d/%Y"', "01/02/2026", True),
+        (None, "-7d", False),
+        (None, "'-7 days'", False),
+        (None, "-P7D", False),
+        (None, "01/02/2026", False),
+        (None, "2026/01/02", False),
+        (None, "-7", True),
+        (None, "7d", True),
+        (None, "20260101", True),
+    ],
+)
+def test_start_is_no_day_that_the_api_would_get_as_it_is_written(form, start, fits):
+    text = GOOD.replace("      format: timestamp\n", f"      start: {start}\n")
+    if form:
+        text = text.replace("      start:", f"      format: {form}\n      start:")
+    else:
+        text = text.replace("{type: string, format: date-time}", "{type: string}")
+    with nullcontext() if fits else pytest.raises(HotjarSourceError, match="is not a day or an"):
+        assert load(text).streams[0].incremental
+
+
 KINDS_OF_AUTHENTICATION = {
     "api_key": "{type: api_key, name: X-Key, key_env: %s}",
     "bearer": "{type: bearer, token_env: %s}",
