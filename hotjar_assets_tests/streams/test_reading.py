@@ -5,7 +5,9 @@ import gzip
 import json
 import logging
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
+from threading import Barrier
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -34,6 +36,7 @@ from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets_tests.api.scripted_server import NO_ANSWER, Reply, error, json_reply, token_reply
 from hotjar_assets_tests.streams.store import StreamStore, source_of
 
+READERS = 8
 SECRET = "made up/secret+7"
 FORMS = (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET))
 
@@ -413,7 +416,7 @@ def without_lifetime(token):
     ("grant", "age_seconds", "tokens"),
     [
         (without_lifetime, 60, ["a", "a", "b"]),
-        (without_lifetime, 1, ["a", "a"]),
+        (without_lifetime, 1, ["a", "a", "b"]),
         (token_reply, 60, ["a", "a"]),
     ],
     ids=["unknown lifetime", "just issued", "known lifetime"],
@@ -430,6 +433,49 @@ def test_token_of_unknown_lifetime_is_renewed_after_a_403(
     with pytest.raises(HotjarAuthError):
         list(client.iter_pages(made.streams[0]))
     assert [sent.token for sent in api.data_requests] == tokens
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "tokens"), [(1, ["b"]), (60, ["b", "c"])], ids=["new", "old"]
+)
+def test_new_token_that_replaced_another_is_not_renewed_after_a_403(
+    age_seconds, tokens, *, source, connect, api, time
+):
+    api.grants([without_lifetime(token) for token in "abc"])
+    api.answers(error(403), json_reply([{"id": 1}]), *[error(403)] * len(tokens))
+    made = source(authentication=OAUTH)
+    client = connect(made, VARIABLES)
+    assert records(client.iter_pages(made.streams[0])) == [{"id": 1}]
+    time.sleep(age_seconds)
+    with pytest.raises(HotjarAuthError):
+        list(client.iter_pages(made.streams[0]))
+    assert [sent.token for sent in api.data_requests] == ["a", "b", *tokens]
+
+
+def test_readers_forbidden_together_share_one_new_token(source, connect, api):
+    everybody = Barrier(READERS)
+
+    def forbid_all_at_once(sent):
+        if sent.token == "token-1":
+            everybody.wait(timeout=20)
+            return error(403)
+        return json_reply([{"id": 1}])
+
+    api.grants([without_lifetime("token-1"), without_lifetime("token-2")])
+    api.answers_always(forbid_all_at_once)
+    made = source(authentication=OAUTH)
+    client = connect(made, VARIABLES)
+
+    def read_all(stream):
+        return records(client.iter_pages(stream))
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(read_all, made.streams * READERS))
+    assert found == [[{"id": 1}]] * READERS
+    login = made.authentication.token_path
+    assert len([sent for sent in api.sent if sent.path.endswith(login)]) == 2
+    tokens = [sent.token for sent in api.data_requests]
+    assert sorted(tokens) == ["token-1"] * READERS + ["token-2"] * READERS
 
 
 def test_refused_login_names_the_variables(source, read, api):
