@@ -478,6 +478,29 @@ def test_readers_forbidden_together_share_one_new_token(source, connect, api):
     assert sorted(tokens) == ["token-1"] * READERS + ["token-2"] * READERS
 
 
+@pytest.mark.parametrize(
+    ("body", "begin"),
+    [
+        (f"<html>No {SECRET}</html>", "<html>No ***</html>"),
+        ("<r><access_token>tok/SECRETLY</access_token></r>", "<access_token>***</access_token>"),
+        ("access_token=tok%2FSECRETLY&token_type=bearer", "access_token=***&token_type=***"),
+    ],
+    ids=["HTML", "XML", "form"],
+)
+def test_login_that_is_not_json_is_shown_without_its_secrets(body, begin, source, connect, api):
+    api.grants([Reply(body.encode())])
+    made = source(authentication=OAUTH)
+    shown: list[ShownAnswer] = []
+    client = connect(made, VARIABLES, on_unusable=shown.append)
+    with pytest.raises(HotjarSchemaError, match="token path /v1/oauth/token and base_url"):
+        list(client.iter_pages(made.streams[0]))
+    (answer,) = shown
+    assert begin in answer.begin
+    assert "SECRETLY" not in answer.begin
+    assert SECRET not in answer.begin
+    assert len(api.sent) == 1
+
+
 def test_refused_login_names_the_variables(source, read, api):
     api.grants([error(401)])
     with pytest.raises(HotjarAuthError, match="check MY_ID and MY_KEY"):
