@@ -637,6 +637,46 @@ def test_numbers_keep_their_digits(source, read, api):
     ]
 
 
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        ("ISO-8859-1", "latin-1"),
+        ('"windows-1252"', "cp1252"),
+        ("Shift_JIS", "shift_jis"),
+        ("ISO-8859-1", "utf-8"),
+        ("unknown", "utf-8"),
+        ("rot13", "utf-8"),
+    ],
+)
+def test_charset_of_the_answer_is_obeyed_where_it_is_not_utf_8(
+    charset, encoding, pack, kind, *, source, read, api
+):
+    text = "日本" if encoding == "shift_jis" else "Zoë"
+    body = f'{{"id": 1, "text": "{text}"}}'.encode(encoding)
+    body = b"[%s]" % body if kind == "json" else body + b"\n"
+    api.answers(Reply(pack(body), headers={"Content-Type": f"application/json; Charset={charset}"}))
+    assert records(read(source({"format": kind}))) == [{"id": 1, "text": text}]
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_json_that_is_not_text_of_its_charset_is_refused_once(kind, source, read, api):
+    api.answers(Reply(b'[{"text": "SECRETLY\xff"}]'))
+    with pytest.raises(HotjarSchemaError, match="is not utf-8 text; have the API send") as caught:
+        read(source({"format": kind}))
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 1
+
+
+def test_json_that_is_cut_off_inside_of_a_character_is_asked_for_again(source, read, api):
+    whole = '[{"text": "é"}]'.encode()
+    api.answers(Reply(whole[: whole.index(b"\xa9")]), Reply(whole))
+    assert records(read(source())) == [{"text": "é"}]
+    assert len(api.sent) == 2
+
+
 def test_json_lines_are_records(source, read, api):
     api.answers(Reply('{"id": 1, "t": "a\u2028b"}\r\n\n{"id": 2}'.encode()))
     assert records(read(source({"format": "jsonl"}))) == [{"id": 1, "t": "a\u2028b"}, {"id": 2}]
