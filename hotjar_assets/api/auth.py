@@ -169,6 +169,7 @@ class TokenAuth(ABC):
         self._refresh_at = 0.0
         self._issued_at = 0.0
         self._has_lifetime = True
+        self._is_renewal = False
         self._refusal: HotjarAuthError | None = None
 
     @abstractmethod
@@ -201,6 +202,7 @@ class TokenAuth(ABC):
         with self._lock:
             if self._token is None or self._clock() >= self._refresh_at:
                 self._token = self._new_token(send)
+                self._is_renewal = False
             return self._credentials(self._token)
 
     def renew(self, rejected: Credentials, send: SendLogin) -> Credentials | None:
@@ -209,17 +211,20 @@ class TokenAuth(ABC):
             # While this reader waited, another one may have been rejected and replaced it.
             if self._token is None or self._credentials(self._token) == rejected:
                 self._token = self._new_token(send)
+                self._is_renewal = True
             return self._credentials(self._token)
 
     def may_have_expired(self, rejected: Credentials) -> bool:
         """Tell whether a 403 may mean that these credentials have expired.
 
-        A token whose lifetime is known does not expire unnoticed, and a new one has not expired.
+        A token whose lifetime is known does not expire unnoticed. A new one may be one that the API
+        keeps and gave before; the one that replaced it, while it is new, was refused for another
+        reason.
         """
         with self._lock:
-            is_old = self._clock() - self._issued_at >= REFRESH_MARGIN_SECONDS
+            is_new = self._clock() - self._issued_at < REFRESH_MARGIN_SECONDS
             is_replaced = self._token is not None and self._credentials(self._token) != rejected
-            return not self._has_lifetime and (is_old or is_replaced)
+            return not self._has_lifetime and (is_replaced or not (self._is_renewal and is_new))
 
     def _new_token(self, send: SendLogin) -> str:
         if self._refusal is not None:

@@ -96,6 +96,13 @@ def secrets_sent(request: requests.PreparedRequest) -> tuple[str, ...]:
     return (token, *(cookie.partition("=")[2] for cookie in cookies))
 
 
+def tokens_in(body: bytes) -> tuple[str, ...]:
+    """Return what may be tokens in a form, or in XML, that a login was answered."""
+    text = body[: 16 * _SHOWN_CHARACTERS].decode("utf-8", "replace")
+    pattern = r"token>\s*([^\s<]+)" if text.lstrip("\ufeff \t\r\n")[:1] == "<" else r"=([^\s&]+)"
+    return tuple(dict.fromkeys(re.findall(pattern, text, re.IGNORECASE)))
+
+
 def redacted(text: str, secrets: tuple[str, ...], *, mask: str = "…") -> str:
     """Return the text without the secrets, however they are escaped.
 

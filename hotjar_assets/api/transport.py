@@ -5,12 +5,14 @@ reads and the token request. Who may receive a request is decided in `recipients
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import tenacity
@@ -49,6 +51,7 @@ from hotjar_assets.api.secrecy import (
     shown,
     shown_answer,
     shown_url,
+    tokens_in,
 )
 from hotjar_assets.api.sessions import Sessions
 from hotjar_assets.api.targets import join, origin_of, with_query
@@ -73,6 +76,10 @@ MAX_EXCHANGE_SECONDS = 120.0
 MAX_DOWNLOAD_SECONDS = 3600.0
 MAX_REDIRECTS = 5
 _BEGINNING_BYTES = 4096
+_OTHER_LOGIN = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:(?P<markup><)|[A-Za-z_][\w.-]{0,99}=[^\s&]*(?:&\S*)?\s*\Z)"
+)
+"""An answer to a login that never is the JSON that it should be."""
 ResultT = TypeVar("ResultT")
 
 
@@ -387,9 +394,7 @@ class Transport:
                     "POST",
                     url,
                     LoginHost(origin_of(url)),
-                    lambda response, deadline: _read_login(
-                        self._answer(response, deadline, MAX_LOGIN_BYTES), login, place
-                    ),
+                    lambda response, deadline: self._read_login(response, deadline, login, place),
                     None,
                     data=login.form,
                     json=login.json,
@@ -551,9 +556,23 @@ class Transport:
             self._show_unusable(response, answer.body)
             raise
 
-    def _show_unusable(self, response: requests.Response, body: bytes) -> None:
+    def _read_login(
+        self, response: requests.Response, deadline: Deadline, login: Login, place: str
+    ) -> LoginAnswer:
+        answer = self._answer(response, deadline, MAX_LOGIN_BYTES)
+        if login.needs_json and (other := _OTHER_LOGIN.match(answer.body)):
+            self._show_unusable(response, answer.body, tokens_in(answer.body))
+            what = "HTML or XML" if other["markup"] else "a form"
+            path = urlsplit(place).path
+            problem = f"is {what} and not JSON; check the token path {path} and "
+            raise HotjarSchemaError("the login's answer", problem + self._advice.url_setting)
+        return _read_login(answer, login, place)
+
+    def _show_unusable(
+        self, response: requests.Response, body: bytes, tokens: tuple[str, ...] = ()
+    ) -> None:
         if self._on_unusable is not None:
-            secrets = (*self._secrets(), *secrets_sent(response.request))
+            secrets = (*self._secrets(), *secrets_sent(response.request), *tokens)
             self._on_unusable(shown_answer(response, body, secrets))
 
     def _answer(

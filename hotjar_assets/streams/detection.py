@@ -9,6 +9,7 @@ import csv
 import gzip
 import re
 import zlib
+from contextlib import suppress
 from itertools import chain, islice, repeat
 from typing import IO, cast
 
@@ -34,6 +35,9 @@ _JSON = re.compile(
 """How JSON begins; a name in brackets may be the header of a CSV."""
 _GUARD = re.compile(rb"\)\]\}'|(?:for *\(;;\)|while *\(1\)) *;")
 """What some APIs write before JSON, so that no script of another site can read it."""
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE | re.ASCII)
+_TEXT_CODEC = re.compile(r"(?:iso8859|cp|koi8|mac|gb|big5|euc|shift_jis).{0,20}")
+"""Some codecs of Python are of something else, or slow."""
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF16_JSON = (b"{\0", b"\0{", b"[\0", b"\0[")
 _LOOKED_AT_BYTES = 4096
@@ -75,6 +79,16 @@ def unzipped_file(file: IO[bytes]) -> IO[bytes]:
     begin = file.read(len(_GZIP))
     file.seek(0)
     return cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb")) if is_gzip(begin) else file
+
+
+def charset_of(content_type: str) -> str:
+    """Return the usual encoding of text that a Content-Type names, else UTF-8."""
+    named = _CHARSET.search(content_type)
+    with suppress(LookupError):
+        name = codecs.lookup(named[1]).name if named else ""
+        if _TEXT_CODEC.fullmatch(name):
+            return name
+    return "utf-8"
 
 
 def refuse_utf16(body: bytes) -> None:

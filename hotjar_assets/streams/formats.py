@@ -11,6 +11,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
 
@@ -58,7 +59,7 @@ def decode(
         body: The body.
         kind: Its format.
         delimiter: Between the cells of a CSV.
-        encoding: Of a CSV.
+        encoding: Of a CSV; of JSON that is not UTF-8.
         limits: How much memory it may take.
 
     Raises:
@@ -70,10 +71,11 @@ def decode(
     """
     if kind == "json":
         limits.check_answer(body)
-        return clean(parse_json(body))
+        return clean(_parsed(body, encoding))
     if kind == "jsonl":
         limits.check_answer(body, separators=b",\n")
-        return [clean(value) for _, value in _numbered_lines(io.BytesIO(body), limits)]
+        lines = _numbered_lines(io.BytesIO(body), limits, encoding)
+        return [clean(value) for _, value in lines]
     limits.check_answer(body, separators=delimiter.encode(), rows=b"\r\n")
     try:
         return list(_rows(_text(io.BytesIO(body), encoding), delimiter))
@@ -98,7 +100,7 @@ def iter_parts(
         file: The body, from its start; gzip or not.
         kind: Its format.
         delimiter: Between the cells of a CSV.
-        encoding: Of a CSV.
+        encoding: Of a CSV; of JSON lines that are not UTF-8.
         limits: How long it may be.
 
     Raises:
@@ -107,7 +109,7 @@ def iter_parts(
     plain = unzipped_file(file)
     try:
         sized = (
-            _sized_lines(plain, limits)
+            _sized_lines(plain, limits, encoding)
             if kind == "jsonl"
             else _sized_rows(plain, delimiter, encoding)
         )
@@ -144,8 +146,8 @@ def _parts(sized: Iterable[tuple[Any, int]], limits: Limits) -> Iterator[list[An
         yield part
 
 
-def _sized_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[Any, int]]:
-    for line, value in _numbered_lines(file, limits):
+def _sized_lines(file: IO[bytes], limits: Limits, encoding: str) -> Iterator[tuple[Any, int]]:
+    for line, value in _numbered_lines(file, limits, encoding):
         yield clean(value), len(line)
 
 
@@ -388,7 +390,28 @@ def _is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
-def _numbered_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[bytes, Any]]:
+def _parsed(body: bytes, encoding: str) -> Any:
+    """Return a JSON value; of an encoding other than UTF-8 only if it is not UTF-8.
+
+    Raises:
+        ValueError: It is not JSON.
+        HotjarSchemaError: It is JSON, of neither encoding.
+    """
+    if body.isascii():
+        return parse_json(body)
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        with suppress(UnicodeDecodeError):
+            return parse_json(body.decode(encoding).encode())
+        # What is cut off inside of a character may be whole the next time.
+        parse_json(body)
+        problem = f"is not {encoding} text; have the API send UTF-8, or name its charset"
+        raise HotjarSchemaError("body", problem) from None
+    return parse_json(body)
+
+
+def _numbered_lines(file: IO[bytes], limits: Limits, encoding: str) -> Iterator[tuple[bytes, Any]]:
     # Only line feeds end a line: the other line ends of Unicode may stand in a text.
     number = 0
     while line := file.readline(MAX_RECORD_BYTES + 1):
@@ -402,7 +425,7 @@ def _numbered_lines(file: IO[bytes], limits: Limits) -> Iterator[tuple[bytes, An
         if line.strip():
             limits.check_answer(line)
             try:
-                yield line, parse_json(line)
+                yield line, _parsed(line, encoding)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
 

@@ -42,7 +42,7 @@ from hotjar_assets.printable import get_logger
 from hotjar_assets.streams import paging
 from hotjar_assets.streams.authentication import advice_of, auth_of
 from hotjar_assets.streams.checks import sends_as_instant
-from hotjar_assets.streams.detection import is_gzip, refuse_other_format, unzipped
+from hotjar_assets.streams.detection import charset_of, is_gzip, refuse_other_format, unzipped
 from hotjar_assets.streams.formats import (
     Record,
     decode,
@@ -75,7 +75,7 @@ class RecordPage:
         next_cursor: Where the next page is; None: this is the last one.
         key: Fields that identify a record; none: all of it does.
         flattened: Fields of the stream's `flatten` that a record had.
-        left_in_file: Where the answer came from, if it is long and was left in the file.
+        left_in_file: The answer, if it is long and was left in the file.
         is_counted: Whether nothing in the answer says that there is a next page.
         is_bounded: Whether the answer gives the number of pages.
         unanswered: What `pagination` names and the answer lacks, and what it may mean.
@@ -87,7 +87,7 @@ class RecordPage:
     next_cursor: str | None = None
     key: tuple[str, ...] = ()
     flattened: Collection[str] = ()
-    left_in_file: str | None = None
+    left_in_file: Answer | None = None
     is_counted: bool = False
     is_bounded: bool = False
     unanswered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -233,13 +233,13 @@ class SourceClient(PacedClient):
             if page.left_in_file is None:
                 yield page
                 return
-            place = shown_url(page.left_in_file, self._templates.secrets)
+            place = shown_url(page.left_in_file.url, self._templates.secrets)
             try:
                 for found in iter_parts(
                     cast("IO[bytes]", file),
                     stream.format,
                     delimiter=stream.delimiter,
-                    encoding=stream.encoding,
+                    encoding=_encoding(stream, page.left_in_file.headers),
                     limits=self._limits,
                 ):
                     met = set[str]()
@@ -267,7 +267,7 @@ class SourceClient(PacedClient):
                 return RecordPage([], [], {})
             # However short it is, gzip may hold a long answer.
             if answer.file or (file and is_gzip(answer.body)):
-                return RecordPage([], [], {}, left_in_file=answer.url)
+                return RecordPage([], [], {}, left_in_file=answer)
             document = _document(answer, stream, self._limits)
             found = records_in(document, stream.records)
             self._warn_of_errors(document, stream)
@@ -369,6 +369,12 @@ def _comes_in_parts(stream: Stream) -> bool:
     return stream.format in {"csv", "jsonl"} and is_each and is_plain
 
 
+def _encoding(stream: Stream, headers: Mapping[str, str]) -> str:
+    if stream.format == "csv":
+        return stream.encoding
+    return charset_of(headers.get("Content-Type", ""))
+
+
 def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:
     body = answer.body
     try:
@@ -377,7 +383,7 @@ def _document(answer: Answer, stream: Stream, limits: Limits) -> Any:
             body,
             stream.format,
             delimiter=stream.delimiter,
-            encoding=stream.encoding,
+            encoding=_encoding(stream, answer.headers),
             limits=limits,
         )
     except ValueError as error:

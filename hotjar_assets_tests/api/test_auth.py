@@ -281,11 +281,11 @@ def test_token_request_is_tried_again_when_that_can_help(client, api, time):
     ("reply", "kind"),
     [
         (error(503), HotjarServerError),
-        (Reply(b"<html>"), HotjarBodyError),
+        (Reply(b'{"access_token": "t'), HotjarBodyError),
         (Reply(b"[]"), HotjarBodyError),
         (Reply(b"\xff"), HotjarBodyError),
     ],
-    ids=["503", "html", "list", "not-utf-8"],
+    ids=["503", "cut off", "list", "not-utf-8"],
 )
 def test_token_endpoint_that_stays_broken_is_tried_six_times(reply, kind, client, api):
     api.grants(repeat(reply))
@@ -293,6 +293,25 @@ def test_token_endpoint_that_stays_broken_is_tried_six_times(reply, kind, client
         read_survey(client)
     assert TOKEN_PATH in str(caught.value)
     assert len(api.sent) == 6
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"\n<!doctype html><p>SECRETLY", "HTML or XML"),
+        (b"\xef\xbb\xbf<a>SECRETLY</a>", "HTML or XML"),
+        (b"access_token=SECRETLY&token_type=bearer\n", "a form"),
+    ],
+    ids=["HTML", "XML", "form"],
+)
+def test_token_endpoint_of_another_format_gets_the_secret_once(body, what, client, api):
+    api.grants([Reply(body)])
+    words = f"is {what} and not JSON; check the token path {TOKEN_PATH} and HOTJAR_API_URL"
+    with pytest.raises(HotjarSchemaError, match=words) as caught:
+        read_survey(client)
+    assert f"[POST {api.url}{TOKEN_PATH}]" in str(caught.value)
+    assert "SECRETLY" not in str(caught.value)
+    assert [sent.path for sent in api.sent] == [TOKEN_PATH]
 
 
 def test_next_reader_asks_anew_after_a_token_endpoint_that_was_broken(client, api):

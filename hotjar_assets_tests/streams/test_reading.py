@@ -5,9 +5,11 @@ import gzip
 import json
 import logging
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import chain
+from threading import Barrier
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -36,6 +38,7 @@ from hotjar_assets.streams.tables import StreamTable
 from hotjar_assets_tests.api.scripted_server import NO_ANSWER, Reply, error, json_reply, token_reply
 from hotjar_assets_tests.streams.store import StreamStore, source_of
 
+READERS = 8
 SECRET = "made up/secret+7"
 FORMS = (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET))
 
@@ -415,7 +418,7 @@ def without_lifetime(token):
     ("grant", "age_seconds", "tokens"),
     [
         (without_lifetime, 60, ["a", "a", "b"]),
-        (without_lifetime, 1, ["a", "a"]),
+        (without_lifetime, 1, ["a", "a", "b"]),
         (token_reply, 60, ["a", "a"]),
     ],
     ids=["unknown lifetime", "just issued", "known lifetime"],
@@ -432,6 +435,72 @@ def test_token_of_unknown_lifetime_is_renewed_after_a_403(
     with pytest.raises(HotjarAuthError):
         list(client.iter_pages(made.streams[0]))
     assert [sent.token for sent in api.data_requests] == tokens
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "tokens"), [(1, ["b"]), (60, ["b", "c"])], ids=["new", "old"]
+)
+def test_new_token_that_replaced_another_is_not_renewed_after_a_403(
+    age_seconds, tokens, *, source, connect, api, time
+):
+    api.grants([without_lifetime(token) for token in "abc"])
+    api.answers(error(403), json_reply([{"id": 1}]), *[error(403)] * len(tokens))
+    made = source(authentication=OAUTH)
+    client = connect(made, VARIABLES)
+    assert records(client.iter_pages(made.streams[0])) == [{"id": 1}]
+    time.sleep(age_seconds)
+    with pytest.raises(HotjarAuthError):
+        list(client.iter_pages(made.streams[0]))
+    assert [sent.token for sent in api.data_requests] == ["a", "b", *tokens]
+
+
+def test_readers_forbidden_together_share_one_new_token(source, connect, api):
+    everybody = Barrier(READERS)
+
+    def forbid_all_at_once(sent):
+        if sent.token == "token-1":
+            everybody.wait(timeout=20)
+            return error(403)
+        return json_reply([{"id": 1}])
+
+    api.grants([without_lifetime("token-1"), without_lifetime("token-2")])
+    api.answers_always(forbid_all_at_once)
+    made = source(authentication=OAUTH)
+    client = connect(made, VARIABLES)
+
+    def read_all(stream):
+        return records(client.iter_pages(stream))
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(read_all, made.streams * READERS))
+    assert found == [[{"id": 1}]] * READERS
+    login = made.authentication.token_path
+    assert len([sent for sent in api.sent if sent.path.endswith(login)]) == 2
+    tokens = [sent.token for sent in api.data_requests]
+    assert sorted(tokens) == ["token-1"] * READERS + ["token-2"] * READERS
+
+
+@pytest.mark.parametrize(
+    ("body", "begin"),
+    [
+        (f"<html>No {SECRET}</html>", "<html>No ***</html>"),
+        ("<r><access_token>tok/SECRETLY</access_token></r>", "<access_token>***</access_token>"),
+        ("access_token=tok%2FSECRETLY&token_type=bearer", "access_token=***&token_type=***"),
+    ],
+    ids=["HTML", "XML", "form"],
+)
+def test_login_that_is_not_json_is_shown_without_its_secrets(body, begin, source, connect, api):
+    api.grants([Reply(body.encode())])
+    made = source(authentication=OAUTH)
+    shown: list[ShownAnswer] = []
+    client = connect(made, VARIABLES, on_unusable=shown.append)
+    with pytest.raises(HotjarSchemaError, match="token path /v1/oauth/token and base_url"):
+        list(client.iter_pages(made.streams[0]))
+    (answer,) = shown
+    assert begin in answer.begin
+    assert "SECRETLY" not in answer.begin
+    assert SECRET not in answer.begin
+    assert len(api.sent) == 1
 
 
 def test_refused_login_names_the_variables(source, read, api):
@@ -568,6 +637,46 @@ def test_numbers_keep_their_digits(source, read, api):
     assert records(read(source())) == [
         {"a": "9223372036854775808", "b": "0.12345678901234567890", "c": 1.5, "d": -7}
     ]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        ("ISO-8859-1", "latin-1"),
+        ('"windows-1252"', "cp1252"),
+        ("Shift_JIS", "shift_jis"),
+        ("ISO-8859-1", "utf-8"),
+        ("unknown", "utf-8"),
+        ("rot13", "utf-8"),
+    ],
+)
+def test_charset_of_the_answer_is_obeyed_where_it_is_not_utf_8(
+    charset, encoding, pack, kind, *, source, read, api
+):
+    text = "日本" if encoding == "shift_jis" else "Zoë"
+    body = f'{{"id": 1, "text": "{text}"}}'.encode(encoding)
+    body = b"[%s]" % body if kind == "json" else body + b"\n"
+    api.answers(Reply(pack(body), headers={"Content-Type": f"application/json; Charset={charset}"}))
+    assert records(read(source({"format": kind}))) == [{"id": 1, "text": text}]
+    assert len(api.sent) == 1
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_json_that_is_not_text_of_its_charset_is_refused_once(kind, source, read, api):
+    api.answers(Reply(b'[{"text": "SECRETLY\xff"}]'))
+    with pytest.raises(HotjarSchemaError, match="is not utf-8 text; have the API send") as caught:
+        read(source({"format": kind}))
+    assert "SECRETLY" not in str(caught.value)
+    assert len(api.sent) == 1
+
+
+def test_json_that_is_cut_off_inside_of_a_character_is_asked_for_again(source, read, api):
+    whole = '[{"text": "é"}]'.encode()
+    api.answers(Reply(whole[: whole.index(b"\xa9")]), Reply(whole))
+    assert records(read(source())) == [{"text": "é"}]
+    assert len(api.sent) == 2
 
 
 def test_json_lines_are_records(source, read, api):
