@@ -86,6 +86,10 @@ def test_a_hash_is_stable_keyed_and_joins_addresses_in_any_case():
     assert HASH.value(None) is None
 
 
+def test_text_that_is_not_valid_unicode_is_hashed_too():
+    assert HASH.value("half of a pair: \ud83d") != HASH.value("half of a pair: \ud83e")
+
+
 def test_the_spool_holds_no_personal_value(store, survey_id, person, tmp_path):
     store.list_surveys()
     read = store.walk(survey_id, tmp_path, privacy=DROP)

@@ -8,9 +8,11 @@ from itertools import count
 
 import pytest
 
+from hotjar_assets.commits import Figures
 from hotjar_assets.errors import HotjarConfigError, HotjarStoreError
 from hotjar_assets.readers import Read, Readers
 from hotjar_assets.spool import Segment
+from hotjar_assets.sync import StoredResponses, SurveyRead
 
 ROWS = 7
 PATIENCE_SECONDS = 30
@@ -144,3 +146,22 @@ def test_a_unit_is_read_to_its_end_while_many_wait(readers):
     units = [str(number) for number in range(20)]
     assert sum(map(len, readers(walk, concurrency=1).read(units))) == 20
     assert order == [unit for unit in units for _ in range(4)]
+
+
+def test_figures_of_two_commits_add_up():
+    first = Figures(rows=9, new=1, updated=2, deleted=3, purged=4, vanished=5)
+    later = Figures(rows=8, new=10, updated=20, deleted=30, purged=40, vanished=50)
+    assert first + later == Figures(rows=8, new=11, updated=22, deleted=33, purged=44, vanished=50)
+
+
+def test_two_walks_through_a_survey_are_told_as_one():
+    stored = StoredResponses()
+    for requests, pages, figures in (
+        (3, 2, Figures(rows=5, new=5)),
+        (4, 1, Figures(rows=6, new=1)),
+    ):
+        read = SurveyRead("101", datetime.now(UTC), requests=requests, pages=pages)
+        stored.add(read, figures)
+    read, figures = stored.walks["101"]
+    assert (read.requests, read.pages) == (7, 3)
+    assert figures == Figures(rows=6, new=6)
