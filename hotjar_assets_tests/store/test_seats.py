@@ -78,6 +78,18 @@ def test_readers_that_only_wait_are_all_let_in_at_once():
     assert not together.broken
 
 
+@pytest.mark.timeout(30)
+def test_seats_that_are_added_or_left_can_all_be_taken(machine):
+    seats = seats_on(machine, 4)
+    with seats.taken():
+        machine.pass_window(busy=0.0)
+        assert seats.add_if_idle() == 4
+        for _ in range(2):
+            with seats.taken(), seats.taken(), seats.taken():
+                assert seats._free == 0
+    assert seats._free == 4
+
+
 def test_a_seat_is_free_again_after_an_error():
     seats = Seats(1)
     with pytest.raises(ZeroDivisionError), seats.taken():
