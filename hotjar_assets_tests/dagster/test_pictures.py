@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hotjar_assets import materializations
 from hotjar_assets.pictures import picture
-from hotjar_assets.sandbox import SandboxAccount
+from hotjar_assets.sandbox import Fault, SandboxAccount
 from hotjar_assets.warehouse import trends
 from hotjar_assets.warehouse.trends import OTHER, Span, Trend
 from hotjar_assets_tests.dagster.model import CLOCK, SURVEY_IDS, deployed
@@ -155,7 +155,7 @@ def test_a_survey_that_needs_more_memory_than_pictures_may_take_has_none(asked, 
 
 
 def test_a_picture_is_shown_beside_a_survey_that_failed(known):
-    known.account.remove_survey("101")
+    known.server.faults.add(Fault("403", path="responses", survey_id="101"))
     result = known.run(keys=SURVEY_IDS)
     assert not result.success
     assert "picture" in dict(known.materialized(result))["102"]
