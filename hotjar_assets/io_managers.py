@@ -181,7 +181,7 @@ class _HotjarIOManager(dg.IOManager):
             with repeatedly(lambda: context.log.info(progress.describe()), _LOG_SECONDS):
                 sync.run(self._warehouse, stored)
         except BaseException:
-            # Without asking the database, which may be held: nobody waits for an interruption.
+            # The database is not queried: it may be held, and an interruption must not wait for it.
             metadata = self._response_metadata(sync, stored, {})
             record_stored(context, metadata, version=context.run_id)
             raise
@@ -239,8 +239,8 @@ class _HotjarIOManager(dg.IOManager):
     def _version(self, context: dg.OutputContext, read: Callable[[], object]) -> str:
         """Return the data version of a table that was written.
 
-        What is stored must be recorded, whoever holds the file now: then it is the run's id, which
-        no earlier version is.
+        Committed rows must be recorded even if another process holds the file. The run's id is the
+        version then, because no earlier version equals it.
         """
         try:
             return str(read())

@@ -239,7 +239,7 @@ def surveys_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetC
     required_resource_keys={"hotjar"},
 )
 def api_key_age(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Look at the day on which the key was made; there is no such check where nobody gave it."""
+    """Warn when the API key is about to expire; defined only if HOTJAR_KEY_CREATED_ON is set."""
     with as_failure():
         settings = context.resources.hotjar.settings
     result = account_key_age(settings, today=datetime.now(UTC).date())

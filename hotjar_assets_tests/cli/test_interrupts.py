@@ -170,23 +170,28 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
         assert terminal.wait() == 128 + signal.SIGINT
 
 
+WAITING = """
+import signal, sys, threading
+from hotjar_assets.cli.interrupts import Interrupted, watched
+
+def fail():
+    raise OSError("no space left")
+
+if "ignore" in sys.argv:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+try:
+    with watched() as interrupts:
+        interrupts.at_first = fail
+        print("ready", flush=True)
+        threading.Event().wait()
+except Interrupted as error:
+    sys.exit(error.exit_code)
+"""
+"""A command that waits until a signal comes; with `ignore`, as `nohup` starts one."""
+
+
 def test_ctrl_c_that_cannot_be_announced_interrupts_too(tmp_path):
-    script = """if True:
-        import sys, threading
-        from hotjar_assets.cli.interrupts import Interrupted, watched
-
-        def fail():
-            raise OSError("no space left")
-
-        try:
-            with watched() as interrupts:
-                interrupts.at_first = fail
-                print("ready", flush=True)
-                threading.Event().wait()
-        except Interrupted as error:
-            sys.exit(error.exit_code)
-    """
-    with Terminal([sys.executable, "-c", script], tmp_path, variables()) as terminal:
+    with Terminal([sys.executable, "-c", WAITING], tmp_path, variables()) as terminal:
         terminal.read_until(b"ready")
         terminal.press(CTRL_C)
         assert terminal.wait() == 128 + signal.SIGINT
@@ -195,19 +200,7 @@ def test_ctrl_c_that_cannot_be_announced_interrupts_too(tmp_path):
 
 
 def test_sigterm_where_ctrl_c_is_ignored_has_its_exit_code(tmp_path):
-    script = """if True:
-        import signal, sys, threading
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        from hotjar_assets.cli.interrupts import Interrupted, watched
-
-        try:
-            with watched():
-                print("ready", flush=True)
-                threading.Event().wait()
-        except Interrupted as error:
-            sys.exit(error.exit_code)
-    """
-    with Terminal([sys.executable, "-c", script], tmp_path, variables()) as terminal:
+    with Terminal([sys.executable, "-c", WAITING, "ignore"], tmp_path, variables()) as terminal:
         terminal.read_until(b"ready")
         terminal.press(CTRL_C)
         terminal.process.terminate()
