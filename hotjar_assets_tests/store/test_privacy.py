@@ -137,7 +137,12 @@ def test_a_file_whose_free_blocks_hold_rows_of_another_mode_is_rewritten(
     assert store.warehouse.compact() is True
     content = store.path.read_bytes()
     assert [mark for mark in MARKS if mark.encode() in content] == []
-    assert b"in my own words" in content
+    # DuckDB 2 compresses what it copies: that the bytes do not show a value is not enough.
+    with duckdb.connect(str(store.path)) as connection:
+        unused = connection.execute("SELECT free_blocks FROM pragma_database_size()").fetchall()
+    assert unused == [(0,)]
+    text = everything(store, survey_id)
+    assert [mark for mark in [*MARKS, "in my own words"] if mark in text] == ["in my own words"]
     assert store.warehouse.compact() is False
 
 
