@@ -83,7 +83,8 @@ class Outcome:
     Attributes:
         partitions: Figures by survey id: status, rows, new, updated, deleted, requests.
         problems: One line for each thing that failed.
-        names: The surveys listed, by id.
+        names: The name of each survey that was listed or stored before, by id.
+        listed: Surveys that the account has.
         requests: Requests sent, with token and listing.
         has_changes: Whether any row was committed.
         is_interrupted: Whether a signal ended it before everything was read.
@@ -92,6 +93,7 @@ class Outcome:
     partitions: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    listed: int = 0
     requests: int = 0
     has_changes: bool = False
     is_interrupted: bool = False
@@ -203,8 +205,13 @@ def run_sync(
     client = hotjar.client()
     try:
         listed = register_surveys(instance, client)
+        outcome.listed = len(listed)
         outcome.names = {str(survey.id): str(survey.name or "") for survey in listed}
         known = known_surveys(instance)
+        if set(known) - outcome.names.keys():
+            # Read from another platform, or imported.
+            stored = _warehouse(settings).survey_names()
+            outcome.names = outcome.names | stored | outcome.names
         names = dict.fromkeys(known, "") | outcome.names
         survey_ids = resolve_surveys(wanted or known, names, where="the account")
         hotjar.progress.expect(len(survey_ids))
@@ -337,9 +344,7 @@ def run_import(
             the file says another site or survey.
         HotjarStoreError: The survey is marked as deleted, or the database cannot be read.
     """
-    warehouse = Warehouse(
-        settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds
-    )
+    warehouse = _warehouse(settings)
     names = warehouse.survey_names()
     is_new = survey not in names and is_id(survey) and not is_like_a_name(survey, names)
     where = str(settings.database_path)
@@ -357,7 +362,7 @@ def run_import(
     export.check_name(survey_id)
     added = add_surveys(instance, [survey_id])
     (tags,) = range_tags(known_surveys(instance), [survey_id])
-    outcome = Outcome(names={survey_id: state.name or path.name})
+    outcome = Outcome(names={survey_id: state.name or path.name}, listed=1)
     config = run_config(Depth.LOOKBACK, lookback_days=_EVER_DAYS)
     progress = progress or SyncProgress()
     progress.expect(1)
@@ -395,6 +400,10 @@ def _site_of(state: SurveyState, site_id: str | None, settings: Settings) -> str
     if not found:
         raise HotjarConfigError("--site", "is needed: the database does not know the survey")
     return found
+
+
+def _warehouse(settings: Settings) -> Warehouse:
+    return Warehouse(settings.database_path, lock_timeout_seconds=settings.lock_timeout_seconds)
 
 
 def _job(name: str, hotjar: HotjarResource | _Import, settings: Settings) -> dg.JobDefinition:

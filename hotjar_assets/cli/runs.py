@@ -37,7 +37,8 @@ def in_dagster(
     """
     started, progress = time.monotonic(), SyncProgress()
     with creations_told(settings.database_path), watched() as interrupts:
-        with without_garbage():
+        # Dagster takes seconds to load.
+        with shown_progress(progress, settings.progress_seconds), without_garbage():
             from hotjar_assets import runs  # noqa: PLC0415
         outcome, made, lacks_dbt, seconds = runs.Outcome(), False, False, 0.0
         try:
@@ -67,7 +68,7 @@ def in_dagster(
                 runs.end_own_runs(instance)
                 outcome.is_interrupted = True
     summary = {
-        "surveys": len(outcome.names),
+        "surveys": outcome.listed,
         "partitions": {
             survey_id: {"name": outcome.names.get(survey_id), **figures}
             for survey_id, figures in outcome.partitions.items()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def surveys(*, as_json: bool) -> None:
-    """List the surveys in the database: id, name, rows, newest response, last sync.
+    """List the surveys in the database: id, name, platform, rows, newest response, last sync.
 
     Nothing is requested: a survey that is new in Hotjar appears with the next sync.
     """

@@ -31,15 +31,16 @@ def print_table(summary: dict[str, Any], names: dict[str, str]) -> None:
         cells = ["-" if figures[name] is None else str(figures[name]) for name in columns]
         title = f"{'FAILED ' if is_failed else ''}{names.get(survey_id, '')}"
         rows.append((survey_id, title, *cells))
-    echo_table(
-        [
-            _uncut("survey", summary["partitions"]),
-            {"header": "name", "no_wrap": True, "ratio": 1, "min_width": _NAME_WIDTH},
-            *({"header": name, "justify": "right", "min_width": len(name)} for name in columns),
-        ],
-        rows,
-        expand=True,
-    )
+    if rows:
+        echo_table(
+            [
+                _uncut("survey", summary["partitions"]),
+                {"header": "name", "no_wrap": True, "ratio": 1, "min_width": _NAME_WIDTH},
+                *({"header": name, "justify": "right", "min_width": len(name)} for name in columns),
+            ],
+            rows,
+            expand=True,
+        )
     done = [figures for figures in summary["partitions"].values() if figures["rows"] is not None]
     echo(
         f"{counted(len(rows), 'survey')}, "
@@ -55,6 +56,7 @@ def print_surveys(surveys: Sequence[Any]) -> None:
     titles = [f"{each.name or ''}{' (gone from Hotjar)' * each.is_deleted}" for each in surveys]
     uncut = {
         "survey": [each.survey_id for each in surveys],
+        "platform": [each.platform or "" for each in surveys],
         "rows": [str(each.rows) for each in surveys],
         "newest response": [_minute(each.newest_response_at) for each in surveys],
         "last sync, UTC": [_minute(each.last_sync_at) for each in surveys],

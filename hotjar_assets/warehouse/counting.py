@@ -210,8 +210,11 @@ class _Counting:
         }
         try:
             self._rows("SELECT regexp_matches('', {effort}, 'i')", effort=effort)
-        except ROW_ERRORS:
-            raise HotjarConfigError("--effort", "is no regular expression") from None
+        except ROW_ERRORS as error:
+            # DuckDB quotes no more than the expression, which was typed.
+            reason = str(error).partition(": ")[2]
+            problem = f"is not a regular expression ({reason})"
+            raise HotjarConfigError("--effort", problem) from None
         for name, sql in _TABLES.items():
             self._rows(f"CREATE TEMP TABLE {name} AS {sql}", ids=list(survey_ids), effort=effort)
 

@@ -48,6 +48,7 @@ _MAY_QUOTE = (duckdb.FatalException, duckdb.InternalException, duckdb.Transactio
 """Others whose text may hold that of such an error."""
 _IS_REFUSED_AT_COMMIT = re.compile("Failed to commit: .*constraint", re.IGNORECASE)
 _COMMIT_NEEDS_MEMORY = re.compile(r"Failed to commit: .*(failed to (pin|allocate)|memory)")
+_SECOND_LINE_SECONDS = 2
 _HELD_BY = re.compile(r"(?:held in (?P<program>.*) )?\(?PID (?P<pid>\d+)")
 _NO_SPACE = re.compile("No space left|File too large|quota exceeded")
 _IS_DAMAGED = re.compile(r"Corrupt|replaying WAL|Could not read enough bytes|\bchecksum")
@@ -134,9 +135,13 @@ class Database:
                 connection.close()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
+        due = 0.0
+
         def log_wait(state: tenacity.RetryCallState) -> None:
-            # Tries 1, 2, 4, 8, …: soon enough to see, and never many lines.
-            if state.attempt_number & (state.attempt_number - 1) == 0:
+            # At once, then after 2, 4, 8 … seconds: soon enough to see, and never many lines.
+            nonlocal due
+            if state.idle_for >= due:
+                due = max(_SECOND_LINE_SECONDS, 2 * state.idle_for)
                 error = state.outcome and state.outcome.exception()
                 logger.warning(
                     "waiting for %s, held by %s (%d s so far, %d s at most)",

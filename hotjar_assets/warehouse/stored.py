@@ -21,6 +21,7 @@ class StoredSurvey:
     Attributes:
         survey_id: Its id.
         name: Its name; null for one that was only imported.
+        platform: The API it was read from; null if it was only imported.
         rows: Its rows, those that are marked as deleted included.
         newest_response_at: When its newest response was begun, UTC.
         last_sync_at: When it was last listed, or a row of it last written, UTC.
@@ -29,6 +30,7 @@ class StoredSurvey:
 
     survey_id: str
     name: str | None
+    platform: str | None
     rows: int
     newest_response_at: datetime | None
     last_sync_at: datetime | None
@@ -53,14 +55,14 @@ def read_surveys(path: Path, *, lock_timeout_seconds: float) -> list[StoredSurve
                         max(synced_at) AS written_at
                     FROM {responses} GROUP BY survey_id
                 )
-                SELECT survey_id, name, coalesce(rows, 0), newest_response_at::VARCHAR,
+                SELECT survey_id, name, platform, coalesce(rows, 0), newest_response_at::VARCHAR,
                     greatest(synced_at, written_at)::VARCHAR, deleted_at IS NOT NULL
                 FROM {surveys} FULL JOIN counted USING (survey_id)
                 ORDER BY name IS NULL, lower(name), survey_id"""
         ).fetchall()
     return [
-        StoredSurvey(survey_id, name, count, _instant(newest), _instant(last), is_deleted)
-        for survey_id, name, count, newest, last, is_deleted in rows
+        StoredSurvey(survey_id, name, platform, count, _instant(newest), _instant(last), is_deleted)
+        for survey_id, name, platform, count, newest, last, is_deleted in rows
     ]
 
 

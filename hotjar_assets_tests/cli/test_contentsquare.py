@@ -49,6 +49,21 @@ def test_a_sync_reads_the_project(quick):
     assert summary["requests"] == 1 + 2 + 5
 
 
+def test_surveys_of_the_other_platform_keep_their_names_in_the_summary(quick):
+    assert quick("sync").exit_code == 0
+    use_contentsquare(quick)
+
+    result = quick("sync", "--json")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    summary = json.loads(result.stdout)
+    names = {key: row["name"] for key, row in summary["partitions"].items()}
+    assert names == {
+        key_here: f"Survey {key}" for key in RESPONSES for key_here in (key, survey_id_here(key))
+    }
+    assert summary["surveys"] == len(RESPONSES)
+
+
 def test_the_built_in_sandbox_needs_no_project(quick):
     quick.variables = {
         "HOTJAR_SANDBOX": "1",

@@ -40,6 +40,7 @@ def test_surveys_are_listed_with_what_is_stored_of_each(synced):
         datetime.fromisoformat(written[0][0]).isoformat()
     )
     assert {key for key, each in by_id(listed).items() if each["is_deleted"]} == {"101"}
+    assert {each["platform"] for each in listed} == {"hotjar"}
     assert synced.server.requests == []
 
 
@@ -69,7 +70,11 @@ def test_a_survey_that_was_only_imported_is_listed_without_a_name(synced):
 
     listed = by_id(json.loads(synced("surveys", "--json").stdout)["surveys"])
 
-    assert (listed["104"]["name"], listed["104"]["rows"]) == (None, 7)
+    assert (listed["104"]["name"], listed["104"]["platform"], listed["104"]["rows"]) == (
+        None,
+        None,
+        7,
+    )
     assert listed["104"]["last_sync_at"] is not None
 
 

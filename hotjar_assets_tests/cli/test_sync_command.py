@@ -136,6 +136,16 @@ def test_a_table_is_printed_for_people(quick):
     assert f"database: {quick.database}" in result.stdout
 
 
+def test_no_table_is_printed_where_nothing_was_read(quick):
+    result = quick("sync", HOTJAR_CLIENT_SECRET="wrong")
+
+    assert result.exit_code == 1
+    assert "secret is wrong" in result.stderr
+    summed, database = result.stdout.splitlines()
+    assert summed.startswith("0 surveys, 0 responses, 0 new, 1 request, ")
+    assert database == f"database: {quick.database}"
+
+
 def test_an_account_without_surveys_is_a_success(quick):
     for survey_id in SURVEY_IDS:
         quick.server.account.remove_survey(survey_id)

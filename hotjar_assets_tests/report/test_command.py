@@ -101,7 +101,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
     ("arguments", "words"),
     [
         (["--survey", "1", "--survey", "99"], "has no survey with the id or name '99'; "),
-        (["--effort", "("], "--effort: is no regular expression"),
+        (["--effort", "("], "--effort: is not a regular expression (missing ): ()"),
         (["--out", "missing/page.html"], "the folder missing does not exist"),
         (["--out", "."], "cannot be written (Is a directory)"),
         (["--out", "p" * 300], "cannot be written (File name too long)"),

@@ -1,9 +1,11 @@
 """The DuckDB file: its tables, other processes, kills, and what is no database."""
 
 import logging
+import re
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -337,18 +339,26 @@ def test_a_file_held_by_another_process_is_waited_for_and_the_wait_is_logged(
 
     def sleep(seconds: float) -> None:
         waits.append(seconds)
-        if len(waits) == 5:
+        if len(waits) == 60:
             holder.stdin.write("close\n")
             assert holder.stdout.readline() == "free\n"
 
     store.warehouse = Warehouse(store.path, sleep=sleep)
     with caplog.at_level(logging.WARNING, logger="hotjar_assets"):
         assert store.sync_one(survey_id).figures.new == 3
-    assert len(waits) == 5
-    # After the first, the second and the fourth try: often enough to see, not at each.
-    line = f"waiting for {store.path}, held by PID {holder.pid} (python"
-    assert [message[: len(line)] for message in caplog.messages] == [line] * 3
-    assert caplog.messages[0].endswith(" (0 s so far, 60 s at most)")
+    assert len(waits) == 60
+    line = rf"waiting for {re.escape(str(store.path))}, held by PID {holder.pid} \(python"
+    told = [
+        re.fullmatch(rf"{line}.* \((\d+) s so far, 60 s at most\)", message)
+        for message in caplog.messages
+    ]
+    first, *later = [int(match[1]) for match in told if match]
+    # At once, then with growing pauses.
+    assert first == 0
+    assert later[0] >= 2
+    assert all(after >= 2 * before for before, after in pairwise(later))
+    assert 2 <= len(later) <= 5
+    assert len(told) == 1 + len(later)
 
 
 READS = """
