@@ -474,6 +474,11 @@ def _rows(text: TextIO, delimiter: str) -> Iterator[Record]:
         problem = f"is one cell with {others[0]!r} in it; set `delimiter` to that"
         raise HotjarSchemaError("header", problem)
     for number, row in enumerate(rows, start=1):
+        # Spreadsheets write rows without a value, and a delimiter after the last cell.
+        if not any(row):
+            continue
+        if not any(row[len(header) :]):
+            del row[len(header) :]
         if len(row) != len(header):
             problem = f"has {len(row)} cells, the header {len(header)}"
             raise HotjarSchemaError(f"row {number}", problem)

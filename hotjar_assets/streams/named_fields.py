@@ -41,6 +41,12 @@ class NamedFields:
             transform.rename.get(name, name) for name in (schema.properties if schema else ())
         }
         columns |= {*transform.constant, *transform.computed}
+        # What is computed is not known yet; the other columns are the same in all of an answer.
+        key = {*stream.primary_key}
+        self._is_keyed = bool(key) and key.isdisjoint(transform.computed)
+        key -= {*stream.metadata, *transform.constant, *around}
+        self._key = [field_of.get(name, name) for name in sorted(key)]
+        self._unlike = 0
         personal = dict.fromkeys(split_personal(name)[0] for name in stream.personal)
         named = [
             *(("transform.keep", name) for name in transform.keep or ()),
@@ -63,7 +69,7 @@ class NamedFields:
 
     def see(
         self,
-        records: Iterable[Mapping[str, Any]],
+        records: Collection[Mapping[str, Any]],
         flattened: Collection[str],
         unanswered: Mapping[str, tuple[str, str]],
     ) -> None:
@@ -82,12 +88,20 @@ class NamedFields:
                 if place in unanswered
             }
             self._flatten.difference_update(flattened)
+            self._see_keys(records)
             is_missing = self._missing or self._flatten or self._missing_inside
             for record in records if is_missing else ():
                 self._missing = [each for each in self._missing if each[1] not in record]
                 self._see_inside(record)
                 if len(self._fields) < _MAX_FIELDS:
                     self._fields.update(record)
+
+    def _see_keys(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Count the records of one answer that share their key with another and differ from it."""
+        by_key: dict[str, Mapping[str, Any]] = {}
+        for record in records if self._is_keyed else ():
+            key = repr([record.get(name) for name in self._key])
+            self._unlike += by_key.setdefault(key, record) != record
 
     def _see_inside(self, record: Mapping[str, Any]) -> None:
         for name, (field, steps) in list(self._missing_inside.items()):
@@ -110,6 +124,13 @@ class NamedFields:
                         place,
                         hint,
                     )
+            if self._unlike:
+                logger.warning(
+                    "%s: records of one answer differ and have the same `primary_key`, so that "
+                    "only the last of each is kept (%s lost); check whether it needs another field",
+                    self._name,
+                    self._unlike,
+                )
             missing = [*self._missing, *(("flatten", name) for name in sorted(self._flatten))]
             for place, name in missing if self._fields else ():
                 what = "an object" if place == "flatten" else "a field"

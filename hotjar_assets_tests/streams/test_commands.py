@@ -213,6 +213,36 @@ def test_preview_shows_the_answer_that_cannot_be_used(status, folder):
     assert "streams test" not in last
 
 
+KEYED = """\
+name: acme
+base_url: {url}
+streams:
+  - name: orders
+    path: /orders
+    primary_key: [{key}]
+    transform:
+      rename: {{no: number}}
+      constant: {{shop: s}}
+      computed: {{both: {{sql: number + line, type: BIGINT}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "lost"), [("number", 2), ("shop, number", 2), ("shop", 4), ("both", 0), ("line", 0)]
+)
+def test_preview_warns_of_a_key_that_unlike_records_share(key, lost):
+    rows = [{"no": n, "line": line} for n, line in [(1, 1), (1, 2), (1, 3), (2, 4), (2, 4)]]
+    with serving(lambda _: json_reply(rows)) as server:
+        Path("acme.yaml").write_text(KEYED.format(url=server.url, key=key), encoding="utf-8")
+        result = run("streams", "test", "orders", "--file", "acme.yaml", "--json")
+    assert result.exit_code == 0
+    warning = (
+        "WARNING: acme.orders: records of one answer differ and have the same `primary_key`, so "
+        f"that only the last of each is kept ({lost} lost); check whether it needs another field"
+    )
+    assert result.stderr.splitlines() == ([warning] if lost else [])
+
+
 MISSPELLED = """\
 name: acme
 base_url: {url}

@@ -761,15 +761,25 @@ def test_column_of_a_csv_without_a_name_is_called_by_its_number(source, read, ap
     ]
 
 
+def test_rows_without_a_value_and_empty_cells_beyond_the_header_are_left_out(source, read, api):
+    api.answers(Reply(b'id,text\n1,a\n,\n"",""\n2,,\n,,,\n,b\n'))
+    assert records(read(source({"format": "csv"}))) == [
+        {"id": "1", "text": "a"},
+        {"id": "2", "text": None},
+        {"id": None, "text": "b"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "words"),
     [
+        (b"a,b\n1,2,3\n", HotjarSchemaError, "row 1: has 3 cells, the header 2"),
         (b"a,b\n1\n", HotjarSchemaError, "row 1: has 1 cells, the header 2"),
         (b'a,b\n1,"2', HotjarBodyError, "^not the CSV it should be"),
         (b"a;b\n1;2\n", HotjarSchemaError, "one cell with ';' in it; set `delimiter`"),
         (b"a,b\n1,\xfc\n", HotjarSchemaError, "is not utf-8 text; name its `encoding`"),
     ],
-    ids=["short row", "open quote", "delimiter", "encoding"],
+    ids=["long row", "short row", "open quote", "delimiter", "encoding"],
 )
 def test_broken_csv_is_refused(body, kind, words, *, source, read, api):
     api.answers_always(Reply(body))
