@@ -482,7 +482,8 @@ class ResponseSync:
 
 
 def _warn_of_unknown(stored: StoredResponses) -> None:
-    unknown = [key for key, (read, _) in stored.walks.items() if read.skipped == UNKNOWN]
+    # Walks end in any order.
+    unknown = sorted(key for key, (read, _) in stored.walks.items() if read.skipped == UNKNOWN)
     if unknown:
         shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
         logger.warning(

@@ -79,6 +79,7 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help="files or packages; default: changed ones")
     parser.add_argument("--tests", nargs="*", help="what to run; default: the modules' folders")
     parser.add_argument("--minutes", type=float, default=30, help="give up after so long (30)")
+    parser.add_argument("--only", help="a sample: '*5' tries those whose number ends with 5")
     parser.add_argument("--jobs", type=int, default=1, help="mistakes tried at once (1)")
     given = parser.parse_args()
     modules = given.modules or changed()
@@ -86,7 +87,7 @@ def main() -> int:
         print(f"no module of {PACKAGE} differs from main; name some")
         return NOTHING
     copy_tree(modules, given.tests or tests_of(modules))
-    command = [_mutmut(), "run", "--max-children", str(given.jobs)]
+    command = [_mutmut(), "run", "--max-children", str(given.jobs), *filter(None, [given.only])]
     log = WORK / "mutate.log"
     status = 0
     with log.open("w", encoding="utf-8") as file, suppress(subprocess.TimeoutExpired):
