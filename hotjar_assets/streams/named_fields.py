@@ -1,7 +1,8 @@
 """Fields that the YAML of a stream names, checked against the records that come.
 
 A schema tells before any request whether a field exists. Without one, a misspelled name has no
-effect at all, so a read of a stream and its preview both warn of names that no record has.
+effect at all, so a read of a stream and its preview both warn of names that no record has. They
+also warn of a `primary_key` that records which differ have in common.
 """
 
 import threading
