@@ -10,8 +10,8 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Literal, TextIO
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
 
 Format = Literal["json", "jsonl", "csv"]
+_Sized = Generator[tuple[Any, int], None, None]
 Record = dict[str, Any]
 _LOOKED_AT_BYTES = 4096
 _PART_RECORDS, _PART_BYTES = 1000, MIB
@@ -93,7 +94,7 @@ def iter_parts(
     delimiter: str = ",",
     encoding: str = "utf-8",
     limits: Limits = DEFAULT_LIMITS,
-) -> Iterator[list[Record]]:
+) -> Generator[list[Record], None, None]:
     """Yield the records of a long answer of JSON lines or CSV, some at a time.
 
     Args:
@@ -113,7 +114,9 @@ def iter_parts(
             if kind == "jsonl"
             else _sized_rows(plain, delimiter, encoding)
         )
-        yield from _parts(sized, limits)
+        # An error would keep it, and the end of it would come after the file is closed.
+        with closing(sized):
+            yield from _parts(sized, limits)
     except csv.Error as error:
         raise HotjarBodyError(f"not the CSV it should be: {error}") from None
     except UnicodeError:
@@ -146,12 +149,12 @@ def _parts(sized: Iterable[tuple[Any, int]], limits: Limits) -> Iterator[list[An
         yield part
 
 
-def _sized_lines(file: IO[bytes], limits: Limits, encoding: str) -> Iterator[tuple[Any, int]]:
+def _sized_lines(file: IO[bytes], limits: Limits, encoding: str) -> _Sized:
     for line, value in _numbered_lines(file, limits, encoding):
         yield clean(value), len(line)
 
 
-def _sized_rows(file: IO[bytes], delimiter: str, encoding: str) -> Iterator[tuple[Record, int]]:
+def _sized_rows(file: IO[bytes], delimiter: str, encoding: str) -> _Sized:
     text = _text(file, encoding)
     try:
         for record in _rows(text, delimiter):

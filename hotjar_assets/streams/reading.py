@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
@@ -235,19 +235,21 @@ class SourceClient(PacedClient):
                 return
             place = shown_url(page.left_in_file.url, self._templates.secrets)
             try:
-                for found in iter_parts(
+                parts = iter_parts(
                     cast("IO[bytes]", file),
                     stream.format,
                     delimiter=stream.delimiter,
                     encoding=_encoding(stream, page.left_in_file.headers),
                     limits=self._limits,
-                ):
-                    met = set[str]()
-                    records = [
-                        flattened(record, stream.flatten, met)
-                        for record in records_in(found, stream.records)
-                    ]
-                    yield RecordPage(records, records, {}, flattened=met)
+                )
+                with closing(parts):
+                    for found in parts:
+                        met = set[str]()
+                        records = [
+                            flattened(record, stream.flatten, met)
+                            for record in records_in(found, stream.records)
+                        ]
+                        yield RecordPage(records, records, {}, flattened=met)
             except HotjarApiError as error:
                 located = error.locate(method=stream.method, url=place)
                 raise self._explained(located, stream) from None

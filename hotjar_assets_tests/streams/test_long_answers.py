@@ -1,6 +1,7 @@
 """Long answers of CSV and JSON lines: kept on the disk, read in parts, in bounded memory."""
 
 import gzip
+import io
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -149,6 +150,29 @@ def test_a_long_answer_has_a_limit_that_is_a_setting(connect, packed):
         enough = connect(source, {}, limits=Limits(export_mb=3, answer_mb=1))
         assert len(list(read(enough))) == 3000
     assert len(server.sent) == 2
+
+
+class _Watched(io.BytesIO):
+    """A file that knows whether it was let go of: a reader of text flushes what it gives back."""
+
+    is_let_go = False
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        self.is_let_go = False
+        return super().read1(size)
+
+    def flush(self) -> None:
+        self.is_let_go = True
+        super().flush()
+
+
+def test_an_answer_is_let_go_of_while_its_error_is_still_held():
+    file = _Watched(csv_body(3000))
+    with pytest.raises(HotjarLimitError) as held:
+        list(iter_parts(file, "csv", limits=Limits(export_mb=2)))
+    assert file.is_let_go
+    file.close()
+    assert "HOTJAR_MAX_EXPORT_MB is 2" in str(held.value)
 
 
 def test_a_filter_and_flatten_reach_every_part(connect):
